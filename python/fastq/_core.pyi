@@ -1,0 +1,166 @@
+"""The seam: everything that crosses between Python and the Rust core, on one page.
+
+Times are seconds (float), sizes bytes. Structured data crosses as JSON text in bytes, because orjson writes and reads
+it faster than any conversion of Python objects (docs/adr/0005-json-across-the-seam.md). Every call that may block
+releases the interpreter and watches for signals. Rust never calls Python.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, TypedDict, final
+
+from fastq._seam import Event, Outcome, Policy, QueueSpec, Record, Route, WorkerConfig
+
+class Depth(TypedDict):
+    queue: str
+    ready: int
+    in_flight: int
+    delayed: int
+    dead: int
+
+class DeadLetterInfo(TypedDict):
+    id: str
+    task_id: str
+    task_name: str
+    queue: str
+    reason: str
+    buried_at: float
+    deaths: int
+    headers: bytes
+    properties: bytes
+    body: bytes
+
+class WorkerInfo(TypedDict):
+    node: str
+    pid: int
+    host: str
+    started_at: float
+    lease_until: float
+    in_flight: int
+    queues: list[str]
+
+class Capabilities(TypedDict):
+    durable: bool
+    shared: bool
+    transactional: bool
+    delay: bool
+    priority: Literal["none", "highest-first", "lowest-first"]
+    exchanges: bool
+    dead_letters: bool
+    leases: bool
+    native_store: bool
+
+@final
+class Producer:
+    """A client's connection to one broker. Thread-safe; fork-safe; connects on first use."""
+
+    def __new__(cls, url: str, options: str = "{}") -> Producer: ...
+    def declare(self, queues: Sequence[QueueSpec]) -> None: ...
+    def publish(self, route: Route, headers: bytes, properties: bytes, body: bytes) -> None: ...
+    def publish_many(self, messages: Sequence[tuple[Route, bytes, bytes, bytes]]) -> None: ...
+    def purge(self, queue: str) -> int: ...
+    def depths(self) -> list[Depth]: ...
+    def dead_letters(self, queue: str | None, limit: int) -> list[DeadLetterInfo]: ...
+    def requeue_dead(self, queue: str | None, ids: Sequence[str]) -> int: ...
+    def drop_dead(self, queue: str | None, ids: Sequence[str]) -> int: ...
+    def workers(self) -> list[WorkerInfo]: ...
+    def capabilities(self) -> Capabilities: ...
+    def close(self) -> None: ...
+
+@final
+class Results:
+    """A client's view of a native result store. Thread-safe; fork-safe; connects on first use."""
+
+    def __new__(cls, url: str, options: str = "{}") -> Results: ...
+    def save(self, records: Sequence[Record], expires: float | None) -> None: ...
+    def load(self, task_ids: Sequence[str]) -> list[Record | None]: ...
+    def forget(self, task_ids: Sequence[str]) -> None: ...
+    def wait(self, task_ids: Sequence[str], timeout: float | None) -> list[Record]:
+        """Return the records of those tasks that have ended, waiting for at least one; empty after `timeout`."""
+    def clean(self) -> int: ...
+    def close(self) -> None: ...
+
+@final
+class Worker:
+    """The core of a worker's parent process. Runs on threads of its own; never calls Python."""
+
+    def __new__(cls, config: WorkerConfig, policies: Sequence[Policy]) -> Worker: ...
+    def start(self) -> None: ...
+    def port(self) -> Port:
+        """Return a new slot in this process: for solo, threads and asyncio pools."""
+    def attend(self, timeout: float) -> list[Event]:
+        """Return what has happened (at most 256 Events), waiting up to `timeout` for the first; [] when a signal came."""
+    def wakeup_fd(self) -> int:
+        """Return the descriptor for `signal.set_wakeup_fd`, so that a signal ends `attend`."""
+    def watch(self, kinds: Iterable[str]) -> None: ...
+    def stats(self) -> dict[str, Any]: ...
+    def stop(self, how: Literal["warm", "soft", "cold"]) -> None: ...
+
+@final
+class Port:
+    """The executor's end of a slot."""
+
+    @staticmethod
+    def from_fd(fd: int, page_fd: int, slot: int) -> Port:
+        """Return the port over an inherited socket and slot page; takes ownership of both descriptors."""
+    def next(self, timeout: float | None = None) -> Job | None:
+        """Return the next job; None after `timeout`. Sends what `finish` has gathered before it waits.
+
+        Raises:
+            EOFError: the parent is gone or has retired this slot: leave.
+        """
+    def fileno(self) -> int: ...
+    def finish(self, job: Job, outcome: Outcome) -> None:
+        """Hand over how the run ended. Gathered, and sent before the next wait or after a millisecond."""
+    def store(self, records: Sequence[Record]) -> None:
+        """Store states of a run that goes on (STARTED, progress). Sent at once."""
+    def retire(self) -> None:
+        """Say that this executor takes no more jobs; `next` raises EOFError once all are finished."""
+    def flush(self) -> None: ...
+
+@final
+class Job:
+    """One run to make. Strings and bytes are made from the frame when they are asked for."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def headers(self) -> bytes:
+        """The headers as JSON text."""
+    @property
+    def properties(self) -> bytes:
+        """The properties as JSON text."""
+    @property
+    def content_type(self) -> str: ...
+    @property
+    def queue(self) -> str: ...
+    @property
+    def exchange(self) -> str: ...
+    @property
+    def routing_key(self) -> str: ...
+    @property
+    def priority(self) -> int | None: ...
+    @property
+    def redelivered(self) -> bool: ...
+    @property
+    def deaths(self) -> int: ...
+    @property
+    def ignore_result(self) -> bool:
+        """The call's wish, else the task's."""
+    @property
+    def time_limits(self) -> tuple[float | None, float | None]:
+        """Hard and soft limit in seconds: the call's, else the task's."""
+
+def build_info() -> dict[str, str]: ...
+def new_id() -> str:
+    """Return a new task id: 36 characters, a UUID version 7."""
+
+def url_info(url: str) -> dict[str, Any]:
+    """Return what a broker or store URL names, secrets hidden: `scheme`, `display`, `supported`, `native_store`.
+
+    Raises:
+        ImproperlyConfigured: the URL cannot be read.
+    """

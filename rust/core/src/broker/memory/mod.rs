@@ -1,0 +1,1 @@
+//! Queues in one process, for tests and eager work.

@@ -1,0 +1,284 @@
+//! Where messages wait.
+//!
+//! Two faces, after who uses them: [`Broker`] is blocking, for clients and tools, which fork and have threads of
+//! their own; [`Session`] is a worker's leased right to take messages, async, driven by the worker's one runtime.
+//! Callers read [`Capabilities`] and never ask for a broker's name.
+
+pub mod memory;
+pub mod receipt;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+pub mod topology;
+pub mod url;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::WallTime;
+use crate::error::Result;
+use crate::ident::Tag;
+use crate::job::ending::Commit;
+use crate::message::Message;
+use crate::store::Store;
+
+pub use receipt::Receipt;
+pub use topology::Queue;
+
+/// A future of a trait object: boxed once per batch, never once per message.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A connection to one broker for everything but taking messages. Blocking, thread-safe, fork-safe.
+pub trait Broker: Send + Sync {
+    /// What this broker can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Makes queues, exchanges and bindings exist. Declaring what exists changes nothing.
+    ///
+    /// # Errors
+    /// `Mismatch` when a queue exists with other arguments; `Unsupported` for an exchange type this broker lacks.
+    fn declare(&self, queues: &[Queue]) -> Result<()>;
+
+    /// Sends messages; when it returns they are safe to the degree of [`Capabilities::durable`]. All or none.
+    ///
+    /// # Errors
+    /// `Timeout` when the deadline passes, `Unreachable`, `Busy`; nothing was sent then.
+    fn publish(&self, publications: &[Publication]) -> Result<()>;
+
+    /// Removes the messages that wait in a queue (ready and delayed, not in flight); returns how many.
+    fn purge(&self, queue: &str) -> Result<u64>;
+
+    /// Counts the messages of each queue that exists.
+    fn depths(&self) -> Result<Vec<Depth>>;
+
+    /// The messages set aside, newest first, at most `limit`.
+    fn dead_letters(&self, queue: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>>;
+
+    /// Puts dead letters back into their queues with their deaths forgotten, all when `ids` is empty; returns how many.
+    fn requeue_dead(&self, queue: Option<&str>, ids: &[String]) -> Result<u64>;
+
+    /// Deletes dead letters, all when `ids` is empty; returns how many.
+    fn drop_dead(&self, queue: Option<&str>, ids: &[String]) -> Result<u64>;
+
+    /// The workers that hold a lease.
+    fn workers(&self) -> Result<Vec<WorkerEntry>>;
+
+    /// The store on the same server, when there is one: then a Commit is one transaction.
+    fn store(&self) -> Option<Arc<dyn Store>>;
+
+    /// A private folder for what a worker keeps beside the broker (its slot page), when the broker is a file.
+    fn run_directory(&self) -> Result<Option<PathBuf>>;
+
+    /// Begins a worker's session: registers its lease and returns the right to take.
+    fn subscribe<'a>(&'a self, subscription: Subscription) -> BoxFuture<'a, Result<Box<dyn Session>>>;
+
+    /// Ends the connection. Later calls open a new one.
+    fn close(&self);
+}
+
+/// One worker's leased right to take messages and to settle them.
+pub trait Session: Send {
+    /// Carries out `commits`, then takes up to `credit` messages: one round trip, one transaction where the broker
+    /// has them. On success `commits` is left empty. A Commit whose Receipt is no longer this session's stores
+    /// nothing and publishes nothing; its tag comes back in [`Harvest::refused`].
+    ///
+    /// # Errors
+    /// On an error nothing was done and `commits` still holds everything. Temporary: call again later.
+    /// Permanent: the session is over; every Receipt of it is poisoned.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: poll it to its end.
+    fn exchange<'a>(&'a mut self, commits: &'a mut Vec<Commit>, credit: usize) -> BoxFuture<'a, Result<Harvest>>;
+
+    /// Completes when taking again is worth while: a message came or fell due.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a wake-up that is dropped comes again.
+    fn arrival<'a>(&'a mut self) -> BoxFuture<'a, ()>;
+
+    /// Renews the lease and puts back what dead workers held.
+    ///
+    /// # Errors
+    /// Permanent when the lease was lost (another worker has taken this one for dead): the session is over.
+    fn renew<'a>(&'a mut self) -> BoxFuture<'a, Result<Renewal>>;
+
+    /// How often [`Session::renew`] wants to be called.
+    fn renew_every(&self) -> Duration;
+
+    /// Ends the session: everything unsettled goes back to its queue, unstarted, at once.
+    fn close<'a>(self: Box<Self>) -> BoxFuture<'a, Result<()>>
+    where
+        Self: 'a;
+}
+
+/// What a broker can do, as data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a list of yes and no is what this is")]
+pub struct Capabilities {
+    /// A confirmed message survives the end of every process.
+    pub durable: bool,
+    /// Several processes see the same queues.
+    pub shared: bool,
+    /// Verdict, results and follow-ups of a Commit are one transaction.
+    pub transactional: bool,
+    /// A message may wait in the broker until it is due.
+    pub delay: bool,
+    /// Which end of the priority numbers goes first.
+    pub priority: PriorityOrder,
+    /// Exchanges of type topic and fanout route.
+    pub exchanges: bool,
+    /// Messages can be set aside, seen and put back.
+    pub dead_letters: bool,
+    /// What a killed worker held comes back by lease.
+    pub leases: bool,
+}
+
+/// Which priority goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PriorityOrder {
+    /// Priorities are ignored.
+    None,
+    /// AMQP's: the higher number first; a message without one counts as 0.
+    HighestFirst,
+    /// kombu's on Redis: 0 first.
+    LowestFirst,
+}
+
+/// A message and where it is to go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Publication {
+    /// Exchange; the empty one sends to the queue named by the routing key.
+    pub exchange: String,
+    /// Routing key, or the queue's name.
+    pub routing_key: String,
+    /// 0 to 255.
+    pub priority: Option<u8>,
+    /// Not before.
+    pub due: Option<WallTime>,
+    /// What is sent.
+    pub message: Message,
+}
+
+/// A message as received. Its Receipt is the right to settle it, once.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The right to settle it.
+    pub receipt: Receipt,
+    /// The queue it was taken from.
+    pub queue: Arc<str>,
+    /// As published; the empty exchange means: straight to the queue.
+    pub exchange: Arc<str>,
+    /// As published.
+    pub routing_key: Arc<str>,
+    /// As published.
+    pub priority: Option<u8>,
+    /// Place in the order of priorities: 0 goes first, whatever the broker's numbers mean.
+    pub rank: u8,
+    /// It had been delivered before.
+    pub redelivered: bool,
+    /// How many workers or children died while they ran it.
+    pub deaths: u32,
+    /// What was sent.
+    pub message: Message,
+}
+
+impl Delivery {
+    /// The tag of its Receipt.
+    pub fn tag(&self) -> Tag {
+        self.receipt.tag()
+    }
+}
+
+/// What a worker wants of a broker.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// Queues to take from, in no order of preference.
+    pub queues: Vec<Queue>,
+    /// Node name, such as `fastq@host`.
+    pub node: String,
+    /// How long the lease lasts without renewal.
+    pub lease: Duration,
+    /// Deaths after which a message is set aside.
+    pub max_deaths: u32,
+    /// The worker's slot page (see [`crate::pool::page`]), so that a reaper on this host learns what had started.
+    pub page: Option<PathBuf>,
+    /// How long stored results live; `None` for ever.
+    pub result_expires: Option<Duration>,
+}
+
+/// What one [`Session::exchange`] brought.
+#[derive(Debug, Default)]
+pub struct Harvest {
+    /// Messages taken.
+    pub deliveries: Vec<Delivery>,
+    /// Commits that were not carried out because their Receipt is no longer ours.
+    pub refused: Vec<Tag>,
+    /// The queue had more than was asked for.
+    pub more: bool,
+}
+
+/// What one [`Session::renew`] did.
+#[derive(Debug, Default)]
+pub struct Renewal {
+    /// Messages of dead workers put back.
+    pub recovered: u64,
+    /// Messages of dead workers set aside because they died too often.
+    pub buried: u64,
+}
+
+/// How many messages a queue holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// The queue's name.
+    pub queue: String,
+    /// Waiting, due now.
+    pub ready: u64,
+    /// Taken by a worker, not settled.
+    pub in_flight: u64,
+    /// Waiting for their time.
+    pub delayed: u64,
+    /// Set aside.
+    pub dead: u64,
+}
+
+/// A message set aside, and why.
+#[derive(Clone, Debug)]
+pub struct DeadLetter {
+    /// Names it to [`Broker::requeue_dead`] and [`Broker::drop_dead`].
+    pub id: String,
+    /// Task id, as far as the headers could be read.
+    pub task_id: String,
+    /// Task name, as far as the headers could be read.
+    pub task_name: String,
+    /// The queue it came from.
+    pub queue: String,
+    /// One sentence.
+    pub reason: String,
+    /// When it was set aside.
+    pub buried_at: WallTime,
+    /// Workers or children that died running it.
+    pub deaths: u32,
+    /// What was sent.
+    pub message: Message,
+}
+
+/// A worker that holds a lease.
+#[derive(Clone, Debug)]
+pub struct WorkerEntry {
+    /// Node name.
+    pub node: String,
+    /// Process id on its host.
+    pub pid: u32,
+    /// Host name.
+    pub host: String,
+    /// When it began.
+    pub started_at: WallTime,
+    /// When its lease ends unless renewed.
+    pub lease_until: WallTime,
+    /// Messages it holds.
+    pub in_flight: u64,
+    /// Queues it takes from.
+    pub queues: Vec<String>,
+}

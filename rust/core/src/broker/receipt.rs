@@ -1,0 +1,28 @@
+//! The right to settle one Delivery, once.
+
+use crate::ident::Tag;
+
+/// Settles one Delivery. It cannot be cloned, and a Commit consumes it; `epoch` names the session that gave it,
+/// so a Receipt outliving its session is refused instead of settling somebody else's delivery.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Receipt {
+    tag: Tag,
+    epoch: u64,
+}
+
+impl Receipt {
+    /// A Receipt of the session `epoch`; for brokers.
+    pub fn new(tag: Tag, epoch: u64) -> Self {
+        Self { tag, epoch }
+    }
+
+    /// The delivery it settles.
+    pub fn tag(&self) -> Tag {
+        self.tag
+    }
+
+    /// The session that gave it.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}

@@ -1,0 +1,1 @@
+//! URLs of brokers and stores.

@@ -1,0 +1,64 @@
+//! What is to be done: a Delivery accepted for execution under a Policy.
+
+pub mod ending;
+pub mod policy;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::broker::Delivery;
+use crate::clock::{Instant, WallTime};
+use crate::ident::Tag;
+use policy::Policy;
+
+/// A Delivery accepted for execution.
+#[derive(Debug)]
+pub struct Job {
+    /// What was received; its Receipt settles it.
+    pub delivery: Delivery,
+    /// Task id.
+    pub id: String,
+    /// Task name.
+    pub name: String,
+    /// What the core must know of the task.
+    pub policy: Arc<Policy>,
+    /// Not before.
+    pub due: Option<WallTime>,
+    /// Not after.
+    pub expires: Option<WallTime>,
+    /// The call's own limit, before the task's.
+    pub time_limit: Option<Duration>,
+    /// The call's own soft limit, before the task's.
+    pub soft_time_limit: Option<Duration>,
+    /// The call's own wish; `None`: as the task says.
+    pub ignore_result: Option<bool>,
+    /// When it was taken.
+    pub received_at: Instant,
+}
+
+impl Job {
+    /// Names it in the machine and on the pipe.
+    pub fn tag(&self) -> Tag {
+        self.delivery.tag()
+    }
+
+    /// The hard limit that applies: the call's, else the task's.
+    pub fn hard_limit(&self) -> Option<Duration> {
+        self.time_limit.or(self.policy.time_limit)
+    }
+
+    /// The soft limit that applies: the call's, else the task's.
+    pub fn soft_limit(&self) -> Option<Duration> {
+        self.soft_time_limit.or(self.policy.soft_time_limit)
+    }
+
+    /// Whether nobody wants the result.
+    pub fn ignores_result(&self) -> bool {
+        self.ignore_result.unwrap_or(self.policy.ignore_result)
+    }
+
+    /// Whether the executor must tell at once that the job started, because something is decided on it.
+    pub fn must_report_start(&self) -> bool {
+        !self.policy.acks_late || self.hard_limit().is_some() || self.soft_limit().is_some()
+    }
+}

@@ -1,0 +1,65 @@
+//! What the core must know of a task, compiled once by Python at the worker's start.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The settings of one task that decide about its Deliveries.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own, with Celery's name")]
+pub struct Policy {
+    /// Registered name.
+    pub name: String,
+    /// Acknowledge when the run has ended, not when it starts.
+    pub acks_late: bool,
+    /// With late ack: a failed run is acknowledged (else it is set aside).
+    pub acks_on_failure: bool,
+    /// With late ack: a run out of time is acknowledged (else it is put back).
+    pub acks_on_timeout: bool,
+    /// With late ack: a run whose child died is put back, up to `max_deaths`.
+    pub reject_on_worker_lost: bool,
+    /// Deaths after which the message is set aside.
+    pub max_deaths: u32,
+    /// Nobody wants the result.
+    pub ignore_result: bool,
+    /// Failures are stored even when results are not.
+    pub store_errors_even_if_ignored: bool,
+    /// Hard limit.
+    pub time_limit: Option<Duration>,
+    /// Soft limit.
+    pub soft_time_limit: Option<Duration>,
+}
+
+impl Policy {
+    /// The defaults of fastq, for a task called `name`.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            acks_late: true,
+            acks_on_failure: true,
+            acks_on_timeout: true,
+            reject_on_worker_lost: true,
+            max_deaths: 3,
+            ignore_result: false,
+            store_errors_even_if_ignored: false,
+            time_limit: None,
+            soft_time_limit: None,
+        }
+    }
+}
+
+/// Policies by task name.
+#[derive(Clone, Debug, Default)]
+pub struct Policies(HashMap<String, Arc<Policy>>);
+
+impl Policies {
+    /// A table of `policies`; the later of two with one name wins.
+    pub fn new(policies: impl IntoIterator<Item = Policy>) -> Self {
+        Self(policies.into_iter().map(|policy| (policy.name.clone(), Arc::new(policy))).collect())
+    }
+
+    /// The Policy of the task called `name`, if it is registered.
+    pub fn find(&self, name: &str) -> Option<&Arc<Policy>> {
+        self.0.get(name)
+    }
+}

@@ -1,0 +1,38 @@
+//! The basic properties the core needs (protocol.md §1.2); the rest travels untouched.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Properties, borrowed from the message.
+#[derive(Debug, Default, Deserialize)]
+pub struct Properties<'a> {
+    /// Such as `application/json`.
+    #[serde(borrow, default)]
+    pub content_type: Option<Cow<'a, str>>,
+    /// `utf-8` or `binary`.
+    #[serde(borrow, default)]
+    pub content_encoding: Option<Cow<'a, str>>,
+    /// 0 to 255; what a number means is the broker's to say.
+    #[serde(default)]
+    pub priority: Option<u8>,
+    /// The caller's reply queue.
+    #[serde(borrow, default)]
+    pub reply_to: Option<Cow<'a, str>>,
+    /// Equals the task id.
+    #[serde(borrow, default)]
+    pub correlation_id: Option<Cow<'a, str>>,
+}
+
+impl<'a> Properties<'a> {
+    /// Reads properties from their JSON object.
+    ///
+    /// # Errors
+    /// `Decode` when the bytes are no JSON object.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self> {
+        serde_json::from_slice(bytes)
+            .map_err(|error| Error::new(ErrorKind::Decode, "properties are not a valid JSON object").because(error))
+    }
+}

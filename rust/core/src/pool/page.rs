@@ -1,0 +1,41 @@
+//! The slot page: memory that a worker shares with its children, so that "started" costs no system call.
+//!
+//! # Format
+//! ```text
+//! slot i owns the 64-bit words 4·i … 4·i+3 (native byte order, the page never leaves the host)
+//!   CLAIM    sequence number of the last job this slot's child started; bit 63 set: closed by the parent
+//!   TAG      tag of that job (for SQLite: the message's row id, so that a reaper can look it up)
+//!   SINCE    nanoseconds of CLOCK_MONOTONIC when it started
+//!   (spare)
+//! ```
+//! A child starts job number `s` by exchanging CLAIM from `s - 1` to `s`; when that fails the parent has closed the
+//! slot and taken the job back, and the child drops it. The parent takes back what it sent to a child that stalls or
+//! died by setting bit 63: from then on nothing above the sequence number it read can start. It reopens the slot by
+//! storing the number of the last job it had sent. So a job runs in one child or the other, never in both.
+//!
+//! Mapping memory needs `unsafe`, so the bridge does it; the core knows this trait.
+
+/// Words per slot.
+pub const WORDS_PER_SLOT: usize = 4;
+/// Slots a page has room for.
+pub const SLOTS: usize = 1024;
+/// Bytes of a page.
+pub const PAGE_BYTES: usize = SLOTS * WORDS_PER_SLOT * 8;
+/// Offset of the CLAIM word.
+pub const CLAIM: usize = 0;
+/// Offset of the TAG word.
+pub const TAG: usize = 1;
+/// Offset of the SINCE word.
+pub const SINCE: usize = 2;
+/// Set in CLAIM by the parent: nothing more may start.
+pub const CLOSED: u64 = 1 << 63;
+
+/// Shared words with sequentially consistent access. An index past the page reads 0 and writes nothing.
+pub trait Page: Send + Sync {
+    /// Reads a word.
+    fn load(&self, word: usize) -> u64;
+    /// Writes a word.
+    fn store(&self, word: usize, value: u64);
+    /// Writes `new` if the word is `current`; the error is what it was.
+    fn compare_exchange(&self, word: usize, current: u64, new: u64) -> Result<u64, u64>;
+}

@@ -1,0 +1,1 @@
+//! Results of the memory broker.

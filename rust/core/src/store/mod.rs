@@ -1,0 +1,37 @@
+//! Where results live, for the stores that the core writes itself.
+//!
+//! Blocking and for clients, like [`crate::broker::Broker`]: a worker's results travel in its Commits.
+
+pub mod memory;
+pub mod record;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+use std::time::Duration;
+
+use crate::error::Result;
+
+pub use record::Record;
+
+/// A client's view of the results. Blocking, thread-safe, fork-safe.
+pub trait Store: Send + Sync {
+    /// Writes records in order. A record of a task that already succeeded is kept as it is, whatever comes later.
+    /// `expires` is how long they live; `None` for ever.
+    fn save(&self, records: &[Record], expires: Option<Duration>) -> Result<()>;
+
+    /// Reads records; `None` for an id that is unknown or has expired. In the order of `task_ids`.
+    fn load(&self, task_ids: &[String]) -> Result<Vec<Option<Record>>>;
+
+    /// Deletes records; unknown ids are no error.
+    fn forget(&self, task_ids: &[String]) -> Result<()>;
+
+    /// Waits until at least one of `task_ids` has ended and returns the records of those that have; empty when
+    /// `timeout` passes first. The caller is woken by the writer, not by polling alone.
+    fn wait(&self, task_ids: &[String], timeout: Duration) -> Result<Vec<Record>>;
+
+    /// Deletes what has expired; returns how many.
+    fn clean(&self) -> Result<u64>;
+
+    /// Ends the connection. Later calls open a new one.
+    fn close(&self);
+}

@@ -1,0 +1,84 @@
+//! The stored form of a result (protocol.md §7.1).
+//!
+//! Children encode the records of the runs they finish. This file writes those of endings that no child lives to
+//! tell: lost, out of time, expired, unknown.
+
+use serde_json::{Value, json};
+
+use crate::clock::WallTime;
+use crate::message::time;
+
+/// One stored state of one task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The task it belongs to.
+    pub task_id: String,
+    /// `SUCCESS`, `FAILURE`, `STARTED`, or whatever the task calls it.
+    pub state: String,
+    /// Such as `application/json`.
+    pub content_type: String,
+    /// The encoded document.
+    pub body: Vec<u8>,
+}
+
+impl Record {
+    /// Whether a task in `state` has ended and will not change any more.
+    pub fn is_final(state: &str) -> bool {
+        matches!(state, "SUCCESS" | "FAILURE" | "REVOKED")
+    }
+
+    /// The record of a run that ended with an exception nobody was left to store.
+    pub fn of_exception(task_id: &str, state: &str, exception: &Exception, now: WallTime) -> Self {
+        let document = json!({
+            "status": state,
+            "result": {
+                "exc_type": exception.class,
+                "exc_message": exception.arguments,
+                "exc_module": exception.module,
+            },
+            "traceback": Value::Null,
+            "children": [],
+            "date_done": time::format(now),
+            "task_id": task_id,
+        });
+        Self {
+            task_id: task_id.to_owned(),
+            state: state.to_owned(),
+            content_type: "application/json".to_owned(),
+            body: document.to_string().into_bytes(),
+        }
+    }
+}
+
+/// An exception as it is stored (protocol.md §7.2).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exception {
+    /// Class name.
+    pub class: &'static str,
+    /// Module of the class, as a Celery client would import it.
+    pub module: &'static str,
+    /// Its arguments.
+    pub arguments: Vec<Value>,
+}
+
+impl Exception {
+    /// The child that ran the task died.
+    pub fn worker_lost(reason: &str) -> Self {
+        Self { class: "WorkerLostError", module: "celery.exceptions", arguments: vec![json!(reason)] }
+    }
+
+    /// The task ran past its hard limit of `seconds`.
+    pub fn time_limit(seconds: f64) -> Self {
+        Self { class: "TimeLimitExceeded", module: "celery.exceptions", arguments: vec![json!(seconds)] }
+    }
+
+    /// No task of this name is registered here.
+    pub fn not_registered(name: &str) -> Self {
+        Self { class: "NotRegistered", module: "celery.exceptions", arguments: vec![json!(name)] }
+    }
+
+    /// The task was revoked, or expired before it ran.
+    pub fn revoked(reason: &str) -> Self {
+        Self { class: "TaskRevokedError", module: "celery.exceptions", arguments: vec![json!(reason)] }
+    }
+}

@@ -1,0 +1,66 @@
+//! What a worker is told at its start.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::broker::Queue;
+use crate::job::policy::Policies;
+use crate::pool::page::Page;
+
+/// The settings of one worker.
+pub struct WorkerConfig {
+    /// Node name, such as `fastq@host`.
+    pub node: String,
+    /// Queues to take from.
+    pub queues: Vec<Queue>,
+    /// What must be known of each task.
+    pub policies: Policies,
+    /// Children to keep alive; 0 when slots are made by [`super::Worker::port`].
+    pub children: u32,
+    /// The socket to the nursery; `None` without children.
+    pub nursery: Option<OwnedFd>,
+    /// How far to take ahead of the slots.
+    pub prefetch: Prefetch,
+    /// The slot page.
+    pub page: SlotPage,
+    /// How long the lease lasts without renewal.
+    pub lease: Duration,
+    /// Deaths after which a message is set aside.
+    pub max_deaths: u32,
+    /// How long stored results live; `None` for ever.
+    pub result_expires: Option<Duration>,
+    /// How long a warm stop waits for running jobs before it becomes a cold one; `None`: as long as they take.
+    pub stop_within: Option<Duration>,
+}
+
+/// The slot page, mapped by the bridge.
+pub struct SlotPage {
+    /// The mapped words.
+    pub words: Arc<dyn Page>,
+    /// A descriptor of the same memory, for children; `None` in one process.
+    pub file: Option<OwnedFd>,
+    /// Where it lies, when a reaper on this host may read it.
+    pub path: Option<PathBuf>,
+}
+
+/// How far to take ahead of the slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prefetch {
+    /// As much as is worked off in about 50 ms.
+    Auto,
+    /// This many per slot; 0: without limit.
+    PerSlot(u32),
+}
+
+/// How to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopHow {
+    /// Take no more, give back what has not started, finish what runs.
+    Warm,
+    /// As warm, but what runs has only the given time.
+    Soft,
+    /// Give back everything at once and end the children.
+    Cold,
+}

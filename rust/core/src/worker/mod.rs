@@ -1,0 +1,4 @@
+//! The assembly of the parent: wires, never decides.
+
+pub mod config;
+pub mod event;
