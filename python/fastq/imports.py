@@ -1,0 +1,136 @@
+"""Finding Python objects by name: `package.module:attribute`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, Final
+
+__all__ = [
+    "entry_points",
+    "find_related_module",
+    "import_from_cwd",
+    "qualified_name",
+    "symbol_by_name",
+    "working_directory_importable",
+]
+
+_MISSING: Final = object()
+
+
+def symbol_by_name(
+    name: Any,
+    aliases: Mapping[str, str] | None = None,
+    package: str | None = None,
+    default: Any = _MISSING,
+    separator: str = ":",
+) -> Any:
+    """Return the object that a text names.
+
+    Args:
+        name: `module:attribute`, `module:outer.inner`, `module.attribute`, or `.attribute` of `package`. Anything that
+            is not a text is returned as it is.
+        aliases: short names and what they stand for.
+        package: where relative names start.
+        default: returned when the name cannot be found.
+        separator: between module and attribute.
+
+    Raises:
+        ImportError: there is no such module.
+        AttributeError: the module has no such attribute.
+    """
+    if not isinstance(name, str):
+        return name
+    name = (aliases or {}).get(name) or name
+    module_name, found, attribute = name.rpartition(separator)
+    if not found:
+        module_name, _, attribute = name.rpartition(".")
+    try:
+        if not module_name:
+            module_name, attribute = (package, attribute) if package else (attribute, "")
+        return _attribute_of(importlib.import_module(module_name, package=package), attribute)
+    except (ImportError, AttributeError):
+        if default is _MISSING:
+            raise
+        return default
+
+
+def _attribute_of(module: ModuleType, path: str) -> Any:
+    found: Any = module
+    for part in filter(None, path.split(".")):
+        found = getattr(found, part)
+    return found
+
+
+@contextmanager
+def working_directory_importable() -> Iterator[None]:
+    """Put the working directory first among the places that imports search, while the block runs."""
+    directory = os.getcwd()
+    if directory in sys.path:
+        yield
+        return
+    sys.path.insert(0, directory)
+    try:
+        yield
+    finally:
+        # The imported code may have changed the list: take away ours and no other.
+        if directory in sys.path:
+            sys.path.remove(directory)
+
+
+def import_from_cwd(module: str, package: str | None = None) -> ModuleType:
+    """Return the module of that name, looked for in the working directory too.
+
+    Raises:
+        ModuleNotFoundError: there is no such module, or one that it imports is missing (`.name` says which).
+    """
+    with working_directory_importable():
+        return importlib.import_module(module, package=package)
+
+
+def find_related_module(package: str, related_name: str | None) -> ModuleType | None:
+    """Return the module `related_name` in or beside `package`, as autodiscovery looks for `tasks`; None: there is none.
+
+    `package` may name a module, or a class in one (an entry of Django's INSTALLED_APPS). An error inside the found
+    module is raised, so that a broken tasks module is not taken for an absent one.
+    """
+    try:
+        module = importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        parent = package.rpartition(".")[0]
+        if not parent or error.name != package:
+            raise
+        module = importlib.import_module(parent)
+        package = parent
+    if not related_name:
+        return module
+    name = f"{package}.{related_name}"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name == name:
+            return None
+        raise
+
+
+def qualified_name(value: Any) -> str:
+    """Return `module.name` of a class, function or module, or of the class of any other object."""
+    if isinstance(value, ModuleType):
+        return value.__name__
+    if not hasattr(value, "__qualname__"):
+        value = type(value)
+    return f"{value.__module__}.{value.__qualname__}"
+
+
+def entry_points(*groups: str) -> dict[str, importlib.metadata.EntryPoint]:
+    """Return the entry points of these groups by name; an earlier group wins."""
+    found: dict[str, importlib.metadata.EntryPoint] = {}
+    for group in groups:
+        for point in importlib.metadata.entry_points(group=group):
+            found.setdefault(point.name, point)
+    return found

@@ -1,0 +1,185 @@
+"""Text for people: bounded representations, shortening, near misses."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+__all__ = ["MASK", "closest", "hide_password", "indent", "join_words", "plural", "saferepr", "truncate"]
+
+MASK: Final = "********"
+"""Stands for a secret. Its length says nothing of the secret's."""
+
+_LEAF_TYPES: Final = frozenset({int, float, bool, type(None), complex})
+_BRACKETS: Final[tuple[tuple[type, str, str], ...]] = (
+    (list, "[", "]"),
+    (tuple, "(", ")"),
+    (set, "{", "}"),
+    (frozenset, "frozenset({", "})"),
+)
+
+
+def truncate(text: str, length: int = 128, suffix: str = "...") -> str:
+    """Return at most `length` characters of the text, cut between words if possible, and `suffix` if it was cut."""
+    if len(text) <= length:
+        return text
+    head = text[:length]
+    return (head.rsplit(" ", 1)[0] if " " in head else head) + suffix
+
+
+def indent(text: str, width: int = 0, separator: str = "\n") -> str:
+    """Return the text with every line moved right by `width` blanks."""
+    return separator.join(" " * width + line for line in text.splitlines())
+
+
+def plural(count: float, word: str, suffix: str = "s") -> str:
+    """Return the word as it stands after the number: `plural(2, "task")` is `tasks`."""
+    return word if count == 1 else word + suffix
+
+
+def join_words(words: Iterable[str], last: str = "and") -> str:
+    """Return words as a sentence has them: `a, b and c`."""
+    known = list(words)
+    if len(known) < 2:
+        return "".join(known)
+    return f"{', '.join(known[:-1])} {last} {known[-1]}"
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that looks most like this one; None when none does."""
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.75)
+    return found[0] if found else None
+
+
+def hide_password(url: str) -> str:
+    """Return a URL, or several with `;` between them, with passwords replaced by asterisks."""
+    return ";".join(_hide_in_one(part) for part in url.split(";")) if "@" in url or "=" in url else url
+
+
+_SECRET_QUERY: Final = re.compile(r"(?i)((?:^|&)[^=&]*(?:password|passwd|secret|token|key|signature)[^=&]*=)[^&]*")
+
+
+def _hide_in_one(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        password = parts.password
+    except ValueError:
+        # Not a URL: everything before the last @ may be a secret.
+        return re.sub(r"//.*@", f"//{MASK}@", url)
+    location = parts.netloc
+    if password is not None:
+        user, _, host = location.rpartition("@")
+        location = f"{user.partition(':')[0]}:{MASK}@{host}"
+    query = _SECRET_QUERY.sub(rf"\1{MASK}", parts.query)
+    if location == parts.netloc and query == parts.query:
+        return url  # putting it together again would lose an empty part, such as the `//` of `memory://`
+    return urlunsplit(parts._replace(netloc=location, query=query))
+
+
+def saferepr(value: Any, maxlen: int | None = 1024, maxlevels: int = 3) -> str:
+    """Return `repr(value)` for a message header or a log line: bounded in length and depth, and it never raises.
+
+    Args:
+        value: anything.
+        maxlen: characters after which it ends with `...`; None: no bound.
+        maxlevels: nested containers below this depth are shown as `...`.
+    """
+    if type(value) is tuple or type(value) is dict:
+        plain = _plain(value, maxlen)
+        if plain is not None:
+            return plain
+    writer = _Writer(maxlen, maxlevels)
+    try:
+        writer.write(value, 0)
+    except _Full:
+        return "".join(writer.parts)[: maxlen or None] + "..."
+    return "".join(writer.parts)
+
+
+def _plain(value: Any, maxlen: int | None) -> str | None:
+    """Return the representation of a flat container of numbers and short texts: nearly every call there is."""
+    room = 1024 if maxlen is None else maxlen
+    if type(value) is dict:
+        for key in value:
+            if type(key) is not str:
+                return None
+            room -= len(key)
+        items: Iterable[Any] = value.values()
+    else:
+        items = value
+    for item in items:
+        kind = type(item)
+        if kind is str:
+            room -= len(item)
+        elif kind not in _LEAF_TYPES:
+            return None
+    if room < 0:
+        return None
+    try:
+        text = repr(value)
+    except ValueError:  # an int of more digits than Python prints
+        return None
+    return text if maxlen is None or len(text) <= maxlen else None
+
+
+class _Full(Exception):
+    """The representation has reached its bound."""
+
+
+class _Writer:
+    """Writes the representation of a value piece by piece, until it is full."""
+
+    def __init__(self, maxlen: int | None, maxlevels: int) -> None:
+        self.parts: list[str] = []
+        self._room = maxlen
+        self._maxlevels = maxlevels
+        self._open: set[int] = set()
+
+    def write(self, value: Any, level: int) -> None:
+        if isinstance(value, dict):
+            self._container(value, "{", "}", level)
+            return
+        for kind, opening, closing in _BRACKETS:
+            if type(value) is kind:
+                self._container(value, opening, closing, level)
+                return
+        self._add(self._leaf(value))
+
+    def _add(self, text: str) -> None:
+        self.parts.append(text)
+        if self._room is not None:
+            self._room -= len(text)
+            if self._room < 0:
+                raise _Full
+
+    def _leaf(self, value: Any) -> str:
+        if isinstance(value, (str, bytes)) and self._room is not None and len(value) > self._room:
+            return repr(value[: self._room + 1])
+        try:
+            return repr(value)
+        except Exception as error:
+            return f"<Unrepresentable {type(value).__name__}: {type(error).__name__}>"
+
+    def _container(self, value: Any, opening: str, closing: str, level: int) -> None:
+        if not value:
+            self._add(repr(value))
+            return
+        if level >= self._maxlevels or id(value) in self._open:
+            self._add(f"{opening}...{closing}")
+            return
+        self._open.add(id(value))
+        self._add(opening)
+        for position, item in enumerate(value):
+            if position:
+                self._add(", ")
+            self.write(item, level + 1)
+            if isinstance(value, dict):
+                self._add(": ")
+                self.write(value[item], level + 1)
+        if type(value) is tuple and len(value) == 1:
+            self._add(",")
+        self._add(closing)
+        self._open.discard(id(value))
