@@ -3,6 +3,7 @@
 pub mod frame;
 pub mod link;
 pub mod nursery;
+mod outgoing;
 pub mod page;
 pub mod port;
 pub mod slot;
