@@ -8,17 +8,24 @@ use crate::ident::Tag;
 pub struct Receipt {
     tag: Tag,
     epoch: u64,
+    spent: bool,
 }
 
 impl Receipt {
     /// A Receipt of the session `epoch`; for brokers.
     pub fn new(tag: Tag, epoch: u64) -> Self {
-        Self { tag, epoch }
+        Self { tag, epoch, spent: false }
     }
 
     /// The delivery it settles.
     pub fn tag(&self) -> Tag {
         self.tag
+    }
+
+    /// Takes the right out, once: what stays behind settles nothing.
+    pub fn spend(&mut self) -> Option<Self> {
+        let right = Self { tag: self.tag, epoch: self.epoch, spent: false };
+        (!std::mem::replace(&mut self.spent, true)).then_some(right)
     }
 
     /// The session that gave it.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::broker::Delivery;
 use crate::clock::{Instant, WallTime};
-use crate::ident::Tag;
+use crate::ident::{SlotId, Tag};
 use policy::Policy;
 
 /// A Delivery accepted for execution.
@@ -34,6 +34,19 @@ pub struct Job {
     pub ignore_result: Option<bool>,
     /// When it was taken.
     pub received_at: Instant,
+}
+
+/// What a job is doing, as its worker knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// Its time has not come.
+    Waiting,
+    /// It may run.
+    Ready,
+    /// It lies in a slot's pipe.
+    Sent(SlotId),
+    /// The slot said that it started.
+    Running(SlotId),
 }
 
 impl Job {

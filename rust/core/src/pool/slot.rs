@@ -1,1 +1,250 @@
-//! The state machine of a slot.
+//! The state machine of a slot: what a place where jobs run may be told, and when.
+//!
+//! ```text
+//! Starting --hello--> Idle --assign--> Busy --finish--> Idle
+//! Idle, Busy --retire--> Draining --finish--> Draining     (it leaves by itself when it has nothing left)
+//! Busy --close--> Closed --finish--> Closed --reopen (when empty)--> Idle
+//! any --eof--> Gone
+//! ```
+//! *Closed*: the parent has taken back what the slot had not started (see [`super::page`]); nothing may be assigned
+//! until what did start has finished and the slot is reopened.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::clock::Instant;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ident::{SlotId, Tag};
+
+/// What a slot is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotState {
+    /// Its executor has not said hello.
+    Starting,
+    /// Ready for a job.
+    Idle,
+    /// Has at least one job.
+    Busy,
+    /// Finishes what it has, then leaves.
+    Draining,
+    /// What it had not started was taken back.
+    Closed,
+    /// Its executor is gone.
+    Gone,
+}
+
+/// What can happen to a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotInput {
+    /// The executor is there.
+    Hello,
+    /// A job was sent.
+    Assign,
+    /// A job ended.
+    Finish,
+    /// The executor takes no more.
+    Retire,
+    /// What it had not started is taken back.
+    Close,
+    /// It may be assigned to again.
+    Reopen,
+    /// The pipe ended.
+    Eof,
+}
+
+/// A job that was sent to a slot and has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Its number on this slot's pipe, counted from 1.
+    pub sequence: u64,
+    /// Which job.
+    pub tag: Tag,
+    /// How long it is thought to run; `None`: unknown.
+    pub estimate: Option<Duration>,
+}
+
+/// A place where one job runs at a time.
+#[derive(Debug)]
+pub struct Slot {
+    id: SlotId,
+    state: SlotState,
+    sent: VecDeque<Sent>,
+    last_sequence: u64,
+    progress_at: Instant,
+    killable: bool,
+}
+
+impl Slot {
+    /// A slot whose executor has yet to say hello. `killable`: it is a process of its own.
+    pub fn new(id: SlotId, killable: bool, now: Instant) -> Self {
+        Self { id, state: SlotState::Starting, sent: VecDeque::new(), last_sequence: 0, progress_at: now, killable }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> SlotId {
+        self.id
+    }
+
+    /// What it is doing.
+    pub fn state(&self) -> SlotState {
+        self.state
+    }
+
+    /// Whether a hard limit can end it.
+    pub fn is_killable(&self) -> bool {
+        self.killable
+    }
+
+    /// The jobs it has, in the order they were sent.
+    pub fn sent(&self) -> impl ExactSizeIterator<Item = &Sent> {
+        self.sent.iter()
+    }
+
+    /// The number of the last job sent.
+    pub fn last_sequence(&self) -> u64 {
+        self.last_sequence
+    }
+
+    /// When it last began or ended a job.
+    pub fn progress_at(&self) -> Instant {
+        self.progress_at
+    }
+
+    /// How long what it has is thought to run; `None` when one of them is unknown.
+    pub fn backlog(&self) -> Option<Duration> {
+        self.sent.iter().map(|sent| sent.estimate).sum()
+    }
+
+    /// The executor said hello.
+    pub fn hello(&mut self, now: Instant) -> Result<()> {
+        self.progress_at = now;
+        self.change(SlotInput::Hello)
+    }
+
+    /// Notes that `tag` goes to this slot; returns its number on the pipe.
+    pub fn assign(&mut self, tag: Tag, estimate: Option<Duration>, now: Instant) -> Result<u64> {
+        self.change(SlotInput::Assign)?;
+        if self.sent.is_empty() {
+            self.progress_at = now;
+        }
+        self.last_sequence += 1;
+        self.sent.push_back(Sent { sequence: self.last_sequence, tag, estimate });
+        Ok(self.last_sequence)
+    }
+
+    /// Notes that `tag` ended; `false` when this slot did not have it.
+    pub fn finish(&mut self, tag: Tag, now: Instant) -> Result<bool> {
+        let Some(position) = self.sent.iter().position(|sent| sent.tag == tag) else { return Ok(false) };
+        self.sent.remove(position);
+        self.progress_at = now;
+        self.change(SlotInput::Finish)?;
+        Ok(true)
+    }
+
+    /// The executor takes no more.
+    pub fn retire(&mut self) -> Result<()> {
+        self.change(SlotInput::Retire)
+    }
+
+    /// Takes back what had not started, given the number of the last job that had; newest last.
+    pub fn close(&mut self, started: u64) -> Result<Vec<Tag>> {
+        self.change(SlotInput::Close)?;
+        let mut taken = Vec::new();
+        self.sent.retain(|sent| {
+            let keep = sent.sequence <= started;
+            if !keep {
+                taken.push(sent.tag);
+            }
+            keep
+        });
+        Ok(taken)
+    }
+
+    /// Lets it be assigned to again.
+    pub fn reopen(&mut self) -> Result<()> {
+        self.change(SlotInput::Reopen)
+    }
+
+    /// The pipe ended: what it had, in order.
+    pub fn eof(&mut self) -> Vec<Sent> {
+        self.state = SlotState::Gone;
+        self.sent.drain(..).collect()
+    }
+
+    fn change(&mut self, input: SlotInput) -> Result<()> {
+        self.state = next(self.state, input, self.sent.is_empty()).ok_or_else(|| {
+            Error::new(ErrorKind::Unexpected, "a slot got an input that does not fit its state")
+                .with("slot", self.id.0)
+                .with("state", format_args!("{:?}", self.state))
+                .with("input", format_args!("{input:?}"))
+        })?;
+        Ok(())
+    }
+}
+
+/// The table. `empty`: the slot has no job (after the input took its effect).
+pub fn next(state: SlotState, input: SlotInput, empty: bool) -> Option<SlotState> {
+    use SlotInput as I;
+    use SlotState as S;
+    Some(match (state, input) {
+        (S::Starting, I::Hello) => S::Idle,
+        (S::Idle | S::Busy, I::Assign) => S::Busy,
+        (S::Busy, I::Finish) => {
+            if empty {
+                S::Idle
+            } else {
+                S::Busy
+            }
+        }
+        (S::Draining, I::Finish | I::Close | I::Retire) | (S::Idle | S::Busy | S::Closed, I::Retire) => S::Draining,
+        (S::Busy, I::Close) | (S::Closed, I::Finish) => S::Closed,
+        (S::Closed, I::Reopen) if empty => S::Idle,
+        (_, I::Eof) => S::Gone,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn idle() -> Slot {
+        let mut slot = Slot::new(SlotId(0), true, Instant(0));
+        slot.hello(Instant(0)).unwrap();
+        slot
+    }
+
+    #[test]
+    fn a_slot_is_idle_again_when_its_last_job_ended() {
+        let mut slot = idle();
+        assert_eq!(slot.assign(Tag(7), None, Instant(1)).unwrap(), 1);
+        assert_eq!(slot.assign(Tag(8), None, Instant(1)).unwrap(), 2);
+        assert!(slot.finish(Tag(7), Instant(2)).unwrap());
+        assert_eq!(slot.state(), SlotState::Busy);
+        assert!(slot.finish(Tag(8), Instant(3)).unwrap());
+        assert_eq!(slot.state(), SlotState::Idle);
+        assert!(!slot.finish(Tag(8), Instant(3)).unwrap());
+    }
+
+    #[test]
+    fn closing_gives_back_exactly_what_had_not_started() {
+        let mut slot = idle();
+        for tag in 1..=4 {
+            slot.assign(Tag(tag), None, Instant(0)).unwrap();
+        }
+        assert_eq!(slot.close(2).unwrap(), vec![Tag(3), Tag(4)]);
+        assert!(slot.assign(Tag(5), None, Instant(0)).is_err());
+        assert!(slot.reopen().is_err(), "two jobs are still running");
+        slot.finish(Tag(1), Instant(1)).unwrap();
+        slot.finish(Tag(2), Instant(1)).unwrap();
+        slot.reopen().unwrap();
+        assert_eq!(slot.assign(Tag(5), None, Instant(2)).unwrap(), 5, "numbers go on");
+    }
+
+    #[test]
+    fn an_input_that_does_not_fit_names_state_and_input() {
+        let mut slot = Slot::new(SlotId(3), true, Instant(0));
+        let error = slot.assign(Tag(1), None, Instant(0)).unwrap_err().to_string();
+        assert!(error.contains("Starting") && error.contains("Assign") && error.contains("slot: 3"), "{error}");
+    }
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::Queue;
+pub use crate::consumer::credit::Prefetch;
 use crate::job::policy::Policies;
 use crate::pool::page::Page;
 
@@ -43,15 +44,6 @@ pub struct SlotPage {
     pub file: Option<OwnedFd>,
     /// Where it lies, when a reaper on this host may read it.
     pub path: Option<PathBuf>,
-}
-
-/// How far to take ahead of the slots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prefetch {
-    /// As much as is worked off in about 50 ms.
-    Auto,
-    /// This many per slot; 0: without limit.
-    PerSlot(u32),
 }
 
 /// How to stop.

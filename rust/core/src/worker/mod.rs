@@ -1,4 +1,5 @@
 //! The assembly of the parent: wires, never decides.
 
 pub mod config;
-pub mod event;
+
+pub use crate::event;

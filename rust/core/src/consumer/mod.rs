@@ -1,0 +1,346 @@
+//! Taking from the queues and settling what was taken: one task that owns the session with the broker.
+//!
+//! It knows nothing of slots. It is told how much it may take and what to settle, and says what it got. What could not
+//! be settled because of a temporary fault is kept and tried again, in order, until it works or the session is over.
+
+pub mod accept;
+pub mod credit;
+pub mod link;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant as TokioInstant, sleep_until, timeout_at};
+
+use crate::broker::{BoxFuture, Broker, Delivery, Harvest, Renewal, Session, Subscription};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::ident::Tag;
+use crate::job::ending::Commit;
+use crate::settle::batch::Batch;
+use crate::store::Store;
+use link::{Link, LinkInput, LinkState};
+
+/// What the consumer is told.
+#[derive(Debug)]
+pub enum Order {
+    /// Carry these out.
+    Settle(Vec<Commit>),
+    /// So many more may be taken. `seen`: the number of the last harvest this takes into account.
+    Take {
+        /// How many.
+        credit: usize,
+        /// Harvests taken into account.
+        seen: u64,
+        /// Somebody waits: hold nothing back.
+        hurry: bool,
+    },
+    /// Settle what is known, give the rest back, end.
+    Drain,
+}
+
+/// What the consumer says.
+#[derive(Debug)]
+pub enum News {
+    /// Messages taken; harvests are numbered from 1.
+    Taken {
+        /// The messages.
+        deliveries: Vec<Delivery>,
+        /// The harvest's number.
+        harvest: u64,
+    },
+    /// Commits that were not carried out, because their Receipt is no longer ours.
+    Refused(Vec<Tag>),
+    /// The lease was renewed and the dead were reaped.
+    Renewed(Renewal),
+    /// The connection changed.
+    Link {
+        /// To what.
+        state: LinkState,
+        /// Why, when it is a fault.
+        reason: String,
+        /// When it is tried again.
+        retry_in: Duration,
+    },
+    /// The session is over; what it gave belongs to others.
+    SessionLost,
+    /// It has ended; nothing comes after this. `clean`: everything was settled or given back.
+    Ended {
+        /// Everything was settled or given back.
+        clean: bool,
+    },
+}
+
+/// The task that owns the session.
+pub struct Consumer {
+    broker: Arc<dyn Broker>,
+    /// Where results go first when broker and store are two servers.
+    store: Option<Arc<dyn Store>>,
+    subscription: Subscription,
+    clock: Clock,
+    orders: mpsc::UnboundedReceiver<Order>,
+    news: mpsc::UnboundedSender<News>,
+    link: Link,
+    batch: Batch,
+    credit: usize,
+    harvest: u64,
+    hurry: bool,
+    draining: bool,
+}
+
+impl Consumer {
+    /// How long a stop keeps trying to settle against a broker that does not answer.
+    const LAST_TRIES: Duration = Duration::from_secs(5);
+
+    /// A consumer for [`Consumer::run`].
+    pub fn new(
+        broker: Arc<dyn Broker>,
+        store: Option<Arc<dyn Store>>,
+        subscription: Subscription,
+        clock: Clock,
+        orders: mpsc::UnboundedReceiver<Order>,
+        news: mpsc::UnboundedSender<News>,
+    ) -> Self {
+        Self {
+            broker,
+            store,
+            subscription,
+            clock,
+            orders,
+            news,
+            link: Link::default(),
+            batch: Batch::default(),
+            credit: 0,
+            harvest: 0,
+            hurry: true,
+            draining: false,
+        }
+    }
+
+    /// Takes and settles until it is told to drain, or the first session can never begin.
+    pub async fn run(mut self) {
+        self.step(LinkInput::Open, String::new());
+        let mut clean = true;
+        while !matches!(self.link.state(), LinkState::Closed | LinkState::Failed) {
+            let session = self.broker.clone();
+            match session.subscribe(self.subscription.clone()).await {
+                Ok(session) => {
+                    self.step(LinkInput::Ready, String::new());
+                    clean = self.attend(session).await;
+                }
+                Err(error) => self.fault(&error),
+            }
+            self.pause().await;
+        }
+        self.say(News::Ended { clean: clean && self.link.state() == LinkState::Closed });
+    }
+
+    /// Lives with one session until it is over or drained; returns whether everything was settled.
+    async fn attend(&mut self, mut session: Box<dyn Session>) -> bool {
+        let mut renew_at = TokioInstant::now() + session.renew_every();
+        let mut more = true;
+        loop {
+            let due = self.flush_due();
+            let take = more && self.credit > 0 && !self.draining;
+            if due.is_some_and(|due| due <= TokioInstant::now()) || (take && (self.batch.is_empty() || self.hurry)) {
+                match self.exchange(&mut *session).await {
+                    Ok(full) => more = full,
+                    Err(error) if error.is_temporary() => self.wait_out(&error).await,
+                    Err(error) => return self.lost(&error),
+                }
+                self.obey_waiting();
+                continue;
+            }
+            if self.draining {
+                return self.finish(session).await;
+            }
+            let arrival = self.credit > 0 && !more;
+            tokio::select! {
+                biased;
+                order = self.orders.recv() => self.obey(order),
+                () = sleep_until(renew_at) => {
+                    renew_at = TokioInstant::now() + session.renew_every();
+                    match session.renew().await {
+                        Ok(renewal) if renewal.recovered + renewal.buried > 0 => { more = true; self.say(News::Renewed(renewal)); }
+                        Ok(_) => {}
+                        Err(error) if error.is_temporary() => self.warn(&error),
+                        Err(error) => return self.lost(&error),
+                    }
+                }
+                () = until(due) => {}
+                () = arrived(&mut *session, arrival) => more = true,
+            }
+            self.obey_waiting();
+        }
+    }
+
+    /// One round trip: settles the batch and takes what may be taken; returns whether there may be more.
+    async fn exchange(&mut self, session: &mut dyn Session) -> Result<bool> {
+        self.store_first()?;
+        let credit = if self.draining { 0 } else { self.credit };
+        let Harvest { deliveries, refused, more } = session.exchange(self.batch.commits(), credit).await?;
+        if !refused.is_empty() {
+            self.say(News::Refused(refused));
+        }
+        if self.link.state() == LinkState::BackingOff {
+            self.step(LinkInput::Tick, String::new());
+        }
+        self.step(LinkInput::Ready, String::new());
+        if !deliveries.is_empty() {
+            self.credit = 0; // until the one who counts has counted these
+            self.harvest += 1;
+            self.say(News::Taken { deliveries, harvest: self.harvest });
+        }
+        Ok(more)
+    }
+
+    /// Where broker and store are two servers, results are stored before the deliveries are acknowledged: a crash in
+    /// between repeats a run, and never loses a result.
+    fn store_first(&mut self) -> Result<()> {
+        let Some(store) = &self.store else { return Ok(()) };
+        let commits = self.batch.commits();
+        let records: Vec<_> = commits.iter().flat_map(|commit| commit.records.iter().cloned()).collect();
+        if !records.is_empty() {
+            store.save(&records, self.subscription.result_expires)?;
+            commits.iter_mut().for_each(|commit| commit.records.clear());
+        }
+        Ok(())
+    }
+
+    /// Settles what is left and gives the rest back; keeps trying for a while.
+    async fn finish(&mut self, mut session: Box<dyn Session>) -> bool {
+        let deadline = TokioInstant::now() + Self::LAST_TRIES;
+        while !self.batch.is_empty() {
+            match timeout_at(deadline, self.exchange(&mut *session)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) if error.is_temporary() && TokioInstant::now() < deadline => self.wait_out(&error).await,
+                Ok(Err(_)) | Err(_) => break,
+            }
+        }
+        let closed = timeout_at(deadline, session.close()).await.is_ok_and(|closed| closed.is_ok());
+        let clean = closed && self.batch.is_empty();
+        self.step(LinkInput::Settled, String::new());
+        clean
+    }
+
+    fn obey(&mut self, order: Option<Order>) {
+        match order {
+            Some(Order::Settle(commits)) => self.batch.add(commits, self.clock.now()),
+            Some(Order::Take { credit, seen, hurry }) => {
+                self.hurry = hurry;
+                if seen == self.harvest {
+                    self.credit = credit;
+                }
+            }
+            Some(Order::Drain) | None => {
+                self.draining = true;
+                self.hurry = true;
+                self.step(LinkInput::Drain, String::new());
+            }
+        }
+    }
+
+    fn obey_waiting(&mut self) {
+        while let Ok(order) = self.orders.try_recv() {
+            self.obey(Some(order));
+        }
+    }
+
+    fn flush_due(&self) -> Option<TokioInstant> {
+        let due = self.batch.due(self.hurry || self.draining)?;
+        Some(TokioInstant::now() + due.since(self.clock.now()))
+    }
+
+    /// The session is over: what it gave belongs to others, and what was to be settled is void.
+    fn lost(&mut self, error: &Error) -> bool {
+        let void: Vec<Tag> = self.batch.commits().drain(..).filter_map(|commit| Some(commit.settle?.0.tag())).collect();
+        let clean = void.is_empty();
+        if !clean {
+            self.say(News::Refused(void));
+        }
+        self.say(News::SessionLost);
+        self.step(LinkInput::SessionLost, error.to_string());
+        self.credit = 0;
+        clean
+    }
+
+    fn fault(&mut self, error: &Error) {
+        let input = if error.is_temporary() { LinkInput::TemporaryFault } else { LinkInput::PermanentFault };
+        self.step(input, error.to_string());
+    }
+
+    /// A temporary fault within a session: say so, wait, try again with everything that is to be settled kept.
+    async fn wait_out(&mut self, error: &Error) {
+        self.warn(error);
+        let until = TokioInstant::now() + self.link.pause(jitter());
+        while let Ok(order) = timeout_at(until, self.orders.recv()).await {
+            let ended = order.is_none();
+            self.obey(order);
+            if ended {
+                break;
+            }
+        }
+    }
+
+    fn warn(&mut self, error: &Error) {
+        if self.link.state() == LinkState::BackingOff {
+            self.step(LinkInput::Tick, String::new());
+        }
+        self.step(LinkInput::TemporaryFault, error.to_string());
+    }
+
+    async fn pause(&mut self) {
+        if self.link.state() != LinkState::BackingOff {
+            return;
+        }
+        let until = TokioInstant::now() + self.link.pause(jitter());
+        while self.link.state() == LinkState::BackingOff {
+            match timeout_at(until, self.orders.recv()).await {
+                Ok(order) => self.obey(order),
+                Err(_) => self.step(LinkInput::Tick, String::new()),
+            }
+        }
+        if self.link.state() == LinkState::Draining {
+            self.step(LinkInput::Settled, String::new());
+        }
+    }
+
+    /// Steps the link and says so when it changed in a way a user cares for.
+    fn step(&mut self, input: LinkInput, reason: String) {
+        let before = self.link.state();
+        match self.link.step(input) {
+            Ok(true) => {
+                let state = self.link.state();
+                let retry_in = self.link.pause(0.5);
+                if matches!((before, state), (_, LinkState::Open | LinkState::BackingOff | LinkState::Failed)) {
+                    self.say(News::Link { state, reason, retry_in });
+                }
+            }
+            Ok(false) => {}
+            Err(error) => self.say(News::Link { state: before, reason: error.to_string(), retry_in: Duration::ZERO }),
+        }
+    }
+
+    fn say(&self, news: News) {
+        // Nobody listens only when the worker is gone, and then there is nobody to tell.
+        let _ = self.news.send(news);
+    }
+}
+
+/// Waits for messages, or for ever when none may be taken.
+fn arrived(session: &mut dyn Session, wanted: bool) -> BoxFuture<'_, ()> {
+    if wanted { session.arrival() } else { Box::pin(std::future::pending()) }
+}
+
+async fn until(due: Option<TokioInstant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A number in 0..1 that differs between processes and moments.
+fn jitter() -> f64 {
+    f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
+}

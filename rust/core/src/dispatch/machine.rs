@@ -1,0 +1,273 @@
+//! The worker's one decision maker: data in, effects out. It knows no clock, no socket and no thread.
+//!
+//! | job is | input | becomes | effects |
+//! |---|---|---|---|
+//! | – | Arrived, of a job held here | as it was | the new Receipt is adopted |
+//! | – | Arrived, while stopping | settled | Settle(release) |
+//! | – | Arrived, due much later | settled | Settle(ack, published again as delayed) |
+//! | – | Arrived, due later | Waiting | |
+//! | – | Arrived | Ready | |
+//! | Waiting | Tick, its time has come | Ready | |
+//! | Ready | a slot is free, expired | settled | Settle(ack, REVOKED), Tell(expired) |
+//! | Ready | a slot is free | Sent | Send |
+//! | Ready | Tick, no slot got on for a second | settled | Settle(release) |
+//! | Sent | Started | Running | Settle(ack) unless late; limits set |
+//! | Sent | Reclaimed or SlotGone, never started | Ready, at the front | |
+//! | Sent, Running | Finished | settled | Settle(told) |
+//! | Running | Tick, soft limit passed | Running | Interrupt, Tell(timed out) |
+//! | Running | Tick, hard limit passed | Running, doomed | Kill |
+//! | Sent, Running | SlotGone, had started | settled | Settle(lost, or timed out, or interrupted), Tell(lost) |
+//! | Waiting, Ready | SessionLost | gone | |
+//! | Sent, Running | SessionLost | as it was, void | its Commit will be refused |
+//! | Waiting, Ready | Stop | settled | Settle(release) |
+//! | any | Stop at once | as it was, doomed | Kill |
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use super::deadline::{Deadlines, Limit};
+use super::estimate::{Estimates, Rate};
+use super::{Effect, Effects, Input, Now};
+use crate::broker::Publication;
+use crate::buffer::Buffer;
+use crate::clock::Instant;
+use crate::consumer::credit::{self, Prefetch};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ident::{SlotId, Tag};
+use crate::job::ending::{Commit, Outcome, Verdict};
+use crate::job::{Job, JobState};
+use crate::pool::slot::{Slot, SlotState};
+use crate::settle::decide;
+use crate::event::{Event, EventKind};
+
+/// Messages due later than this wait in the broker, where it can.
+const HELD_HERE: Duration = Duration::from_secs(60);
+/// At most so many messages wait here for their time.
+const WAITING_CAPACITY: usize = 1000;
+
+/// A job in hand.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) job: Box<Job>,
+    pub(super) state: JobState,
+    /// Which run this is, so that limits of an earlier one are not applied to it.
+    pub(super) run: u64,
+    pub(super) doom: Option<Doom>,
+    /// Its session is over: whatever is committed for it is refused.
+    pub(super) void: bool,
+    pub(super) acked: bool,
+}
+
+/// Why a slot is being killed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Doom {
+    TimedOut(Duration),
+    Stopped,
+}
+
+/// Decides; see the table above.
+#[derive(Debug)]
+pub struct Machine {
+    pub(super) jobs: HashMap<Tag, Held>,
+    pub(super) buffer: Buffer,
+    pub(super) slots: BTreeMap<SlotId, Slot>,
+    pub(super) deadlines: Deadlines,
+    pub(super) estimates: Estimates,
+    rate: Rate,
+    prefetch: Prefetch,
+    /// The broker can keep a message until it is due.
+    delay_in_broker: bool,
+    pub(super) stopping: bool,
+    pub(super) progress_at: Instant,
+    runs: u64,
+    /// Somebody wants to hear of every job that arrives.
+    pub tell_received: bool,
+}
+
+impl Machine {
+    /// A machine without slots.
+    pub fn new(prefetch: Prefetch, delay_in_broker: bool) -> Self {
+        Self {
+            jobs: HashMap::new(),
+            buffer: Buffer::default(),
+            slots: BTreeMap::new(),
+            deadlines: Deadlines::default(),
+            estimates: Estimates::default(),
+            rate: Rate::default(),
+            prefetch,
+            delay_in_broker,
+            stopping: false,
+            progress_at: Instant(0),
+            runs: 0,
+            tell_received: false,
+        }
+    }
+
+    /// Takes one input; writes what is to be done into `effects`.
+    ///
+    /// # Errors
+    /// `Unexpected`, naming state and input, when the input does not fit: a bug, and nothing was changed by it.
+    pub fn step(&mut self, now: Now, input: Input, effects: &mut Effects) -> Result<()> {
+        match input {
+            Input::Arrived(job) => self.arrived(now, job, effects),
+            Input::SlotMade { slot, killable } => {
+                self.slots.insert(slot, Slot::new(slot, killable, now.monotonic));
+            }
+            Input::SlotUp(slot) => self.slot(slot)?.hello(now.monotonic)?,
+            Input::SlotRetires(slot) => self.slot(slot)?.retire()?,
+            Input::Started(slot, tag) => self.started(now, slot, tag, effects),
+            Input::Finished(slot, tag, outcome) => self.finished(now, slot, tag, *outcome, effects)?,
+            Input::Reclaimed { slot, started } => self.reclaimed(slot, started, effects)?,
+            Input::SlotGone { slot, started, reason } => self.slot_gone(now, slot, started, &reason, effects),
+            Input::SessionLost => self.session_lost(effects),
+            Input::Stop { at_once } => self.stop(at_once, effects),
+            Input::Tick => self.tick(now, effects),
+        }
+        self.fill(now, effects);
+        Ok(())
+    }
+
+    /// How many more messages may be asked for.
+    pub fn credit(&mut self, now: Now) -> usize {
+        if self.stopping || (self.buffer.waiting() >= WAITING_CAPACITY && !self.delay_in_broker) {
+            return 0;
+        }
+        let slots = self.slots.values().filter(|slot| is_alive(slot.state())).count();
+        let held = self.jobs.len() - self.buffer.waiting();
+        credit::credit(self.prefetch, slots, self.rate.per_second(now.monotonic), held)
+    }
+
+    /// Whether a slot has nothing to do: then nothing should be held back.
+    pub fn is_hungry(&self) -> bool {
+        self.buffer.ready() == 0 && self.slots.values().any(|slot| slot.state() == SlotState::Idle)
+    }
+
+    /// Whether no job is in hand.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// A job in hand.
+    pub fn job(&self, tag: Tag) -> Option<&Job> {
+        self.jobs.get(&tag).map(|held| &*held.job)
+    }
+
+    /// Jobs in hand, those among them that may run, those that wait for their time, and those in slots.
+    pub fn counts(&self) -> [usize; 4] {
+        let in_slots = self.slots.values().map(|slot| slot.sent().len()).sum();
+        [self.jobs.len(), self.buffer.ready(), self.buffer.waiting(), in_slots]
+    }
+
+    fn slot(&mut self, id: SlotId) -> Result<&mut Slot> {
+        self.slots.get_mut(&id).ok_or_else(|| {
+            Error::new(ErrorKind::Unexpected, "an input names a slot that is not there").with("slot", id.0)
+        })
+    }
+
+    fn arrived(&mut self, now: Now, mut job: Box<Job>, effects: &mut Effects) {
+        let tag = job.tag();
+        if let Some(held) = self.jobs.get_mut(&tag) {
+            // It came back while it is still held here (its lease was lost and won again): running it twice would be
+            // wrong, so the run that goes on will settle the new delivery.
+            held.void = false;
+            held.acked = false;
+            held.job.delivery.receipt = job.delivery.receipt;
+            return;
+        }
+        if self.tell_received {
+            let event = Event::new(EventKind::Received).with("id", job.id.as_str()).with("name", job.name.as_str());
+            effects.push(Effect::Tell(event.with("queue", &*job.delivery.queue)));
+        }
+        if self.stopping {
+            effects.extend(job.delivery.receipt.spend().map(|receipt| Effect::Settle(Commit::settle(receipt, Verdict::Release))));
+            return;
+        }
+        let due = job.due.filter(|due| *due > now.wall);
+        if let Some(due) = due
+            && self.delay_in_broker
+            && (due.from_now(now.wall) > HELD_HERE || self.buffer.waiting() >= WAITING_CAPACITY)
+        {
+            effects.extend(park(&mut job));
+            return;
+        }
+        let state = if let Some(due) = due {
+            self.buffer.wait(tag, due);
+            JobState::Waiting
+        } else {
+            self.buffer.put(tag, job.delivery.rank);
+            JobState::Ready
+        };
+        self.jobs.insert(tag, Held { job, state, run: 0, doom: None, void: false, acked: false });
+    }
+
+    fn started(&mut self, now: Now, slot: SlotId, tag: Tag, effects: &mut Effects) {
+        let killable = self.slots.get(&slot).is_some_and(Slot::is_killable);
+        let Some(held) = self.jobs.get_mut(&tag).filter(|held| held.state == JobState::Sent(slot)) else { return };
+        held.state = JobState::Running(slot);
+        self.runs += 1;
+        held.run = self.runs;
+        if !held.job.policy.acks_late && !held.acked {
+            held.acked = true;
+            // At most once: acknowledged now, before the run can do anything worth repeating.
+            let receipt = held.job.delivery.receipt.spend();
+            effects.extend(receipt.map(|receipt| Effect::Settle(Commit::settle(receipt, Verdict::Ack))));
+        }
+        if killable {
+            let limits = [(Limit::Soft, held.job.soft_limit()), (Limit::Hard, held.job.hard_limit())];
+            for (limit, after) in limits.into_iter().filter_map(|(limit, after)| Some((limit, after?))) {
+                self.deadlines.set(now.monotonic.after(after), limit, tag, held.run);
+            }
+        }
+    }
+
+    fn finished(&mut self, now: Now, slot: SlotId, tag: Tag, outcome: Outcome, effects: &mut Effects) -> Result<()> {
+        let had = self.slot(slot)?.finish(tag, now.monotonic)?;
+        if !had {
+            return Ok(());
+        }
+        self.progress_at = now.monotonic;
+        self.rate.note();
+        self.reopen(slot, effects)?;
+        let Some(mut held) = self.jobs.remove(&tag) else { return Ok(()) };
+        self.estimates.note(&held.job.name, outcome.runtime);
+        let verdict = decide::told(&held.job.policy, outcome.ending, &outcome.reason, held.acked);
+        if let Some(Verdict::Bury { reason, .. }) = &verdict {
+            effects.push(Effect::Tell(super::release::buried(&held.job, reason)));
+        }
+        let settle = verdict.and_then(|verdict| Some((held.job.delivery.receipt.spend()?, verdict)));
+        if settle.is_some() || held.acked {
+            let Outcome { records, publications, .. } = outcome;
+            effects.push(Effect::Settle(Commit { settle, records, publications }));
+        }
+        Ok(())
+    }
+
+    /// Opens a closed slot again once nothing of before is left in it.
+    pub(super) fn reopen(&mut self, id: SlotId, effects: &mut Effects) -> Result<()> {
+        let slot = self.slot(id)?;
+        if slot.state() == SlotState::Closed && slot.sent().len() == 0 {
+            slot.reopen()?;
+            effects.push(Effect::Reopen { slot: id, sequence: slot.last_sequence() });
+        }
+        Ok(())
+    }
+}
+
+/// Whether a slot will take jobs, now or soon.
+fn is_alive(state: SlotState) -> bool {
+    matches!(state, SlotState::Idle | SlotState::Busy | SlotState::Closed)
+}
+
+/// Gives a message that is due much later back to the broker as a delayed one.
+fn park(job: &mut Job) -> Option<Effect> {
+    let receipt = job.delivery.receipt.spend()?;
+    let publication = Publication {
+        exchange: String::new(),
+        routing_key: job.delivery.queue.to_string(),
+        priority: job.delivery.priority,
+        due: job.due,
+        message: job.delivery.message.clone(),
+    };
+    let settle = Some((receipt, Verdict::Ack));
+    Some(Effect::Settle(Commit { settle, records: Vec::new(), publications: vec![publication] }))
+}

@@ -1,0 +1,190 @@
+//! How jobs leave without having run to their end here: lost, expired, given back.
+
+use super::machine::{Doom, Held, Machine};
+use super::{Effect, Effects, Now};
+use crate::clock::WallTime;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ident::{SlotId, Tag};
+use crate::job::ending::{Commit, Verdict};
+use crate::job::{Job, JobState};
+use crate::pool::slot::{Sent, SlotState};
+use crate::settle::decide::{self, Decision};
+use crate::store::Record;
+use crate::store::record::Exception;
+use crate::event::{Event, EventKind};
+
+impl Machine {
+    /// A job's time ran out before a slot was free.
+    pub(super) fn expire(&mut self, now: Now, tag: Tag, effects: &mut Effects) {
+        let Some(mut held) = self.jobs.remove(&tag) else { return };
+        let Some(receipt) = held.job.delivery.receipt.spend() else { return };
+        let mut commit = Commit::settle(receipt, Verdict::Ack);
+        if !held.job.ignores_result() {
+            commit.records.push(Record::of_exception(&held.job.id, "REVOKED", &Exception::revoked("expired"), now.wall));
+        }
+        effects.push(Effect::Tell(about(EventKind::Expired, &held.job)));
+        effects.push(Effect::Settle(commit));
+    }
+
+    /// A slot was closed: what had not started may go to another.
+    pub(super) fn reclaimed(&mut self, id: SlotId, started: u64, effects: &mut Effects) -> Result<()> {
+        let slot = self.slots.get_mut(&id).ok_or_else(|| {
+            Error::new(ErrorKind::Unexpected, "a slot was reclaimed that is not there").with("slot", id.0)
+        })?;
+        if !matches!(slot.state(), SlotState::Busy | SlotState::Draining) {
+            // It finished everything between the wish and the deed; its page is closed all the same.
+            effects.push(Effect::Reopen { slot: id, sequence: slot.last_sequence() });
+            return Ok(());
+        }
+        for tag in slot.close(started)?.into_iter().rev() {
+            self.back_to_front(tag, effects);
+        }
+        self.reopen(id, effects)
+    }
+
+    /// An executor is gone; `started` is the number of the last job it had begun.
+    pub(super) fn slot_gone(&mut self, now: Now, id: SlotId, started: u64, reason: &str, effects: &mut Effects) {
+        let Some(mut slot) = self.slots.remove(&id) else { return };
+        let sent = slot.eof();
+        for Sent { sequence, tag, .. } in sent.into_iter().rev() {
+            if sequence > started {
+                self.back_to_front(tag, effects);
+            } else if let Some(held) = self.jobs.remove(&tag) {
+                self.died(now, held, sequence == started, reason, effects);
+            }
+        }
+    }
+
+    /// A job had started in an executor that is gone. `current`: it was the one running; else it had ended there and
+    /// its outcome was lost with the executor, so it must run again.
+    fn died(&mut self, now: Now, mut held: Held, current: bool, reason: &str, effects: &mut Effects) {
+        let job = &held.job;
+        let (decision, exception) = match held.doom {
+            Some(Doom::TimedOut(limit)) if current => (
+                decide::timed_out(&job.policy, job.delivery.deaths, held.acked),
+                Exception::time_limit(limit.as_secs_f64()),
+            ),
+            None if current => {
+                (decide::lost(&job.policy, job.delivery.deaths, held.acked), Exception::worker_lost(reason))
+            }
+            _ => (decide::interrupted(held.acked), Exception::worker_lost(reason)),
+        };
+        if current && held.doom.is_none() {
+            effects.push(Effect::Tell(lost(job, &decision, reason)));
+        }
+        if let Some(Verdict::Bury { reason, .. }) = &decision.verdict {
+            effects.push(Effect::Tell(buried(job, reason)));
+        }
+        effects.extend(commit(&mut held, decision, &exception, now.wall).map(Effect::Settle));
+    }
+
+    /// Puts a job that never started where it was.
+    fn back_to_front(&mut self, tag: Tag, effects: &mut Effects) {
+        let Some(held) = self.jobs.get_mut(&tag) else { return };
+        if held.void || self.stopping {
+            self.give_back(tag, effects);
+        } else {
+            held.state = JobState::Ready;
+            self.buffer.put_back(tag, held.job.delivery.rank);
+        }
+    }
+
+    /// Gives a job that never started back to the broker.
+    fn give_back(&mut self, tag: Tag, effects: &mut Effects) {
+        let Some(mut held) = self.jobs.remove(&tag) else { return };
+        if held.void {
+            return;
+        }
+        let receipt = held.job.delivery.receipt.spend();
+        effects.extend(receipt.map(|receipt| Effect::Settle(Commit::settle(receipt, Verdict::Release))));
+    }
+
+    /// No slot got on for a while: what waits here goes back, so that another worker can take it.
+    pub(super) fn hand_back(&mut self, effects: &mut Effects) {
+        while let Some(tag) = self.buffer.take_last() {
+            self.give_back(tag, effects);
+        }
+    }
+
+    /// The session is over: what has not begun is forgotten, what runs may end in vain.
+    pub(super) fn session_lost(&mut self, effects: &mut Effects) {
+        for tag in self.buffer.drain() {
+            self.jobs.remove(&tag);
+        }
+        for held in self.jobs.values_mut() {
+            held.void = true;
+        }
+        self.reclaim_batches(effects);
+    }
+
+    /// Takes no more and gives back what has not started; `at_once`: ends what runs.
+    pub(super) fn stop(&mut self, at_once: bool, effects: &mut Effects) {
+        self.stopping = true;
+        for tag in self.buffer.drain() {
+            self.give_back(tag, effects);
+        }
+        if at_once {
+            self.end_all(effects);
+        } else {
+            self.reclaim_batches(effects);
+        }
+    }
+
+    fn reclaim_batches(&self, effects: &mut Effects) {
+        let batches = self.slots.values().filter(|slot| slot.state() == SlotState::Busy && slot.sent().len() > 1);
+        effects.extend(batches.map(|slot| Effect::Reclaim(slot.id())));
+    }
+
+    /// Kills what can be killed; what cannot is settled as if it had been.
+    fn end_all(&mut self, effects: &mut Effects) {
+        let mut in_process = Vec::new();
+        for slot in self.slots.values() {
+            if slot.is_killable() {
+                effects.push(Effect::Kill(slot.id()));
+            }
+            for sent in slot.sent() {
+                if let Some(held) = self.jobs.get_mut(&sent.tag) {
+                    held.doom.get_or_insert(Doom::Stopped);
+                }
+                if !slot.is_killable() {
+                    in_process.push(sent.tag);
+                }
+            }
+        }
+        for tag in in_process {
+            if let Some(mut held) = self.jobs.remove(&tag) {
+                let decision = Decision { store_failure: false, ..decide::interrupted(held.acked) };
+                let exception = Exception::worker_lost("the worker was stopped");
+                effects.extend(commit(&mut held, decision, &exception, WallTime(0)).map(Effect::Settle));
+            }
+        }
+    }
+}
+
+/// The Commit that carries a decision out; `None` when there is nothing to do.
+fn commit(held: &mut Held, decision: Decision, exception: &Exception, now: WallTime) -> Option<Commit> {
+    let job = &mut held.job;
+    let wanted = !job.ignores_result() || job.policy.store_errors_even_if_ignored;
+    let mut records = Vec::new();
+    if decision.store_failure && wanted {
+        records.push(Record::of_exception(&job.id, "FAILURE", exception, now));
+    }
+    let settle = decision.verdict.and_then(|verdict| Some((job.delivery.receipt.spend()?, verdict)));
+    (settle.is_some() || !records.is_empty()).then(|| Commit { settle, records, publications: Vec::new() })
+}
+
+fn about(kind: EventKind, job: &Job) -> Event {
+    Event::new(kind).with("id", job.id.as_str()).with("name", job.name.as_str())
+}
+
+/// A message was set aside.
+pub(super) fn buried(job: &Job, reason: &str) -> Event {
+    about(EventKind::Buried, job).with("queue", &*job.delivery.queue).with("reason", reason)
+}
+
+fn lost(job: &Job, decision: &Decision, reason: &str) -> Event {
+    about(EventKind::Lost, job)
+        .with("deaths", job.delivery.deaths + 1)
+        .with("requeued", matches!(decision.verdict, Some(Verdict::Requeue { .. })))
+        .with("reason", reason)
+}

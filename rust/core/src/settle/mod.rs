@@ -1,0 +1,4 @@
+//! What becomes of a delivery: decide, then gather.
+
+pub mod batch;
+pub mod decide;
