@@ -22,6 +22,16 @@ const MOST_BYTES: usize = 64 * 1024;
 /// Nothing is held back for longer.
 const LONGEST: Duration = Duration::from_millis(1);
 
+/// Whether what is gathered is worth a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "`Enough` asks for a flush"]
+pub enum Gathered {
+    /// It may lie until the next wait.
+    ForLater,
+    /// It should be sent now.
+    Enough,
+}
+
 /// Gathers frames and writes them to the socket.
 pub(super) struct Outgoing {
     socket: Arc<UnixStream>,
@@ -58,11 +68,11 @@ impl Outgoing {
         Self { socket, state: Mutex::new(State::default()), bell: Condvar::new() }
     }
 
-    /// Adds what `encode` writes, and sends everything when enough has come together.
-    pub(super) fn put(&self, encode: impl FnOnce(&mut BytesMut) -> Result<()>) -> Result<()> {
+    /// Adds what `encode` writes, and tells whether it is time to send.
+    pub(super) fn put(&self, encode: impl FnOnce(&mut BytesMut) -> Result<()>) -> Result<Gathered> {
         let mut state = lock(&self.state);
         if state.deaf {
-            return Ok(());
+            return Ok(Gathered::ForLater);
         }
         encode(&mut state.buffer)?;
         let now = monotonic();
@@ -70,11 +80,8 @@ impl Outgoing {
             state.oldest = now;
         }
         state.frames += 1;
-        if state.frames > MOST_FRAMES || state.buffer.len() > MOST_BYTES || state.is_late(now) {
-            // A failing socket shows again in `next`; the frame itself was taken.
-            let _ = self.write(&mut state);
-        }
-        Ok(())
+        let enough = state.frames > MOST_FRAMES || state.buffer.len() > MOST_BYTES || state.is_late(now);
+        Ok(if enough { Gathered::Enough } else { Gathered::ForLater })
     }
 
     /// Adds a frame without payload.

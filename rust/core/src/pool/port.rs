@@ -19,6 +19,7 @@ use rustix::net::{RecvFlags, recv};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::frame::{self, JobFrame, Kind, OutcomeRef, RecordRef};
+pub use super::outgoing::Gathered;
 use super::outgoing::Outgoing;
 use super::page::{CLAIM, Page, SINCE, TAG, WORDS_PER_SLOT};
 use crate::error::{Error, ErrorKind, Result};
@@ -125,22 +126,22 @@ impl Port {
         }
     }
 
-    /// Hands over how a run ended. Gathered; see the module's head for when it is sent.
+    /// Hands over how a run ended. Gathered, and sent before the next wait at the latest; when it says
+    /// [`Gathered::Enough`] the caller should [`Port::flush`] now.
     ///
     /// # Errors
     /// `Encode` when it is larger than a frame may be: the run can still end in another way.
-    pub fn finish(&self, run: &Run, outcome: &OutcomeRef<'_>) -> Result<()> {
+    pub fn finish(&self, run: &Run, outcome: &OutcomeRef<'_>) -> Result<Gathered> {
         let runtime = Duration::from_nanos(monotonic().saturating_sub(run.started));
         self.outgoing.put(|out| frame::encode_finished(out, run.job.tag, outcome, runtime))
     }
 
-    /// Stores states of a run that goes on; sent at once.
+    /// Stores states of a run that goes on. Always [`Gathered::Enough`]: somebody may be looking at the progress.
     ///
     /// # Errors
     /// `Encode` when they are larger than a frame may be.
-    pub fn store(&self, records: &[RecordRef<'_>]) -> Result<()> {
-        self.outgoing.put(|out| frame::encode_store(out, records))?;
-        self.outgoing.flush()
+    pub fn store(&self, records: &[RecordRef<'_>]) -> Result<Gathered> {
+        self.outgoing.put(|out| frame::encode_store(out, records)).map(|_| Gathered::Enough)
     }
 
     /// Tells the parent that this executor takes no more jobs; [`Port::next`] says `Ended` from now on.

@@ -66,6 +66,16 @@ pub struct OutcomeRef<'a> {
 }
 
 impl RecordRef<'_> {
+    /// A copy that belongs to nobody else.
+    pub fn to_record(&self) -> Record {
+        Record {
+            task_id: self.task_id.to_owned(),
+            state: self.state.to_owned(),
+            content_type: self.content_type.to_owned(),
+            body: self.body.to_vec(),
+        }
+    }
+
     fn size(&self) -> usize {
         field_bytes(self.task_id.len())
             + field_bytes(self.state.len())
@@ -86,6 +96,24 @@ impl<'a> From<&'a Record> for RecordRef<'a> {
 }
 
 impl PublicationRef<'_> {
+    /// A copy that belongs to nobody else, the message's parts in one allocation.
+    pub fn to_publication(&self) -> Publication {
+        let mut all = Vec::with_capacity(self.headers.len() + self.properties.len() + self.body.len());
+        all.extend_from_slice(self.headers);
+        all.extend_from_slice(self.properties);
+        all.extend_from_slice(self.body);
+        let mut rest = Bytes::from(all);
+        let headers = rest.split_to(self.headers.len());
+        let properties = rest.split_to(self.properties.len());
+        Publication {
+            exchange: self.exchange.to_owned(),
+            routing_key: self.routing_key.to_owned(),
+            priority: self.priority,
+            due: self.due,
+            message: Message { headers, properties, body: rest },
+        }
+    }
+
     fn size(&self) -> usize {
         PUBLICATION_LEAST_BYTES
             + self.exchange.len()

@@ -1,0 +1,198 @@
+//! Port and Job: the executor's end of a slot, and what it runs.
+
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fastq_core::error::{Error, ErrorKind, Result};
+use fastq_core::ident::SlotId;
+use fastq_core::message::properties::Properties;
+use fastq_core::pool::frame::OutcomeRef;
+use fastq_core::pool::page::Page;
+use fastq_core::pool::port::{Gathered, Next, Port as CorePort, Run};
+use pyo3::exceptions::PyEOFError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+
+use crate::convert::{descriptor, timeout as until, tuple};
+use crate::errors::{OrRaise, raise};
+use crate::page;
+use crate::runtime::{Slice, enter, enter_waiting};
+use crate::seam::{OutcomeParts, read_all, read_message, read_record};
+
+/// The executor's end of a slot.
+#[pyclass(frozen, module = "fastq._core")]
+pub(crate) struct Port {
+    port: CorePort,
+}
+
+impl Port {
+    /// The port over its end of a socket pair.
+    pub(crate) fn over(socket: UnixStream, page: Arc<dyn Page>, slot: SlotId) -> Self {
+        Self { port: CorePort::new(socket, page, slot) }
+    }
+
+    fn send_if(&self, py: Python<'_>, gathered: Gathered) -> PyResult<()> {
+        match gathered {
+            Gathered::Enough => enter(py, || self.port.flush()),
+            Gathered::ForLater => Ok(()),
+        }
+    }
+}
+
+#[pymethods]
+impl Port {
+    #[staticmethod]
+    fn from_fd(py: Python<'_>, fd: i32, page_fd: i32, slot: u32) -> PyResult<Self> {
+        let socket = descriptor(py, "fd", fd)?;
+        let page = page::open(descriptor(py, "page_fd", page_fd)?).or_raise(py)?;
+        Ok(Self::over(socket.into(), page, SlotId(slot)))
+    }
+
+    #[pyo3(signature = (timeout = None))]
+    fn next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Job>> {
+        let next = enter_waiting(py, until(timeout), |slice| {
+            Ok(match self.port.next(Some(slice))? {
+                Next::Job(run) => Slice::Got(Some(run)),
+                Next::Ended => Slice::Got(None),
+                Next::Nothing | Next::Interrupted => Slice::NotYet,
+            })
+        })?;
+        match next {
+            Some(Some(run)) => Ok(Some(Job { run, finished: AtomicBool::new(false) })),
+            Some(None) => Err(PyEOFError::new_err("the worker has ended or retired this slot")),
+            None => Ok(None),
+        }
+    }
+
+    fn fileno(&self) -> i32 {
+        self.port.as_fd().as_raw_fd()
+    }
+
+    fn finish(&self, py: Python<'_>, job: &Bound<'_, Job>, outcome: &Bound<'_, PyAny>) -> PyResult<()> {
+        let parts = OutcomeParts::read(outcome)?;
+        let records = read_all(&parts.records, read_record)?;
+        let publications = read_all(&parts.messages, read_message)?;
+        let outcome = OutcomeRef {
+            ending: parts.ending,
+            records: &records,
+            publications: &publications,
+            reason: parts.reason.extract()?,
+        };
+        let gathered = job.get().finish(|run| self.port.finish(run, &outcome)).or_raise(py)?;
+        self.send_if(py, gathered)
+    }
+
+    fn store(&self, py: Python<'_>, records: &Bound<'_, PyAny>) -> PyResult<()> {
+        let records = tuple(records, "records")?;
+        let gathered = self.port.store(&read_all(&records, read_record)?).or_raise(py)?;
+        self.send_if(py, gathered)
+    }
+
+    fn retire(&self, py: Python<'_>) -> PyResult<()> {
+        enter(py, || self.port.retire())
+    }
+
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        enter(py, || self.port.flush())
+    }
+}
+
+/// One run to make. Strings and bytes are made from the frame when they are asked for.
+#[pyclass(frozen, module = "fastq._core")]
+pub(crate) struct Job {
+    run: Run,
+    /// Set by the first `Port.finish`: a job ends once.
+    finished: AtomicBool,
+}
+
+impl Job {
+    fn finish<T>(&self, hand_over: impl FnOnce(&Run) -> Result<T>) -> Result<T> {
+        if self.finished.swap(true, Ordering::AcqRel) {
+            let error = Error::new(ErrorKind::Unexpected, "a job was finished twice");
+            return Err(error.with("id", self.run.job.id()).with("name", self.run.job.name()));
+        }
+        // What could not be handed over has not ended: the executor may end it in another way.
+        hand_over(&self.run).inspect_err(|_| self.finished.store(false, Ordering::Release))
+    }
+}
+
+#[pymethods]
+impl Job {
+    #[getter]
+    fn id<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        PyString::new(py, self.run.job.id())
+    }
+
+    #[getter]
+    fn name<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        PyString::new(py, self.run.job.name())
+    }
+
+    #[getter]
+    fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.run.job.body())
+    }
+
+    #[getter]
+    fn headers<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.run.job.headers())
+    }
+
+    #[getter]
+    fn properties<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.run.job.properties())
+    }
+
+    #[getter]
+    fn content_type<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
+        let properties = Properties::parse(self.run.job.properties()).map_err(|error| raise(py, &error))?;
+        Ok(PyString::new(py, properties.content_type.as_deref().unwrap_or_default()))
+    }
+
+    #[getter]
+    fn queue<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        PyString::new(py, self.run.job.queue())
+    }
+
+    #[getter]
+    fn exchange<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        PyString::new(py, self.run.job.exchange())
+    }
+
+    #[getter]
+    fn routing_key<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        PyString::new(py, self.run.job.routing_key())
+    }
+
+    #[getter]
+    fn priority(&self) -> Option<u8> {
+        self.run.job.priority
+    }
+
+    #[getter]
+    fn redelivered(&self) -> bool {
+        self.run.job.redelivered()
+    }
+
+    #[getter]
+    fn deaths(&self) -> u32 {
+        self.run.job.deaths
+    }
+
+    #[getter]
+    fn ignore_result(&self) -> bool {
+        self.run.job.ignores_result()
+    }
+
+    #[getter]
+    fn time_limits(&self) -> (Option<f64>, Option<f64>) {
+        let job = &self.run.job;
+        (job.hard_limit.map(|limit| limit.as_secs_f64()), job.soft_limit.map(|limit| limit.as_secs_f64()))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Job {} {}>", self.run.job.name(), self.run.job.id())
+    }
+}

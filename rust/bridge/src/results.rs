@@ -1,0 +1,84 @@
+//! Results: a client's view of a native result store.
+
+use std::sync::{Arc, OnceLock};
+
+use fastq_core::broker::connect_store;
+use fastq_core::error::Result;
+use fastq_core::store::{Record, Store};
+use pyo3::prelude::*;
+
+use crate::convert::{optional_duration, timeout as until, tuple};
+use crate::runtime::{Slice, enter, enter_waiting};
+use crate::seam::{read_all, read_record, record};
+
+/// A client's view of a native result store. Thread-safe; fork-safe; connects on first use.
+#[pyclass(frozen, module = "fastq._core")]
+pub(crate) struct Results {
+    url: String,
+    options: String,
+    /// Set on first use, by whichever thread was first.
+    store: OnceLock<Arc<dyn Store>>,
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "lists from Python arrive as vectors of their own")]
+#[pymethods]
+impl Results {
+    #[new]
+    #[pyo3(signature = (url, options = "{}".to_owned()))]
+    fn new(url: String, options: String) -> Self {
+        Self { url, options, store: OnceLock::new() }
+    }
+
+    #[pyo3(signature = (records, expires))]
+    fn save(&self, py: Python<'_>, records: &Bound<'_, PyAny>, expires: Option<f64>) -> PyResult<()> {
+        let records = tuple(records, "records")?;
+        let records: Vec<Record> =
+            read_all(&records, |item| read_record(item).map(|record| record.to_record()))?;
+        let expires = optional_duration(py, "expires", expires)?;
+        enter(py, || self.store()?.save(&records, expires))
+    }
+
+    fn load<'py>(&self, py: Python<'py>, task_ids: Vec<String>) -> PyResult<Vec<Option<Bound<'py, PyAny>>>> {
+        let records = enter(py, || self.store()?.load(&task_ids))?;
+        records.iter().map(|found| found.as_ref().map(|found| record(py, found)).transpose()).collect()
+    }
+
+    fn forget(&self, py: Python<'_>, task_ids: Vec<String>) -> PyResult<()> {
+        enter(py, || self.store()?.forget(&task_ids))
+    }
+
+    #[pyo3(signature = (task_ids, timeout))]
+    fn wait<'py>(
+        &self,
+        py: Python<'py>,
+        task_ids: Vec<String>,
+        timeout: Option<f64>,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let found = enter_waiting(py, until(timeout), |slice| {
+            let records = self.store()?.wait(&task_ids, slice)?;
+            Ok(if records.is_empty() { Slice::NotYet } else { Slice::Got(records) })
+        })?;
+        found.unwrap_or_default().iter().map(|found| record(py, found)).collect()
+    }
+
+    fn clean(&self, py: Python<'_>) -> PyResult<u64> {
+        enter(py, || self.store()?.clean())
+    }
+
+    fn close(&self, py: Python<'_>) {
+        if let Some(store) = self.store.get() {
+            py.detach(|| store.close());
+        }
+    }
+}
+
+impl Results {
+    /// The store, connected; see `Producer::broker` for why nothing is locked.
+    fn store(&self) -> Result<&Arc<dyn Store>> {
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let connected = connect_store(&self.url, &self.options)?;
+        Ok(self.store.get_or_init(|| connected))
+    }
+}

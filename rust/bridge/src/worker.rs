@@ -1,0 +1,182 @@
+//! Worker: the core of a worker's parent process.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use fastq_core::broker::url::BrokerUrl;
+use fastq_core::broker::{connect, connect_store};
+use fastq_core::error::{Error, ErrorKind, Result};
+use fastq_core::event::EventKind;
+use fastq_core::job::policy::Policies;
+use fastq_core::pool::page::Page;
+use fastq_core::store::Store;
+use fastq_core::worker::Worker as CoreWorker;
+use fastq_core::worker::config::{Prefetch, StopHow, WorkerConfig};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::convert::{descriptor, duration, fact, optional_duration, timeout as until};
+use crate::errors::raise;
+use crate::page;
+use crate::port::Port;
+use crate::runtime::enter;
+use crate::seam::{ConfigSpec, PolicySpec, event, queues};
+
+/// The core of a worker's parent process. Runs on threads of its own; never calls Python.
+#[pyclass(frozen, module = "fastq._core")]
+pub(crate) struct Worker {
+    /// What `start` will use up; held only to take it out.
+    plan: Mutex<Option<Plan>>,
+    /// Set by `start`.
+    running: OnceLock<Running>,
+}
+
+/// What was asked for. Nothing is opened and no thread is born before `start`, so that Python can fork.
+struct Plan {
+    broker_url: String,
+    broker_options: String,
+    store_url: Option<String>,
+    store_options: String,
+    /// Complete but for the page, which lies beside the broker.
+    config: Box<dyn FnOnce(fastq_core::worker::config::SlotPage) -> WorkerConfig + Send>,
+}
+
+struct Running {
+    core: CoreWorker,
+    page: Arc<dyn Page>,
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "lists from Python arrive as vectors of their own")]
+#[pymethods]
+impl Worker {
+    #[new]
+    fn new(py: Python<'_>, config: ConfigSpec, policies: Vec<PolicySpec>) -> PyResult<Self> {
+        let policies: Vec<_> =
+            policies.into_iter().map(|policy| policy.policy(py)).collect::<PyResult<_>>()?;
+        let plan = Plan::read(py, config, Policies::new(policies))?;
+        Ok(Self { plan: Mutex::new(Some(plan)), running: OnceLock::new() })
+    }
+
+    fn start(&self, py: Python<'_>) -> PyResult<()> {
+        let plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let plan =
+            plan.ok_or_else(|| raise(py, &Error::new(ErrorKind::Closed, "the worker was started before")))?;
+        let running = enter(py, || plan.start())?;
+        // The plan could be taken once, so nobody else gets here.
+        let _ = self.running.set(running);
+        Ok(())
+    }
+
+    fn port(&self, py: Python<'_>) -> PyResult<Port> {
+        let running = self.running(py)?;
+        let (socket, slot) = enter(py, || running.core.port())?;
+        Ok(Port::over(socket, Arc::clone(&running.page), slot))
+    }
+
+    fn attend<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let running = self.running(py)?;
+        let timeout = until(Some(timeout)).unwrap_or_default();
+        let events = py.detach(|| running.core.attend(timeout));
+        py.check_signals()?;
+        events.iter().map(|happened| event(py, happened)).collect()
+    }
+
+    fn wakeup_fd(&self, py: Python<'_>) -> PyResult<i32> {
+        Ok(self.running(py)?.core.wakeup_fd().as_raw_fd())
+    }
+
+    fn watch(&self, py: Python<'_>, kinds: Vec<String>) -> PyResult<()> {
+        let kinds = kinds.iter().map(|name| {
+            EventKind::from_name(name)
+                .ok_or_else(|| PyValueError::new_err(format!("no such kind of event: {name}")))
+        });
+        let kinds: Vec<EventKind> = kinds.collect::<PyResult<_>>()?;
+        self.running(py)?.core.watch(kinds);
+        Ok(())
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let running = self.running(py)?;
+        let stats = PyDict::new(py);
+        for (name, value) in py.detach(|| running.core.stats()) {
+            stats.set_item(name, fact(py, &value)?)?;
+        }
+        Ok(stats)
+    }
+
+    fn stop(&self, py: Python<'_>, how: &str) -> PyResult<()> {
+        let how = match how {
+            "warm" => StopHow::Warm,
+            "soft" => StopHow::Soft,
+            "cold" => StopHow::Cold,
+            _ => return Err(PyValueError::new_err(format!("stop warm, soft or cold, not {how}"))),
+        };
+        let running = self.running(py)?;
+        py.detach(|| running.core.stop(how));
+        Ok(())
+    }
+}
+
+impl Worker {
+    fn running(&self, py: Python<'_>) -> PyResult<&Running> {
+        let not_started = || raise(py, &Error::new(ErrorKind::Closed, "the worker was not started"));
+        self.running.get().ok_or_else(not_started)
+    }
+}
+
+impl Plan {
+    fn read(py: Python<'_>, spec: ConfigSpec, policies: Policies) -> PyResult<Self> {
+        let lease = duration(py, "lease", spec.lease)?;
+        let result_expires = optional_duration(py, "result_expires", spec.result_expires)?;
+        let stop_within = optional_duration(py, "stop_within", spec.stop_within)?;
+        let nursery: Option<OwnedFd> =
+            spec.nursery_fd.map(|number| descriptor(py, "nursery_fd", number)).transpose()?;
+        let config = move |page| WorkerConfig {
+            node: spec.node,
+            queues: queues(spec.queues),
+            policies,
+            children: spec.children,
+            nursery,
+            prefetch: spec.prefetch_multiplier.map_or(Prefetch::Auto, Prefetch::PerSlot),
+            page,
+            lease,
+            max_deaths: spec.max_deaths,
+            result_expires,
+            stop_within,
+        };
+        Ok(Self {
+            broker_url: spec.broker_url,
+            broker_options: spec.broker_options,
+            store_url: spec.store_url,
+            store_options: spec.store_options,
+            config: Box::new(config),
+        })
+    }
+
+    fn start(self) -> Result<Running> {
+        let broker = connect(&self.broker_url, &self.broker_options)?;
+        let store = self.separate_store()?;
+        let page = page::create(broker.run_directory()?.as_deref())?;
+        let words = Arc::clone(&page.words);
+        let core = CoreWorker::start((self.config)(page), broker, store)?;
+        Ok(Running { core, page: words })
+    }
+
+    /// The store, when it is not the broker's own: that one is reached through the broker, in its transactions.
+    fn separate_store(&self) -> Result<Option<Arc<dyn Store>>> {
+        match &self.store_url {
+            Some(url) if !same_place(url, &self.broker_url)? => {
+                connect_store(url, &self.store_options).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Whether two URLs name the same place, however their options differ.
+fn same_place(one: &str, other: &str) -> Result<bool> {
+    let (first, second) = (BrokerUrl::parse(one)?, BrokerUrl::parse(other)?);
+    Ok(first.scheme() == second.scheme()
+        && if first.is_supported() { first.target() == second.target() } else { one == other })
+}
