@@ -1,0 +1,168 @@
+"""Compression of message bodies, by content type.
+
+======================= ==================== =====================================================
+names                   content type         format
+======================= ==================== =====================================================
+`zlib`, `gzip`          `application/x-gzip` a zlib stream: no gzip file, whatever the name says
+`bzip2`, `bzip`         `application/x-bz2`  bzip2
+`lzma`, `xz`            `application/x-lzma` xz, or the older lzma
+`brotli`                `application/x-brotli` brotli (package `brotli`)
+`zstd`, `zstandard`     `application/zstd`   zstandard (package `zstandard`)
+======================= ==================== =====================================================
+
+What comes out is bounded: a message of a kilobyte that unpacks into gigabytes is refused when the bound is reached.
+"""
+
+from __future__ import annotations
+
+import bz2
+import importlib
+import lzma
+import zlib
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from fastq.exceptions import DecodeError, EncodeError, SerializerNotInstalled
+
+__all__ = ["MAX_BYTES", "compress", "content_types", "decompress", "register"]
+
+MAX_BYTES: Final = 256 * 1024 * 1024
+"""The most that is unpacked from one message."""
+
+Compress = Callable[[bytes], bytes]
+Decompress = Callable[[bytes, int], bytes]
+
+
+class _Method(NamedTuple):
+    content_type: str
+    compress: Compress
+    decompress: Decompress
+    """Takes the data and the bound; returns more bytes than the bound when there are more."""
+
+
+_by_name: dict[str, _Method] = {}
+_by_type: dict[str, _Method] = {}
+
+
+def register(compress: Compress, decompress: Decompress, content_type: str, *names: str) -> None:
+    """Add a method.
+
+    Args:
+        compress: bytes to fewer bytes.
+        decompress: takes the data and a bound in bytes, and stops unpacking once it is past the bound.
+        content_type: what the message header `compression` says.
+        *names: what users call it.
+    """
+    method = _Method(content_type, compress, decompress)
+    _by_type[content_type] = method
+    for name in names:
+        _by_name[name] = method
+
+
+def content_types() -> dict[str, str]:
+    """Return the content type of each name."""
+    return {name: method.content_type for name, method in _by_name.items()}
+
+
+def compress(body: bytes, name: str) -> tuple[str, bytes]:
+    """Return content type and compressed bytes.
+
+    Args:
+        body: what to compress.
+        name: of the method, or its content type.
+
+    Raises:
+        EncodeError: there is no such method.
+        SerializerNotInstalled: its package is not installed.
+    """
+    method = _by_name.get(name) or _by_type.get(name)
+    if method is None:
+        raise EncodeError(f"There is no compression {name!r}; known are {', '.join(sorted(_by_name))}.")
+    return method.content_type, method.compress(body)
+
+
+def decompress(body: bytes, content_type: str, max_bytes: int = MAX_BYTES) -> bytes:
+    """Return what was compressed.
+
+    Args:
+        body: the compressed bytes.
+        content_type: what the header says; a name is understood too.
+        max_bytes: refuse to unpack more.
+
+    Raises:
+        DecodeError: the method is unknown, the data damaged or cut short, or it unpacks into too much.
+        SerializerNotInstalled: the method's package is not installed.
+    """
+    method = _by_type.get(content_type) or _by_name.get(content_type)
+    if method is None:
+        raise DecodeError(f"The message is compressed as {content_type!r}, which is not known here.")
+    try:
+        data = method.decompress(bytes(body), max_bytes)
+    except (SerializerNotInstalled, DecodeError):
+        raise
+    except Exception as error:  # each package has an error class of its own
+        raise DecodeError(f"The data is not the {content_type} it should be: {error}") from error
+    if len(data) > max_bytes:
+        raise DecodeError(f"The message unpacks into more than {max_bytes} bytes and is refused.")
+    return data
+
+
+def _bounded(make: Callable[[], Any]) -> Decompress:
+    """Return the unpacking of a decompressor object with `decompress(data, max_length)` and `eof`."""
+
+    def unpack(data: bytes, max_bytes: int) -> bytes:
+        decompressor = make()
+        found: bytes = decompressor.decompress(data, max_bytes + 1)
+        if len(found) <= max_bytes and not decompressor.eof:
+            raise DecodeError("The compressed data is cut short.")
+        return found
+
+    return unpack
+
+
+def _package(module: str, extra: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise SerializerNotInstalled(
+            f"The compression {extra!r} needs the package {module!r}: pip install 'fastq-tasks[{extra}]'."
+        ) from error
+
+
+def _brotli_compress(data: bytes) -> bytes:
+    packed: bytes = _package("brotli", "brotli").compress(data)
+    return packed
+
+
+def _brotli_decompress(data: bytes, max_bytes: int) -> bytes:
+    decompressor = _package("brotli", "brotli").Decompressor()
+    parts, size = [], 0
+    # Fed in small pieces, so that the bound is noticed after one of them: not every version takes a bound itself.
+    for start in range(0, len(data), 1024):
+        part = decompressor.process(data[start : start + 1024])
+        parts.append(part)
+        size += len(part)
+        if size > max_bytes:
+            return b"".join(parts)
+    if not decompressor.is_finished():
+        raise DecodeError("The compressed data is cut short.")
+    return b"".join(parts)
+
+
+def _zstd_compress(data: bytes) -> bytes:
+    packed: bytes = _package("zstandard", "zstd").ZstdCompressor().compress(data)
+    return packed
+
+
+def _zstd_decompress(data: bytes, max_bytes: int) -> bytes:
+    decompressor = _package("zstandard", "zstd").ZstdDecompressor()
+    with decompressor.stream_reader(data, read_across_frames=True) as reader:
+        found: bytes = reader.read(max_bytes + 1)
+    return found
+
+
+register(zlib.compress, _bounded(zlib.decompressobj), "application/x-gzip", "zlib", "gzip")
+register(bz2.compress, _bounded(bz2.BZ2Decompressor), "application/x-bz2", "bzip2", "bzip")
+register(lzma.compress, _bounded(lzma.LZMADecompressor), "application/x-lzma", "lzma", "xz")
+register(_brotli_compress, _brotli_decompress, "application/x-brotli", "brotli")
+register(_zstd_compress, _zstd_decompress, "application/zstd", "zstd", "zstandard")
