@@ -66,6 +66,8 @@ pub enum Kind {
     Store = 19,
     /// Takes no more jobs.
     Bye = 20,
+    /// The job was taken back before it started, and is forgotten.
+    Dropped = 21,
 }
 
 impl Kind {
@@ -78,6 +80,7 @@ impl Kind {
             18 => Self::Finished,
             19 => Self::Store,
             20 => Self::Bye,
+            21 => Self::Dropped,
             _ => return None,
         })
     }
@@ -269,10 +272,12 @@ impl Span {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    pub(in super::super) use super::job::tests::job;
 
     #[test]
     fn a_frame_is_taken_only_when_it_is_all_there() {

@@ -38,6 +38,8 @@ pub enum LinkEvent {
     Store(Vec<Record>),
     /// It takes no more jobs: what it has not started (see the slot page) may go to others.
     Bye,
+    /// It forgot a job that had been taken back from it.
+    Dropped(Tag),
     /// It is gone, and nothing follows. An error when it was not the end of file: the child must be killed then.
     Gone(Option<Error>),
 }
@@ -227,8 +229,12 @@ fn event(frame: &Frame) -> Result<LinkEvent> {
         Kind::Finished => LinkEvent::Finished(frame.tag, frame::parse_finished(&frame.payload)?),
         Kind::Store => LinkEvent::Store(frame::parse_store(&frame.payload)?),
         Kind::Bye => LinkEvent::Bye,
+        Kind::Dropped => LinkEvent::Dropped(frame.tag),
         Kind::Job | Kind::Retire => {
             return Err(Error::new(ErrorKind::Decode, "a child sent a frame only the parent sends"));
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

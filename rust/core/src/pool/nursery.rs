@@ -184,3 +184,6 @@ fn parse(record: &[u8; RECORD_BYTES]) -> Option<NurseryEvent> {
 fn unreachable(operation: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::Unreachable, "the nursery is gone").during(operation).because(source)
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,6 +61,8 @@ pub struct Port {
     outgoing: Arc<Outgoing>,
     /// Written by [`Port::retire`], read by [`Port::next`].
     retired: AtomicBool,
+    /// The process it belongs to; user code may fork, and the copy must not speak for the original.
+    process: u32,
 }
 
 struct Incoming {
@@ -88,6 +90,7 @@ impl Port {
                 scratch: vec![0; READ_BYTES].into_boxed_slice(),
             }),
             retired: AtomicBool::new(false),
+            process: std::process::id(),
         }
     }
 
@@ -170,6 +173,7 @@ impl Port {
         while let Some(job) = incoming.jobs.pop_front() {
             let started = monotonic();
             if !self.claim(&job, started) {
+                self.outgoing.put_bare(Kind::Dropped, job.tag);
                 continue;
             }
             if job.must_report_start() {
@@ -191,7 +195,11 @@ impl Port {
         let Some(before) = job.seq.checked_sub(1) else { return false };
         self.page.store(self.base + TAG, job.tag.0);
         self.page.store(self.base + SINCE, now);
-        self.page.compare_exchange(self.base + CLAIM, before, job.seq).is_ok()
+        let claimed = self.page.compare_exchange(self.base + CLAIM, before, job.seq).is_ok();
+        if !claimed {
+            self.page.store(self.base + TAG, 0); // a reaper must not take it for running here
+        }
+        claimed
     }
 
     /// Reads what is there without waiting; returns whether anything changed.
@@ -225,6 +233,9 @@ impl Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
+        if self.process != std::process::id() {
+            return;
+        }
         // The parent takes what it does not hear of for lost, so nothing gathered may stay here. It may be gone, too.
         let _ = self.outgoing.flush();
         self.outgoing.close();
@@ -275,3 +286,6 @@ pub(super) fn broken(operation: &'static str, errno: Errno) -> Error {
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+pub(super) mod tests;

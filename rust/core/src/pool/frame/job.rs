@@ -180,7 +180,7 @@ impl JobFrame {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+pub(in super::super) mod tests {
     use std::sync::Arc;
 
     use proptest::prelude::*;
@@ -193,7 +193,7 @@ pub(crate) mod tests {
     use crate::message::Message;
 
     /// A job called `name` with `body`, under the default Policy.
-    pub(crate) fn job(tag: u64, name: &str, body: &[u8]) -> Job {
+    pub(in super::super::super) fn job(tag: u64, name: &str, body: &[u8]) -> Job {
         let message = Message {
             headers: Bytes::from_static(br#"{"task":"t"}"#),
             properties: Bytes::from_static(br#"{"content_type":"application/json"}"#),
