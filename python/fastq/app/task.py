@@ -1,0 +1,322 @@
+"""The task: what is called here and run there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar
+
+from fastq.app import arguments, current, plan, retry, send
+from fastq.app.annotations import annotate
+from fastq.app.attributes import Attributes
+from fastq.app.context import Context
+from fastq.imports import symbol_by_name
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from fastq.app.protocol import App, Publisher
+    from fastq.backends.base import Backend
+    from fastq.canvas.signature import Signature
+    from fastq.exceptions import Retry
+    from fastq.result import AsyncResult, EagerResult
+
+__all__ = ["AsyncTask", "Task"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_EAGER = "fastq.execute.eager:apply"
+"""The executor stands on a higher floor, so it is found by name."""
+
+
+class Task(Attributes, Generic[P, R]):
+    """A function that workers run: `P` are its parameters, `R` is what it returns.
+
+    Made by `@app.task`, or by deriving a class with a method `run` and giving it to `app.register_task`.
+    """
+
+    _app: App | None = None
+    _backend: Backend | None = None
+    _plan: plan.Plan | None = None
+    """How calls of this task are sent; made at the first call, dropped when an attribute is set."""
+    _bound = False
+    _idle_request: Context | None = None
+    bind_self: ClassVar[bool] = False
+    """Whether the function gets the task as its first argument (`bind=True`)."""
+
+    if not TYPE_CHECKING:
+        abstract = True
+
+    def run(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do the work: the task's code."""
+        raise NotImplementedError("A task class must have a method run().")
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the task here and now, as a function."""
+        token = current.push(self, Context(args=args, kwargs=kwargs))
+        try:
+            return self.run(*args, **kwargs)
+        finally:
+            current.pop(token)
+
+    # ------------------------------------------------------------------ calling
+
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """Send the task with these arguments and return what will be its result."""
+        return self.apply_async(args, kwargs)
+
+    def apply_async(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        task_id: str | None = None,
+        producer: Publisher | None = None,
+        link: Any = None,
+        link_error: Any = None,
+        shadow: str | None = None,
+        **options: Any,
+    ) -> AsyncResult[R]:
+        """Send the task.
+
+        Args:
+            args: positional arguments: a list or tuple.
+            kwargs: keyword arguments.
+            task_id: the id of the call; a new one by default.
+            producer: sends the message; the app's by default.
+            link: signatures of tasks to send with the result.
+            link_error: signatures of tasks to send when the task fails.
+            shadow: the name that logs and monitors show.
+            **options: `countdown` (seconds), `eta`, `expires`, `queue`, `priority`, `retry`, `serializer`, … as in
+                `fastq.app.options.CallOptions`; unknown ones become properties of the message.
+
+        Raises:
+            TypeError: the task does not take these arguments, or they are no list and mapping.
+            EncodeError: the arguments cannot be written in the serializer's format.
+            OperationalError: the broker could not be reached in time.
+        """
+        known = self._plan
+        if known is None or known.revision != known.settings.revision:
+            known = self._plan = plan.make_plan(self)
+        if known.check is not None:
+            known.check(*(args or ()), **(kwargs or {}))
+        if known.quick is not None and not (options or task_id or producer or link or link_error or shadow):
+            return known.quick(args, kwargs)
+        if task_id is not None:
+            options["task_id"] = task_id
+        if producer is not None:
+            options["producer"] = producer
+        if link is not None:
+            options["link"] = link
+        if link_error is not None:
+            options["link_error"] = link_error
+        if shadow is not None:
+            options["shadow"] = shadow
+        return send.call(self, args, kwargs, options)
+
+    def apply(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> EagerResult[R]:
+        """Run the task here and now, the way a worker would, and return its result.
+
+        Args:
+            args: positional arguments.
+            kwargs: keyword arguments.
+            **options: `link`, `link_error`, `task_id`, `retries`, `throw` (raise what the task raises; by default as the
+                setting `task_eager_propagates` says), `loglevel`, `logfile`, `headers`, and other calling options.
+        """
+        return symbol_by_name(_EAGER)(self.app, self, tuple(args or ()), dict(kwargs or {}), options)  # type: ignore[no-any-return]
+
+    def retry(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        exc: BaseException | None = None,
+        throw: bool = True,
+        eta: datetime | None = None,
+        countdown: float | None = None,
+        max_retries: int | None = None,
+        **options: Any,
+    ) -> Retry:
+        """Have this run repeated later, and leave it: raises `Retry`.
+
+        Args:
+            args: positional arguments of the next try; the same by default.
+            kwargs: keyword arguments of the next try; the same by default.
+            exc: why; raised when there are no tries left.
+            throw: False returns the `Retry` instead of raising it.
+            eta: when to try again.
+            countdown: seconds until the next try; `default_retry_delay` by default.
+            max_retries: overrides the task's `max_retries`.
+            **options: calling options of the next try.
+
+        Raises:
+            Retry: the control word that ends this run.
+            MaxRetriesExceededError: there are no tries left, and no `exc` was given.
+            Reject: the next try could not be sent.
+        """
+        return retry.retry(
+            self, args, kwargs, exc=exc, throw=throw, eta=eta, countdown=countdown, max_retries=max_retries, options=options
+        )
+
+    # --------------------------------------------------------------- signatures
+
+    def signature(
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> Signature[R]:
+        """Return a call of this task as data: to be sent later, or by another task."""
+        return self.app.signature(self, args, kwargs, **options)
+
+    subtask = signature
+
+    def s(self, *args: Any, **kwargs: Any) -> Signature[R]:
+        """Return a signature with these arguments."""
+        return self.app.signature(self, args, kwargs)
+
+    def si(self, *args: Any, **kwargs: Any) -> Signature[R]:
+        """Return a signature with these arguments that takes no others, such as the result of a task before it."""
+        return self.app.signature(self, args, kwargs, immutable=True)
+
+    def signature_from_request(
+        self,
+        request: Context | None = None,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        queue: Any = None,
+        **options: Any,
+    ) -> Signature[R]:
+        """Return the signature that sends a run once more, as itself."""
+        return retry.signature_from_request(self, request or self.request, args, kwargs, queue, options)
+
+    # -------------------------------------------------------------------- state
+
+    def AsyncResult(self, task_id: str, **options: Any) -> AsyncResult[R]:  # noqa: N802 - Celery's name
+        """Return the result of the call of this task that has that id."""
+        return self.app.AsyncResult(task_id, backend=self.backend, task_name=self.name, **options)
+
+    def update_state(
+        self, task_id: str | None = None, state: str | None = None, meta: Any = None, **options: Any
+    ) -> None:
+        """Store a state of the run, such as its progress.
+
+        Args:
+            task_id: of this run by default.
+            state: any text; what is in `fastq.states` has its meaning.
+            meta: stored as the result.
+            **options: passed on to the backend.
+        """
+        request = self.request
+        self.backend.store_result(task_id or request.id, meta, state, request=request, **options)
+
+    def add_trail(self, result: AsyncResult[Any]) -> AsyncResult[Any]:
+        """Remember the result of a task that this run has sent, as its child."""
+        if self.trail:
+            self.request.children.append(result)
+        return result
+
+    @property
+    def request(self) -> Context:
+        """What is known of the run at hand; empty outside of a run."""
+        frame = current.current_frame()
+        while frame is not None:
+            if frame.task is self:
+                return frame.request
+            frame = frame.below
+        idle = self._idle_request
+        if idle is None:
+            idle = self.__dict__["_idle_request"] = Context()
+        return idle
+
+    def push_request(self, *args: Any, **kwargs: Any) -> None:
+        """Begin a run whose request has these attributes."""
+        current.push(self, Context(*args, **kwargs))
+
+    def pop_request(self) -> None:
+        """End the run that `push_request` began."""
+        current.pop()
+
+    # ------------------------------------------------------------------ binding
+
+    @property
+    def app(self) -> App:
+        """The app this task belongs to; the current app when it belongs to none."""
+        return self._app or current.get_current_app()
+
+    @app.setter
+    def app(self, app: App) -> None:
+        self._app = app
+
+    @property
+    def backend(self) -> Backend:  # type: ignore[override]
+        """The result backend: the task's own, else the app's."""
+        return self._backend or self.app.backend
+
+    @backend.setter
+    def backend(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def bind(self, app: App) -> None:
+        """Make this a task of `app`: apply the settings' annotations, arm automatic retries. Done once."""
+        self._app = app
+        if not self._bound:
+            self._bound = True
+            self.annotate()
+            retry.arm(self)
+            self.on_bound(app)
+
+    def annotate(self) -> None:
+        """Set the attributes that the setting `task_annotations` has for this task."""
+        annotate(self)
+
+    def add_around(self, attribute: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Replace a method by `wrap(method)`; done again, it replaces the earlier wrapping."""
+        # The interpreter looks special methods up on the class only.
+        holder: Any = type(self) if attribute.startswith("__") else self
+        original = getattr(holder, attribute)
+        original = getattr(original, "_around", original)
+        wrapped: Any = wrap(original)
+        wrapped._around = original
+        setattr(holder, attribute, wrapped)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if name != "_plan":
+            self.__dict__["_plan"] = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "run" in cls.__dict__ and "__header__" not in cls.__dict__:
+            function = cls.__dict__["run"]
+            static = isinstance(function, staticmethod)
+            function = function.__func__ if static else function
+            check = arguments.argument_check(cls.name or cls.__name__, function, bound=not static)
+            cls.__header__ = staticmethod(check) if check is not None else None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _find_task, (self.name, type(self).__module__)
+
+    def __repr__(self) -> str:
+        place = f" of {self._app.main}" if self._app is not None and self._app.main else ""
+        return f"<@task: {self.name}{place} at {id(self):#x}>"
+
+
+class AsyncTask(Task[P, R]):
+    """A task whose code is a coroutine function: a direct call returns a coroutine, `delay` the result as ever."""
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]
+        """Run the task here, as a coroutine function."""
+        token = current.push(self, Context(args=args, kwargs=kwargs))
+        try:
+            return await self.run(*args, **kwargs)  # type: ignore[misc,no-any-return]
+        finally:
+            current.pop(token)
+
+
+def _find_task(name: str, module: str) -> Any:
+    """Return the task of that name in the current app: what a pickled task becomes."""
+    app = current.get_current_app()
+    if name not in app.tasks:
+        symbol_by_name(f"{module}:", default=None)
+    return app.tasks[name]
