@@ -45,7 +45,7 @@ kinds! {
     Link = "link",
     /// A child is up: `slot`, `pid`.
     ChildUp = "child-up",
-    /// A child is gone: `slot`, `pid`, `status` (wait status, -1 unknown), `expected`.
+    /// A child is gone: `slot`, `pid`, `status` (wait status, -1 unknown), `reason`, `expected`.
     ChildGone = "child-gone",
     /// The nursery is gone; the worker stops.
     NurseryGone = "nursery-gone",
@@ -61,10 +61,12 @@ kinds! {
     Expired = "expired",
     /// It was set aside: `id`, `name`, `queue`, `reason`.
     Buried = "buried",
-    /// A Commit came too late and was dropped: `id`, `name`.
+    /// Commits came too late and were dropped, because the lease was lost meanwhile: `count`.
     Refused = "refused",
     /// Messages of dead workers were put back: `recovered`, `buried`.
     Recovered = "recovered",
+    /// Something that cannot be, in fastq itself: `reason`. The worker goes on.
+    Bug = "bug",
     /// It stops: `how`.
     Stopping = "stopping",
     /// It has stopped: `clean`, `reason`.

@@ -63,6 +63,8 @@ pub enum News {
         /// When it is tried again.
         retry_in: Duration,
     },
+    /// No session can ever begin.
+    Failed(Error),
     /// The session is over; what it gave belongs to others.
     SessionLost,
     /// It has ended; nothing comes after this. `clean`: everything was settled or given back.
@@ -129,7 +131,11 @@ impl Consumer {
                     self.step(LinkInput::Ready, String::new());
                     clean = self.attend(session).await;
                 }
-                Err(error) => self.fault(&error),
+                Err(error) if error.is_temporary() => self.step(LinkInput::TemporaryFault, error.to_string()),
+                Err(error) => {
+                    self.step(LinkInput::PermanentFault, error.to_string());
+                    self.say(News::Failed(error));
+                }
             }
             self.pause().await;
         }
@@ -265,11 +271,6 @@ impl Consumer {
         clean
     }
 
-    fn fault(&mut self, error: &Error) {
-        let input = if error.is_temporary() { LinkInput::TemporaryFault } else { LinkInput::PermanentFault };
-        self.step(input, error.to_string());
-    }
-
     /// A temporary fault within a session: say so, wait, try again with everything that is to be settled kept.
     async fn wait_out(&mut self, error: &Error) {
         self.warn(error);
@@ -313,7 +314,7 @@ impl Consumer {
             Ok(true) => {
                 let state = self.link.state();
                 let retry_in = self.link.pause(0.5);
-                if matches!((before, state), (_, LinkState::Open | LinkState::BackingOff | LinkState::Failed)) {
+                if matches!((before, state), (_, LinkState::Open | LinkState::BackingOff)) {
                     self.say(News::Link { state, reason, retry_in });
                 }
             }

@@ -49,7 +49,7 @@ impl Machine {
         for (id, slot) in &self.slots {
             let backlog = match slot.state() {
                 SlotState::Idle => return Some(*id),
-                SlotState::Busy if estimate.is_some() && slot.sent().len() < BATCH => slot.backlog(),
+                _ if estimate.is_some() && slot.takes_several() && slot.sent().len() < BATCH => slot.backlog(),
                 _ => None,
             };
             if let (Some(backlog), Some(estimate)) = (backlog, estimate)

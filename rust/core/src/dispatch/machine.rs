@@ -117,6 +117,10 @@ impl Machine {
             Input::SlotRetires(slot) => self.slot(slot)?.retire()?,
             Input::Started(slot, tag) => self.started(now, slot, tag, effects),
             Input::Finished(slot, tag, outcome) => self.finished(now, slot, tag, *outcome, effects)?,
+            Input::Dropped(slot, _) => {
+                self.slot(slot)?.dropped(now.monotonic);
+                self.reopen(slot, effects)?;
+            }
             Input::Reclaimed { slot, started } => self.reclaimed(slot, started, effects)?,
             Input::SlotGone { slot, started, reason } => self.slot_gone(now, slot, started, &reason, effects),
             Input::SessionLost => self.session_lost(effects),
@@ -245,7 +249,7 @@ impl Machine {
     /// Opens a closed slot again once nothing of before is left in it.
     pub(super) fn reopen(&mut self, id: SlotId, effects: &mut Effects) -> Result<()> {
         let slot = self.slot(id)?;
-        if slot.state() == SlotState::Closed && slot.sent().len() == 0 {
+        if slot.may_reopen() {
             slot.reopen()?;
             effects.push(Effect::Reopen { slot: id, sequence: slot.last_sequence() });
         }

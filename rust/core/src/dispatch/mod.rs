@@ -43,6 +43,8 @@ pub enum Input {
     Started(SlotId, Tag),
     /// The executor says how a run ended.
     Finished(SlotId, Tag, Box<Outcome>),
+    /// The executor has dropped a job that was taken back from it.
+    Dropped(SlotId, Tag),
     /// The slot was closed, as asked for by [`Effect::Reclaim`]: what came after this number never started.
     Reclaimed {
         /// Which slot.

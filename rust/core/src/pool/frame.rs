@@ -21,6 +21,7 @@
 //!   18 FINISHED ending u8 · runtime u64 (ns) · reason field · records · publications
 //!   19 STORE    records
 //!   20 BYE      takes no more jobs
+//!   21 DROPPED  the job `tag` had been taken back and was not started
 //!
 //! records       count u32 · { task id field · state field · content type field · body field }
 //! publications  count u32 · { exchange field · routing key field · priority i16 · due i64 (ms since 1970, least: none)

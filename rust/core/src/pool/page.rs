@@ -9,9 +9,10 @@
 //!   (spare)
 //! ```
 //! A child starts job number `s` by exchanging CLAIM from `s - 1` to `s`; when that fails the parent has closed the
-//! slot and taken the job back, and the child drops it. The parent takes back what it sent to a child that stalls or
-//! died by setting bit 63: from then on nothing above the sequence number it read can start. It reopens the slot by
-//! storing the number of the last job it had sent. So a job runs in one child or the other, never in both.
+//! slot and taken the job back, and the child drops it and says so. The parent takes back what it sent to a child that stalls or
+//! died by setting bit 63: from then on nothing above the sequence number it read can start. When the
+//! child has said of each that it dropped it, the parent reopens the slot by storing the number of the last job it had
+//! sent: a child that is not getting on at all is not sent more and more. So a job runs in one child or the other, never in both.
 //!
 //! Mapping memory needs `unsafe`, so the bridge does it; the core knows this trait.
 

@@ -3,7 +3,7 @@
 //! ```text
 //! Starting --hello--> Idle --assign--> Busy --finish--> Idle
 //! Idle, Busy --retire--> Draining --finish--> Draining     (it leaves by itself when it has nothing left)
-//! Busy --close--> Closed --finish--> Closed --reopen (when empty)--> Idle
+//! Busy --close--> Closed --finish--> Closed --reopen (when empty, and all dropped)--> Idle
 //! any --eof--> Gone
 //! ```
 //! *Closed*: the parent has taken back what the slot had not started (see [`super::page`]); nothing may be assigned
@@ -70,6 +70,10 @@ pub struct Slot {
     state: SlotState,
     sent: VecDeque<Sent>,
     last_sequence: u64,
+    /// Jobs taken back that the executor has not yet said to have dropped.
+    owed: usize,
+    /// It had begun nothing when its jobs were taken back: it gets one at a time until it ends one.
+    cautious: bool,
     progress_at: Instant,
     killable: bool,
 }
@@ -77,7 +81,7 @@ pub struct Slot {
 impl Slot {
     /// A slot whose executor has yet to say hello. `killable`: it is a process of its own.
     pub fn new(id: SlotId, killable: bool, now: Instant) -> Self {
-        Self { id, state: SlotState::Starting, sent: VecDeque::new(), last_sequence: 0, progress_at: now, killable }
+        Self { id, state: SlotState::Starting, sent: VecDeque::new(), last_sequence: 0, owed: 0, cautious: false, progress_at: now, killable }
     }
 
     /// Its name.
@@ -136,6 +140,7 @@ impl Slot {
     pub fn finish(&mut self, tag: Tag, now: Instant) -> Result<bool> {
         let Some(position) = self.sent.iter().position(|sent| sent.tag == tag) else { return Ok(false) };
         self.sent.remove(position);
+        self.cautious = false;
         self.progress_at = now;
         self.change(SlotInput::Finish)?;
         Ok(true)
@@ -157,11 +162,32 @@ impl Slot {
             }
             keep
         });
+        self.owed += taken.len();
+        self.cautious = self.sent.is_empty();
         Ok(taken)
+    }
+
+    /// The executor has dropped a job that was taken back.
+    pub fn dropped(&mut self, now: Instant) {
+        self.owed = self.owed.saturating_sub(1);
+        self.progress_at = now;
+    }
+
+    /// Whether it may get a job while it has one.
+    pub fn takes_several(&self) -> bool {
+        self.state == SlotState::Busy && !self.cautious
+    }
+
+    /// Whether it is closed with nothing of before left in it.
+    pub fn may_reopen(&self) -> bool {
+        self.state == SlotState::Closed && self.sent.is_empty() && self.owed == 0
     }
 
     /// Lets it be assigned to again.
     pub fn reopen(&mut self) -> Result<()> {
+        if self.owed > 0 {
+            return Err(Error::new(ErrorKind::Unexpected, "a slot was reopened before it dropped what was taken back"));
+        }
         self.change(SlotInput::Reopen)
     }
 
@@ -237,6 +263,9 @@ mod tests {
         assert!(slot.reopen().is_err(), "two jobs are still running");
         slot.finish(Tag(1), Instant(1)).unwrap();
         slot.finish(Tag(2), Instant(1)).unwrap();
+        assert!(slot.reopen().is_err(), "two jobs may still lie in its pipe");
+        slot.dropped(Instant(1));
+        slot.dropped(Instant(1));
         slot.reopen().unwrap();
         assert_eq!(slot.assign(Tag(5), None, Instant(2)).unwrap(), 5, "numbers go on");
     }

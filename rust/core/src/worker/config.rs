@@ -56,3 +56,14 @@ pub enum StopHow {
     /// Give back everything at once and end the children.
     Cold,
 }
+
+impl StopHow {
+    /// The name Python knows it by.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Warm => "warm",
+            Self::Soft => "soft",
+            Self::Cold => "cold",
+        }
+    }
+}

@@ -1,5 +1,211 @@
 //! The assembly of the parent: wires, never decides.
+//!
+//! One thread, one tokio runtime on it, everything of the worker as tasks there. No Python code can block it.
 
+pub mod command;
 pub mod config;
+mod drive;
+pub mod stats;
+mod stop;
+mod tell;
+
+use std::os::fd::BorrowedFd;
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::broker::{Broker, Subscription};
+use crate::clock::Clock;
+use crate::consumer::Consumer;
+use crate::dispatch::Machine;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, EventKind, Value};
+use crate::ident::SlotId;
+use crate::pool::Pool;
+use crate::pool::nursery::Nursery;
+use crate::store::Store;
+use command::Command;
+use config::{SlotPage, StopHow, WorkerConfig};
+use drive::{Drive, Ears, Parts};
+use stats::Stats;
+use stop::Stop;
+use tell::Tell;
 
 pub use crate::event;
+
+/// A running worker. Thread-safe; dropping it stops it at once.
+pub struct Worker {
+    commands: mpsc::UnboundedSender<Command>,
+    tell: Tell,
+    stats: Arc<Stats>,
+    next_slot: AtomicU32,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Worker {
+    /// How long the first session may take to begin before the start goes on without it.
+    const OPEN_WITHIN: Duration = Duration::from_secs(10);
+
+    /// Starts a worker on a thread of its own; returns when it takes messages, or when the broker is away for now
+    /// (it goes on trying, and tells so by Events). `store`: where results go when that is not the broker's own.
+    ///
+    /// # Errors
+    /// Whatever makes it impossible to begin a session at all; nothing runs then.
+    pub fn start(config: WorkerConfig, broker: Arc<dyn Broker>, store: Option<Arc<dyn Store>>) -> Result<Self> {
+        let tell = Tell::new()?;
+        let stats = Arc::new(Stats::default());
+        let (commands, commands_heard) = mpsc::unbounded_channel();
+        let (opened, open) = sync_channel(1);
+        let next_slot = AtomicU32::new(config.children);
+        let assembly =
+            Assembly { config, broker, store, tell: tell.clone(), stats: stats.clone(), commands: commands_heard, opened };
+        let thread = std::thread::Builder::new()
+            .name("fastq-core".into())
+            .spawn(move || assembly.run_to_the_end())
+            .map_err(|error| Error::new(ErrorKind::Unexpected, "cannot start the core's thread").because(error))?;
+        let worker = Self { commands, tell, stats, next_slot, thread: Mutex::new(Some(thread)) };
+        match open.recv_timeout(Self::OPEN_WITHIN) {
+            Ok(Ok(())) | Err(RecvTimeoutError::Timeout) => Ok(worker),
+            Ok(Err(error)) => Err(error),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(Error::new(ErrorKind::Unexpected, "the core ended while it started"))
+            }
+        }
+    }
+
+    /// Makes a slot in this process; the executor's end of its socket.
+    ///
+    /// # Errors
+    /// `Closed` when the worker has ended.
+    pub fn port(&self) -> Result<(UnixStream, SlotId)> {
+        let slot = SlotId(self.next_slot.fetch_add(1, Ordering::Relaxed));
+        let (ours, theirs) = UnixStream::pair()
+            .map_err(|error| Error::new(ErrorKind::Unexpected, "cannot make a socket pair").because(error))?;
+        self.send(Command::Adopt(slot, ours))?;
+        Ok((theirs, slot))
+    }
+
+    /// Takes what has happened, waiting up to `timeout` for the first.
+    pub fn attend(&self, timeout: Duration) -> Vec<Event> {
+        self.tell.take(timeout)
+    }
+
+    /// A descriptor that ends [`Worker::attend`] when something is written to it.
+    pub fn wakeup_fd(&self) -> BorrowedFd<'_> {
+        self.tell.bell()
+    }
+
+    /// Asks for Events that are only told on request.
+    pub fn watch(&self, kinds: Vec<EventKind>) {
+        let _ = self.send(Command::Watch(kinds));
+    }
+
+    /// Counters and gauges.
+    pub fn stats(&self) -> Vec<(&'static str, Value)> {
+        let mut stats = self.stats.read();
+        stats.push(("events_dropped", Value::from(self.tell.dropped())));
+        stats
+    }
+
+    /// Begins to stop, or makes a stop more urgent. The Event *stopped* tells of its end.
+    pub fn stop(&self, how: StopHow) {
+        let _ = self.send(Command::Stop(how)); // what has ended needs no stop
+    }
+
+    fn send(&self, command: Command) -> Result<()> {
+        self.commands.send(command).map_err(|_| Error::new(ErrorKind::Closed, "the worker has ended"))
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.stop(StopHow::Cold);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join(); // its panic was told as an Event
+        }
+    }
+}
+
+/// What the core's thread is made of.
+struct Assembly {
+    config: WorkerConfig,
+    broker: Arc<dyn Broker>,
+    store: Option<Arc<dyn Store>>,
+    tell: Tell,
+    stats: Arc<Stats>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    opened: SyncSender<Result<()>>,
+}
+
+impl Assembly {
+    /// The thread: whatever happens, its end is told.
+    fn run_to_the_end(self) {
+        let tell = self.tell.clone();
+        let opened = self.opened.clone();
+        let ended = catch_unwind(AssertUnwindSafe(|| self.run()));
+        let event = Event::new(EventKind::Stopped);
+        match ended {
+            Ok(Ok(clean)) => tell.put(event.with("clean", clean)),
+            Ok(Err(error)) => {
+                tell.put(event.with("clean", false).with("reason", error.to_string()));
+                let _ = opened.try_send(Err(error));
+            }
+            Err(_) => tell.put(event.with("clean", false).with("reason", "the core panicked: a bug in fastq")),
+        }
+    }
+
+    fn run(self) -> Result<bool> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(ErrorKind::Unexpected, "cannot start the core's runtime").because(error))?;
+        runtime.block_on(self.drive())
+    }
+
+    async fn drive(self) -> Result<bool> {
+        let Self { config, broker, store, tell, stats, commands, opened } = self;
+        let clock = Clock::system();
+        let (orders, orders_heard) = mpsc::unbounded_channel();
+        let (news, news_heard) = mpsc::unbounded_channel();
+        let (link_events, links) = mpsc::unbounded_channel();
+        let (nursery_events, nursery_heard) = mpsc::unbounded_channel();
+        let SlotPage { words, file, path } = config.page;
+        let nursery = match (config.nursery, file) {
+            (Some(socket), Some(page)) => Some(Nursery::new(socket, page, nursery_events)?),
+            _ => None,
+        };
+        let machine = Machine::new(config.prefetch, broker.capabilities().delay);
+        let queues = config.queues.iter().map(|queue| queue.name.as_str()).collect::<Vec<_>>().join(", ");
+        let subscription = Subscription {
+            queues: config.queues,
+            node: config.node,
+            lease: config.lease,
+            max_deaths: config.max_deaths,
+            page: path,
+            result_expires: config.result_expires,
+        };
+        let consumer = Consumer::new(broker, store, subscription, clock.clone(), orders_heard, news);
+        tokio::spawn(consumer.run());
+        let drive = Drive::new(Parts {
+            clock,
+            machine,
+            pool: Pool::new(words, nursery, link_events),
+            policies: config.policies,
+            orders,
+            tell,
+            stats,
+            stop: Stop::new(config.stop_within),
+            children: config.children,
+            queues,
+            opened,
+        });
+        Ok(drive.run(Ears { commands, links, nursery: nursery_heard, news: news_heard }).await)
+    }
+}

@@ -121,12 +121,13 @@ fn the_first_wait_says_hello_and_jobs_come_in_the_order_sent() {
 }
 
 #[test]
-fn a_job_that_the_parent_has_taken_back_is_dropped() {
+fn a_job_that_the_parent_has_taken_back_is_dropped_and_the_parent_told() {
     let (mut parent, port) = pair();
     parent.send(1..=3);
     assert_eq!(run(&port).job.seq, 1);
     parent.page.store(CLAIM, 1 | CLOSED);
     nothing(&port);
+    parent.hears(&[Kind::Hello, Kind::Dropped, Kind::Dropped]);
     parent.page.store(CLAIM, 3);
     parent.send(4..=4);
     assert_eq!(run(&port).job.seq, 4);

@@ -1,0 +1,79 @@
+//! When a dead child is replaced: at once, unless children die of their start. Pure.
+
+use std::time::Duration;
+
+use crate::clock::Instant;
+use crate::ident::SlotId;
+
+/// Planned replacements.
+#[derive(Debug, Default)]
+pub struct Replacement {
+    planned: Vec<(Instant, SlotId)>,
+    /// Deaths in a row without a run that ended in between.
+    fruitless: u32,
+}
+
+impl Replacement {
+    /// So many children in a row may die without a finished run before the pauses begin.
+    const FREE: u32 = 3;
+    const FIRST_PAUSE: Duration = Duration::from_millis(100);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+    /// A run ended: children do get on.
+    pub fn got_on(&mut self) {
+        self.fruitless = 0;
+    }
+
+    /// Plans the successor of a child that is gone.
+    pub fn plan(&mut self, slot: SlotId, expected: bool, now: Instant) {
+        if !expected {
+            self.fruitless += 1;
+        }
+        let doublings = self.fruitless.saturating_sub(Self::FREE);
+        let pause = if doublings == 0 {
+            Duration::ZERO
+        } else {
+            Self::FIRST_PAUSE.saturating_mul(1 << doublings.min(10)).min(Self::LONGEST_PAUSE)
+        };
+        self.planned.push((now.after(pause), slot));
+    }
+
+    /// Takes the slots whose successor is due.
+    pub fn take_due(&mut self, now: Instant) -> Vec<SlotId> {
+        let mut due = Vec::new();
+        self.planned.retain(|(at, slot)| {
+            let later = *at > now;
+            if !later {
+                due.push(*slot);
+            }
+            later
+        });
+        due
+    }
+
+    /// When the next successor is due.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.planned.iter().map(|(at, _)| *at).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_that_worked_is_replaced_at_once_and_one_that_cannot_start_after_growing_pauses() {
+        let mut replacement = Replacement::default();
+        for _ in 0..Replacement::FREE {
+            replacement.plan(SlotId(0), false, Instant(0));
+            assert_eq!(replacement.take_due(Instant(0)), [SlotId(0)]);
+        }
+        replacement.plan(SlotId(0), false, Instant(0));
+        assert!(replacement.take_due(Instant(0)).is_empty());
+        assert_eq!(replacement.next_due(), Some(Instant(200_000_000)));
+        replacement.take_due(Instant(u64::MAX));
+        replacement.got_on();
+        replacement.plan(SlotId(0), false, Instant(5));
+        assert_eq!(replacement.take_due(Instant(5)), [SlotId(0)]);
+    }
+}

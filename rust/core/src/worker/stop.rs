@@ -1,0 +1,153 @@
+//! The order of closing, and why. Pure.
+//!
+//! 1. Nothing more is taken; what has not started goes back at once (machine), so that other workers need not wait.
+//! 2. What runs may finish: without limit, or within the given time; then it is ended and goes back.
+//! 3. When no job is in hand, the consumer settles what is left and ends the session; only then is the lease given up,
+//!    so that nobody takes over what is still to be settled.
+//! 4. The executors leave: their pipes say so; those that do not within a while are killed.
+//! 5. The nursery goes last: it alone can say how its children ended.
+
+use std::time::Duration;
+
+use super::config::StopHow;
+use crate::clock::Instant;
+use crate::dispatch::Input;
+
+/// A stop under way, or not.
+#[derive(Debug, Default)]
+pub(super) struct Stop {
+    /// How long running jobs have after a warm stop.
+    within: Option<Duration>,
+    how: Option<StopHow>,
+    began_at: Instant,
+    draining: bool,
+    settled: Option<bool>,
+    killed: bool,
+    over: bool,
+    failure: Option<String>,
+    drain_began_at: Option<Instant>,
+}
+
+impl Stop {
+    /// How long executors have to leave when they have nothing left to do.
+    const LEAVE_WITHIN: Duration = Duration::from_secs(3);
+
+    pub(super) fn new(within: Option<Duration>) -> Self {
+        Self { within, ..Self::default() }
+    }
+
+    /// Begins a stop, or makes one that is under way more urgent; the machine's input, unless nothing changes.
+    pub(super) fn begin(&mut self, how: StopHow, now: Instant) -> Option<Input> {
+        if self.how.is_some_and(|before| before >= how) {
+            return None;
+        }
+        if self.how.is_none() {
+            self.began_at = now;
+        }
+        self.how = Some(how);
+        Some(Input::Stop { at_once: how == StopHow::Cold })
+    }
+
+    /// The worker stops because something broke.
+    pub(super) fn fail(&mut self, reason: &str) {
+        self.failure.get_or_insert_with(|| reason.to_owned());
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.how.is_some()
+    }
+
+    /// Running jobs have had their time.
+    pub(super) fn must_hurry(&self, now: Instant) -> bool {
+        self.hurry_at().is_some_and(|at| now >= at)
+    }
+
+    fn hurry_at(&self) -> Option<Instant> {
+        let under_way = matches!(self.how, Some(StopHow::Warm | StopHow::Soft)) && !self.draining;
+        Some(self.began_at.after(self.within.filter(|_| under_way)?))
+    }
+
+    /// No job is in hand: the consumer may be told to drain. True once.
+    pub(super) fn may_drain(&mut self, empty: bool) -> bool {
+        let may = self.has_begun() && empty && !self.draining;
+        self.draining |= may;
+        may
+    }
+
+    /// The consumer has ended.
+    pub(super) fn settled(&mut self, clean: bool) {
+        self.settled = Some(clean);
+        self.draining = true;
+        self.how.get_or_insert(StopHow::Warm);
+    }
+
+    /// Executors that should have left by now may be killed. True once.
+    pub(super) fn may_kill(&mut self, now: Instant) -> bool {
+        if self.draining && self.drain_began_at.is_none() {
+            self.drain_began_at = Some(now);
+        }
+        let may = !self.killed && self.kill_at().is_some_and(|at| now >= at);
+        self.killed |= may;
+        may
+    }
+
+    fn kill_at(&self) -> Option<Instant> {
+        Some(self.drain_began_at?.after(Self::LEAVE_WITHIN))
+    }
+
+    /// Everybody has left, or has been killed a while ago: the nursery may go. True once.
+    pub(super) fn may_quit(&mut self, nobody_left: bool, now: Instant) -> bool {
+        let given_up = self.killed && self.kill_at().is_some_and(|at| now >= at.after(Self::LEAVE_WITHIN));
+        if self.over || self.settled.is_none() || !(nobody_left || given_up) {
+            return false;
+        }
+        self.over = true;
+        true
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Everything was settled or given back, and nothing broke.
+    pub(super) fn was_clean(&self) -> bool {
+        self.settled == Some(true) && self.failure.is_none()
+    }
+
+    pub(super) fn next_wake(&self) -> Option<Instant> {
+        let kill = self.kill_at().map(|at| if self.killed { at.after(Self::LEAVE_WITHIN) } else { at });
+        [self.hurry_at(), kill].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn a_warm_stop_turns_cold_when_its_time_is_over_and_closes_in_order() {
+        let mut stop = Stop::new(Some(Duration::from_secs(25)));
+        assert!(matches!(stop.begin(StopHow::Warm, Instant(0)), Some(Input::Stop { at_once: false })));
+        assert!(stop.begin(StopHow::Warm, Instant(1)).is_none());
+        assert!(!stop.may_drain(false) && !stop.must_hurry(Instant(24 * SECOND)));
+        assert!(stop.must_hurry(Instant(25 * SECOND)));
+        assert!(matches!(stop.begin(StopHow::Cold, Instant(25 * SECOND)), Some(Input::Stop { at_once: true })));
+        assert!(stop.may_drain(true) && !stop.may_drain(true));
+        assert!(!stop.may_quit(true, Instant(26 * SECOND)), "the session has not ended");
+        stop.settled(true);
+        assert!(!stop.may_quit(false, Instant(26 * SECOND)), "an executor is still there");
+        assert!(stop.may_quit(true, Instant(26 * SECOND)) && stop.is_over() && stop.was_clean());
+    }
+
+    #[test]
+    fn executors_that_do_not_leave_are_killed_once() {
+        let mut stop = Stop::new(None);
+        stop.begin(StopHow::Warm, Instant(0));
+        stop.may_drain(true);
+        assert!(!stop.may_kill(Instant(0)));
+        assert_eq!(stop.next_wake(), Some(Instant(3 * SECOND)));
+        assert!(stop.may_kill(Instant(3 * SECOND)) && !stop.may_kill(Instant(4 * SECOND)));
+    }
+}

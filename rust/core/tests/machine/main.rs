@@ -1,0 +1,5 @@
+//! Whole lives of jobs through the machine: stories by hand, and thousands of random schedules.
+
+mod properties;
+mod stories;
+mod world;

@@ -1,0 +1,152 @@
+//! Random schedules: whatever happens in whatever order, every delivery gets one verdict and no job is lost.
+
+use std::time::Duration;
+
+use fastq_core::clock::WallTime;
+use fastq_core::consumer::credit::Prefetch;
+use fastq_core::dispatch::Input;
+use fastq_core::ident::SlotId;
+use proptest::prelude::*;
+
+use crate::world::World;
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+enum Happening {
+    /// As many deliveries as there is credit for, at most so many; the kind of each.
+    Deliver(Vec<Kind>),
+    Begin(u32),
+    End(u32),
+    Tell(u32, u64),
+    Die(u32),
+    Birth(u32),
+    Pass(u64),
+    Retire(u32),
+    LoseSession,
+    Stop(bool),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Plain,
+    Early,
+    Due(u16),
+    Expires(u16),
+    Limited,
+}
+
+fn kinds() -> impl Strategy<Value = Kind> {
+    prop_oneof![
+        6 => Just(Kind::Plain),
+        1 => Just(Kind::Early),
+        1 => (1..500_u16).prop_map(Kind::Due),
+        1 => (1..500_u16).prop_map(Kind::Expires),
+        1 => Just(Kind::Limited),
+    ]
+}
+
+fn happenings() -> impl Strategy<Value = Happening> {
+    let slot = 0..3_u32;
+    prop_oneof![
+        8 => prop::collection::vec(kinds(), 1..40).prop_map(Happening::Deliver),
+        20 => slot.clone().prop_map(Happening::Begin),
+        20 => slot.clone().prop_map(Happening::End),
+        12 => (slot.clone(), 1..3_000_u64).prop_map(|(slot, micros)| Happening::Tell(slot, micros)),
+        2 => slot.clone().prop_map(Happening::Die),
+        4 => slot.clone().prop_map(Happening::Birth),
+        8 => (0..200_u64).prop_map(Happening::Pass),
+        1 => slot.prop_map(Happening::Retire),
+        1 => Just(Happening::LoseSession),
+    ]
+}
+
+fn happen(world: &mut World, happening: Happening) {
+    match happening {
+        Happening::Deliver(kinds) => {
+            let credit = world.machine.credit(world.now);
+            assert!(credit <= 4096, "credit is bounded");
+            for kind in kinds.into_iter().take(credit) {
+                let wall = world.now.wall;
+                let after = |milliseconds: u16| Some(WallTime(wall.0 + i64::from(milliseconds)));
+                world.deliver(|job| match kind {
+                    Kind::Plain => {}
+                    Kind::Early => {
+                        let mut policy = (*job.policy).clone();
+                        policy.acks_late = false;
+                        job.policy = policy.into();
+                    }
+                    Kind::Due(milliseconds) => job.due = after(milliseconds),
+                    Kind::Expires(milliseconds) => job.expires = after(milliseconds),
+                    Kind::Limited => job.time_limit = Some(Duration::from_millis(50)),
+                });
+            }
+        }
+        Happening::Begin(slot) => {
+            world.begin(SlotId(slot));
+        }
+        Happening::End(slot) => world.end(SlotId(slot)),
+        Happening::Tell(slot, micros) => world.tell(SlotId(slot), Duration::from_micros(micros)),
+        Happening::Die(slot) => world.die(SlotId(slot)),
+        Happening::Birth(slot) if !world.children.contains_key(&SlotId(slot)) => world.birth(SlotId(slot)),
+        Happening::Birth(_) => {}
+        Happening::Pass(milliseconds) => world.pass(Duration::from_millis(milliseconds)),
+        Happening::Retire(slot) if world.children.contains_key(&SlotId(slot)) => {
+            world.step(Input::SlotRetires(SlotId(slot)));
+        }
+        Happening::Retire(_) => {}
+        Happening::LoseSession => world.lose_session(),
+        Happening::Stop(at_once) => world.step(Input::Stop { at_once }),
+    }
+    // A killed executor dies before anything else happens.
+    for slot in std::mem::take(&mut world.killed) {
+        world.die(slot);
+    }
+}
+
+fn every_delivery_got_its_verdict(world: &World) {
+    for key in &world.delivered {
+        assert!(world.verdicts.contains_key(key) || world.void.contains(key), "{key:?} was lost");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_delivery_gets_one_verdict_and_no_job_is_lost(
+        schedule in prop::collection::vec(happenings(), 1..120),
+        prefetch in prop_oneof![Just(Prefetch::Auto), (0..5_u32).prop_map(Prefetch::PerSlot)],
+    ) {
+        let mut world = World::new(prefetch, 2);
+        for happening in schedule {
+            happen(&mut world, happening);
+        }
+        for slot in 0..3 {
+            happen(&mut world, Happening::Die(slot));
+            happen(&mut world, Happening::Birth(slot));
+        }
+        world.finish();
+        every_delivery_got_its_verdict(&world);
+    }
+
+    #[test]
+    fn a_stop_at_any_moment_settles_everything(
+        schedule in prop::collection::vec(happenings(), 1..80),
+        at_once in any::<bool>(),
+        rest in prop::collection::vec(happenings(), 0..20),
+    ) {
+        let mut world = World::new(Prefetch::Auto, 2);
+        for happening in schedule {
+            happen(&mut world, happening);
+        }
+        happen(&mut world, Happening::Stop(at_once));
+        for happening in rest {
+            happen(&mut world, happening);
+        }
+        for slot in 0..3 {
+            happen(&mut world, Happening::Die(slot));
+        }
+        world.finish();
+        every_delivery_got_its_verdict(&world);
+    }
+}

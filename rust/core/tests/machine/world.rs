@@ -1,0 +1,246 @@
+//! A world for the machine: a broker, executors and a slot page made of plain data, moved by hand.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastq_core::broker::{Delivery, Receipt};
+use fastq_core::clock::{Instant, WallTime};
+use fastq_core::consumer::credit::Prefetch;
+use fastq_core::dispatch::{Effect, Effects, Input, Machine, Now};
+use fastq_core::ident::{SlotId, Tag};
+use fastq_core::job::Job;
+use fastq_core::job::ending::{Ending, Outcome, Verdict};
+use fastq_core::job::policy::Policy;
+use fastq_core::message::Message;
+
+/// What an executor has: jobs in its pipe, the one it runs, and its word of the page.
+#[derive(Default)]
+pub struct Child {
+    pub pipe: VecDeque<(u64, Tag)>,
+    pub running: Option<Tag>,
+    /// Ended, not yet told.
+    pub ended: Vec<Tag>,
+    pub started: u64,
+    pub closed: bool,
+}
+
+/// Everything around one machine.
+pub struct World {
+    pub machine: Machine,
+    pub now: Now,
+    pub children: BTreeMap<SlotId, Child>,
+    /// Verdicts by delivery: session and tag.
+    pub verdicts: HashMap<(u64, Tag), Verdict>,
+    pub delivered: HashSet<(u64, Tag)>,
+    /// Deliveries whose session ended before their verdict.
+    pub void: HashSet<(u64, Tag)>,
+    pub runs: HashMap<Tag, u32>,
+    pub records: Vec<(String, String)>,
+    pub killed: Vec<SlotId>,
+    pub interrupted: Vec<SlotId>,
+    pub epoch: u64,
+    pub next_tag: u64,
+    pub policies: Vec<Arc<Policy>>,
+}
+
+impl World {
+    pub fn new(prefetch: Prefetch, slots: u32) -> Self {
+        let policies = vec![Arc::new(Policy::named("plain"))];
+        let mut world = Self {
+            machine: Machine::new(prefetch, true),
+            now: Now { monotonic: Instant(0), wall: WallTime(1_000_000) },
+            children: BTreeMap::new(),
+            verdicts: HashMap::new(),
+            delivered: HashSet::new(),
+            void: HashSet::new(),
+            runs: HashMap::new(),
+            records: Vec::new(),
+            killed: Vec::new(),
+            interrupted: Vec::new(),
+            epoch: 1,
+            next_tag: 0,
+            policies,
+        };
+        for slot in 0..slots {
+            world.birth(SlotId(slot));
+        }
+        world
+    }
+
+    pub fn birth(&mut self, slot: SlotId) {
+        self.children.insert(slot, Child::default());
+        self.step(Input::SlotMade { slot, killable: true });
+        self.step(Input::SlotUp(slot));
+    }
+
+    pub fn pass(&mut self, time: Duration) {
+        self.now.monotonic = self.now.monotonic.after(time);
+        self.now.wall = self.now.wall.after(time);
+        self.step(Input::Tick);
+    }
+
+    /// Delivers a job, changed as wanted.
+    pub fn deliver(&mut self, change: impl FnOnce(&mut Job)) -> Tag {
+        self.next_tag += 1;
+        let tag = Tag(self.next_tag);
+        self.deliver_as(tag, change);
+        tag
+    }
+
+    pub fn deliver_as(&mut self, tag: Tag, change: impl FnOnce(&mut Job)) {
+        let delivery = Delivery {
+            receipt: Receipt::new(tag, self.epoch),
+            queue: "celery".into(),
+            exchange: "".into(),
+            routing_key: "celery".into(),
+            priority: None,
+            rank: 0,
+            redelivered: false,
+            deaths: 0,
+            message: Message::default(),
+        };
+        let mut job = Job {
+            delivery,
+            id: format!("id-{}", tag.0),
+            name: "plain".into(),
+            policy: self.policies[0].clone(),
+            due: None,
+            expires: None,
+            time_limit: None,
+            soft_time_limit: None,
+            ignore_result: None,
+            received_at: self.now.monotonic,
+        };
+        change(&mut job);
+        self.delivered.insert((self.epoch, tag));
+        self.step(Input::Arrived(Box::new(job)));
+    }
+
+    pub fn step(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let mut effects = Effects::new();
+            self.machine.step(self.now, input, &mut effects).expect("an input did not fit");
+            for effect in effects {
+                self.perform(effect, &mut inputs);
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: Effect, inputs: &mut VecDeque<Input>) {
+        match effect {
+            Effect::Send { slot, sequence, tag } => {
+                self.children.get_mut(&slot).expect("sent to nobody").pipe.push_back((sequence, tag));
+            }
+            Effect::Settle(commit) => {
+                self.records.extend(commit.records.into_iter().map(|record| (record.task_id, record.state)));
+                if let Some((receipt, verdict)) = commit.settle {
+                    let key = (receipt.epoch(), receipt.tag());
+                    if key.0 != self.epoch {
+                        assert!(self.void.contains(&key), "{key:?} is of a session that never was");
+                        return; // the broker refuses it
+                    }
+                    let before = self.verdicts.insert(key, verdict);
+                    assert_eq!(before, None, "two verdicts for {key:?}");
+                }
+            }
+            Effect::Reclaim(slot) => {
+                let child = self.children.get_mut(&slot).expect("reclaimed from nobody");
+                child.closed = true;
+                inputs.push_back(Input::Reclaimed { slot, started: child.started });
+            }
+            Effect::Reopen { slot, sequence } => {
+                let child = self.children.get_mut(&slot).expect("reopened nobody");
+                child.closed = false;
+                child.started = sequence;
+            }
+            Effect::Interrupt(slot) => self.interrupted.push(slot),
+            Effect::Kill(slot) => self.killed.push(slot),
+            Effect::Tell(_) => {}
+        }
+    }
+
+    /// The executor begins its next job, if it has one and may; whether it did something.
+    pub fn begin(&mut self, slot: SlotId) -> bool {
+        let Some(child) = self.children.get_mut(&slot) else { return false };
+        if child.running.is_some() {
+            return false;
+        }
+        let Some((sequence, tag)) = child.pipe.pop_front() else { return false };
+        if child.closed || child.started != sequence - 1 {
+            self.step(Input::Dropped(slot, tag)); // taken back
+            return true;
+        }
+        child.started = sequence;
+        child.running = Some(tag);
+        *self.runs.entry(tag).or_default() += 1;
+        let elsewhere = self.children.values().filter(|child| child.running == Some(tag)).count();
+        assert_eq!(elsewhere, 1, "{tag:?} runs in two places");
+        let reports = self.machine.job(tag).is_some_and(Job::must_report_start);
+        if reports {
+            self.step(Input::Started(slot, tag));
+        }
+        true
+    }
+
+    /// The executor ends its job; it tells so later.
+    pub fn end(&mut self, slot: SlotId) {
+        let Some(child) = self.children.get_mut(&slot) else { return };
+        child.ended.extend(child.running.take());
+    }
+
+    /// The executor tells what has ended.
+    pub fn tell(&mut self, slot: SlotId, runtime: Duration) {
+        let ended = self.children.get_mut(&slot).map(|child| std::mem::take(&mut child.ended)).unwrap_or_default();
+        for tag in ended {
+            self.step(Input::Finished(slot, tag, Box::new(outcome(Ending::Done, runtime))));
+        }
+    }
+
+    pub fn run_one(&mut self, slot: SlotId, runtime: Duration) -> bool {
+        let did = self.begin(slot);
+        self.end(slot);
+        self.tell(slot, runtime);
+        did
+    }
+
+    pub fn die(&mut self, slot: SlotId) {
+        if let Some(child) = self.children.remove(&slot) {
+            self.step(Input::SlotGone { slot, started: child.started, reason: "child 1 was ended by signal 9".into() });
+        }
+    }
+
+    pub fn lose_session(&mut self) {
+        let open = self.delivered.iter().filter(|key| !self.verdicts.contains_key(key)).copied();
+        self.void.extend(open.collect::<Vec<_>>());
+        self.epoch += 1;
+        self.step(Input::SessionLost);
+    }
+
+    /// Runs everything to its end.
+    pub fn finish(&mut self) {
+        for _ in 0..10_000 {
+            let slots: Vec<SlotId> = self.children.keys().copied().collect();
+            let mut busy = false;
+            for slot in slots {
+                while self.run_one(slot, Duration::from_micros(10)) {
+                    busy = true;
+                }
+            }
+            if !busy && self.machine.is_empty() {
+                return;
+            }
+            self.pass(Duration::from_millis(100));
+        }
+        panic!("jobs are stuck: {:?}", self.machine);
+    }
+
+    pub fn verdict(&self, tag: Tag) -> Option<&Verdict> {
+        self.verdicts.get(&(self.epoch, tag))
+    }
+}
+
+pub fn outcome(ending: Ending, runtime: Duration) -> Outcome {
+    Outcome { ending, records: Vec::new(), publications: Vec::new(), reason: String::new(), runtime }
+}
