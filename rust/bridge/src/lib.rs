@@ -90,5 +90,6 @@ fn after_fork_parent() {
 
 #[pyfunction]
 fn after_fork_child() {
+    runtime::forked();
     fork::after_fork_child();
 }

@@ -18,19 +18,26 @@ use pyo3::types::{PyBytes, PyString};
 use crate::convert::{descriptor, timeout as until, tuple};
 use crate::errors::{OrRaise, raise};
 use crate::page;
-use crate::runtime::{Slice, enter, enter_waiting};
+use crate::runtime::{Home, Slice, enter, enter_waiting};
 use crate::seam::{OutcomeParts, read_all, read_message, read_record};
 
 /// The executor's end of a slot.
 #[pyclass(frozen, module = "fastq._core")]
 pub(crate) struct Port {
     port: CorePort,
+    home: Home,
 }
 
 impl Port {
     /// The port over its end of a socket pair.
     pub(crate) fn over(socket: UnixStream, page: Arc<dyn Page>, slot: SlotId) -> Self {
-        Self { port: CorePort::new(socket, page, slot) }
+        Self { port: CorePort::new(socket, page, slot), home: Home::here() }
+    }
+
+    /// The port, unless this is a fork of its process.
+    fn here(&self, py: Python<'_>) -> PyResult<&CorePort> {
+        self.home.check("Port").or_raise(py)?;
+        Ok(&self.port)
     }
 
     fn send_if(&self, py: Python<'_>, gathered: Gathered) -> PyResult<()> {
@@ -52,8 +59,9 @@ impl Port {
 
     #[pyo3(signature = (timeout = None))]
     fn next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Job>> {
+        let port = self.here(py)?;
         let next = enter_waiting(py, until(timeout), |slice| {
-            Ok(match self.port.next(Some(slice))? {
+            Ok(match port.next(Some(slice))? {
                 Next::Job(run) => Slice::Got(Some(run)),
                 Next::Ended => Slice::Got(None),
                 Next::Nothing | Next::Interrupted => Slice::NotYet,
@@ -71,6 +79,7 @@ impl Port {
     }
 
     fn finish(&self, py: Python<'_>, job: &Bound<'_, Job>, outcome: &Bound<'_, PyAny>) -> PyResult<()> {
+        let port = self.here(py)?;
         let parts = OutcomeParts::read(outcome)?;
         let records = read_all(&parts.records, read_record)?;
         let publications = read_all(&parts.messages, read_message)?;
@@ -80,22 +89,24 @@ impl Port {
             publications: &publications,
             reason: parts.reason.extract()?,
         };
-        let gathered = job.get().finish(|run| self.port.finish(run, &outcome)).or_raise(py)?;
+        let gathered = job.get().finish(|run| port.finish(run, &outcome)).or_raise(py)?;
         self.send_if(py, gathered)
     }
 
     fn store(&self, py: Python<'_>, records: &Bound<'_, PyAny>) -> PyResult<()> {
         let records = tuple(records, "records")?;
-        let gathered = self.port.store(&read_all(&records, read_record)?).or_raise(py)?;
+        let gathered = self.here(py)?.store(&read_all(&records, read_record)?).or_raise(py)?;
         self.send_if(py, gathered)
     }
 
     fn retire(&self, py: Python<'_>) -> PyResult<()> {
-        enter(py, || self.port.retire())
+        let port = self.here(py)?;
+        enter(py, || port.retire())
     }
 
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
-        enter(py, || self.port.flush())
+        let port = self.here(py)?;
+        enter(py, || port.flush())
     }
 }
 

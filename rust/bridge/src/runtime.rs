@@ -1,8 +1,10 @@
 //! The way from Python into the core and back: release the interpreter, wait, run signal handlers, map errors.
 
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use fastq_core::error::Result;
+use fastq_core::error::{Error, ErrorKind, Result};
 use pyo3::prelude::*;
 
 use crate::errors::OrRaise;
@@ -41,5 +43,44 @@ pub(crate) fn enter_waiting<T: Send>(
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Ok(None);
         }
+    }
+}
+
+/// How often this process and those before it have forked, counted by the children.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// To be called in the child after a fork.
+pub(crate) fn forked() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// The process in which something was made that does not survive a fork.
+#[derive(Clone, Copy)]
+pub(crate) struct Home {
+    process: u32,
+    forks: u32,
+}
+
+impl Home {
+    /// This process.
+    pub(crate) fn here() -> Self {
+        Self { process: process::id(), forks: FORKS.load(Ordering::Relaxed) }
+    }
+
+    /// Whether this process is still the one it was made in. Cheap: no system call.
+    pub(crate) fn is_here(self) -> bool {
+        self.forks == FORKS.load(Ordering::Relaxed)
+    }
+
+    /// The error of whoever uses `what` in a fork of its process.
+    pub(crate) fn check(self, what: &str) -> Result<()> {
+        if self.is_here() {
+            return Ok(());
+        }
+        let error = Error::new(
+            ErrorKind::Forked,
+            format!("a {what} cannot be used in a process forked from its own"),
+        );
+        Err(error.with("made in process", self.process).with("used in process", process::id()))
     }
 }

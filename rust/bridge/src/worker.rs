@@ -17,10 +17,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::convert::{descriptor, duration, fact, optional_duration, timeout as until};
-use crate::errors::raise;
+use crate::errors::{OrRaise, raise};
 use crate::page;
 use crate::port::Port;
-use crate::runtime::enter;
+use crate::runtime::{Home, enter};
 use crate::seam::{ConfigSpec, PolicySpec, event, queues};
 
 /// The core of a worker's parent process. Runs on threads of its own; never calls Python.
@@ -43,8 +43,19 @@ struct Plan {
 }
 
 struct Running {
-    core: CoreWorker,
+    /// Some until dropped.
+    core: Option<CoreWorker>,
     page: Arc<dyn Page>,
+    home: Home,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Dropping the core waits for its thread. In a forked process there is none, and nothing to end.
+        if !self.home.is_here() {
+            std::mem::forget(self.core.take());
+        }
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "lists from Python arrive as vectors of their own")]
@@ -69,21 +80,21 @@ impl Worker {
     }
 
     fn port(&self, py: Python<'_>) -> PyResult<Port> {
-        let running = self.running(py)?;
-        let (socket, slot) = enter(py, || running.core.port())?;
-        Ok(Port::over(socket, Arc::clone(&running.page), slot))
+        let (core, page) = self.parts(py)?;
+        let (socket, slot) = enter(py, || core.port())?;
+        Ok(Port::over(socket, Arc::clone(page), slot))
     }
 
     fn attend<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let running = self.running(py)?;
+        let core = self.core(py)?;
         let timeout = until(Some(timeout)).unwrap_or_default();
-        let events = py.detach(|| running.core.attend(timeout));
+        let events = py.detach(|| core.attend(timeout));
         py.check_signals()?;
         events.iter().map(|happened| event(py, happened)).collect()
     }
 
     fn wakeup_fd(&self, py: Python<'_>) -> PyResult<i32> {
-        Ok(self.running(py)?.core.wakeup_fd().as_raw_fd())
+        Ok(self.core(py)?.wakeup_fd().as_raw_fd())
     }
 
     fn watch(&self, py: Python<'_>, kinds: Vec<String>) -> PyResult<()> {
@@ -92,14 +103,14 @@ impl Worker {
                 .ok_or_else(|| PyValueError::new_err(format!("no such kind of event: {name}")))
         });
         let kinds: Vec<EventKind> = kinds.collect::<PyResult<_>>()?;
-        self.running(py)?.core.watch(kinds);
+        self.core(py)?.watch(kinds);
         Ok(())
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let running = self.running(py)?;
+        let core = self.core(py)?;
         let stats = PyDict::new(py);
-        for (name, value) in py.detach(|| running.core.stats()) {
+        for (name, value) in py.detach(|| core.stats()) {
             stats.set_item(name, fact(py, &value)?)?;
         }
         Ok(stats)
@@ -112,16 +123,24 @@ impl Worker {
             "cold" => StopHow::Cold,
             _ => return Err(PyValueError::new_err(format!("stop warm, soft or cold, not {how}"))),
         };
-        let running = self.running(py)?;
-        py.detach(|| running.core.stop(how));
+        let core = self.core(py)?;
+        py.detach(|| core.stop(how));
         Ok(())
     }
 }
 
 impl Worker {
-    fn running(&self, py: Python<'_>) -> PyResult<&Running> {
+    fn core(&self, py: Python<'_>) -> PyResult<&CoreWorker> {
+        self.parts(py).map(|(core, _)| core)
+    }
+
+    /// Core and page, unless it was not started or this is a fork of its process.
+    fn parts(&self, py: Python<'_>) -> PyResult<(&CoreWorker, &Arc<dyn Page>)> {
         let not_started = || raise(py, &Error::new(ErrorKind::Closed, "the worker was not started"));
-        self.running.get().ok_or_else(not_started)
+        let running = self.running.get().ok_or_else(not_started)?;
+        running.home.check("Worker").or_raise(py)?;
+        let core = running.core.as_ref().ok_or_else(not_started)?;
+        Ok((core, &running.page))
     }
 }
 
@@ -160,7 +179,7 @@ impl Plan {
         let page = page::create(broker.run_directory()?.as_deref())?;
         let words = Arc::clone(&page.words);
         let core = CoreWorker::start((self.config)(page), broker, store)?;
-        Ok(Running { core, page: words })
+        Ok(Running { core: Some(core), page: words, home: Home::here() })
     }
 
     /// The store, when it is not the broker's own: that one is reached through the broker, in its transactions.
