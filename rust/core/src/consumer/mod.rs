@@ -198,7 +198,8 @@ impl Consumer {
             self.harvest += 1;
             self.say(News::Taken { deliveries, harvest: self.harvest });
         }
-        Ok(more)
+        // What was just settled may have put messages into the queues, and without credit nobody looked.
+        Ok(more || credit == 0)
     }
 
     /// Where broker and store are two servers, results are stored before the deliveries are acknowledged: a crash in

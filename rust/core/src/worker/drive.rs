@@ -301,7 +301,10 @@ impl Drive {
                 }
                 self.command(Command::Stop(super::config::StopHow::Warm));
             }
-            News::SessionLost => self.inputs.push_back(Input::SessionLost),
+            News::SessionLost => {
+                self.inputs.push_back(Input::SessionLost);
+                self.told.2 = u64::MAX; // a new session knows nothing of the credit of the old one
+            }
             News::Ended { clean } => self.stop.settled(clean),
         }
     }
