@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = [
     "entry_points",
@@ -127,10 +129,12 @@ def qualified_name(value: Any) -> str:
     return f"{value.__module__}.{value.__qualname__}"
 
 
-def entry_points(*groups: str) -> dict[str, importlib.metadata.EntryPoint]:
+def entry_points(*groups: str) -> dict[str, EntryPoint]:
     """Return the entry points of these groups by name; an earlier group wins."""
-    found: dict[str, importlib.metadata.EntryPoint] = {}
+    from importlib.metadata import entry_points as installed  # noqa: PLC0415 - 15 ms to load, and seldom needed
+
+    found: dict[str, EntryPoint] = {}
     for group in groups:
-        for point in importlib.metadata.entry_points(group=group):
+        for point in installed(group=group):
             found.setdefault(point.name, point)
     return found

@@ -11,12 +11,12 @@ caller on the hot path makes no arguments for nobody.
 
 from __future__ import annotations
 
-import inspect
 import logging
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable
+from types import MethodType
 from typing import Any, Final, NamedTuple, TypeVar, overload
 
 from fastq.proxy import Promise, is_evaluated, unwrap
@@ -161,7 +161,7 @@ class Signal:
         return receiver
 
     def _reference_to(self, receiver: Any, called: Callable[..., Any]) -> Callable[[], Callable[..., Any] | None]:
-        kind: Any = weakref.WeakMethod if inspect.ismethod(receiver) else weakref.ref
+        kind: Any = weakref.WeakMethod if isinstance(receiver, MethodType) else weakref.ref
         reference = kind(receiver, self._forget)
         if called is receiver:
             return reference  # type: ignore[no-any-return]
@@ -204,10 +204,8 @@ class Signal:
         found = []
         for known in self._connections:
             wanted = known.sender()
-            if wanted is _ANYONE or _same_sender(wanted, sender):
-                receiver = known.receiver()
-                if receiver is not None:
-                    found.append(receiver)
+            if (wanted is _ANYONE or _same_sender(wanted, sender)) and (receiver := known.receiver()) is not None:
+                found.append(receiver)
         return found
 
     def send(self, sender: Any, **named: Any) -> list[tuple[Callable[..., Any], Any]]:
@@ -254,6 +252,8 @@ class _Retrying:
 
 
 def _takes_keywords(receiver: Any) -> bool:
+    import inspect  # noqa: PLC0415 - slow to load, and only those who connect need it
+
     try:
         parameters = inspect.signature(receiver).parameters.values()
     except (TypeError, ValueError):
@@ -264,7 +264,7 @@ def _takes_keywords(receiver: Any) -> bool:
 def _identity(value: Any) -> Any:
     if isinstance(value, str):
         return value
-    if inspect.ismethod(value):
+    if isinstance(value, MethodType):
         return id(value.__self__), id(value.__func__)
     return id(value)
 

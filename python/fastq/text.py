@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
 __all__ = ["MASK", "closest", "hide_password", "indent", "join_words", "plural", "saferepr", "truncate"]
 
@@ -50,6 +48,8 @@ def join_words(words: Iterable[str], last: str = "and") -> str:
 
 def closest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that looks most like this one; None when none does."""
+    import difflib  # noqa: PLC0415 - for errors only, and slow to load
+
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.75)
     return found[0] if found else None
 
@@ -63,6 +63,8 @@ _SECRET_QUERY: Final = re.compile(r"(?i)((?:^|&)[^=&]*(?:password|passwd|secret|
 
 
 def _hide_in_one(url: str) -> str:
+    from urllib.parse import urlsplit, urlunsplit  # noqa: PLC0415 - not on the way of a call
+
     try:
         parts = urlsplit(url)
         password = parts.password

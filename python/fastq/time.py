@@ -9,7 +9,6 @@ import random
 import re
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Final, overload
-from zoneinfo import ZoneInfo
 
 __all__ = [
     "as_timedelta",
@@ -60,6 +59,8 @@ def find_zone(name: str | tzinfo | None) -> tzinfo:
         return local_zone()
     if name.upper() == "UTC":
         return utc
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - nearly nobody needs more than UTC, and it is slow to load
+
     try:
         return ZoneInfo(name)
     except (LookupError, ValueError, OSError) as error:
