@@ -19,6 +19,7 @@ pub mod consumer;
 pub mod dispatch;
 pub mod error;
 pub mod event;
+pub mod fork;
 pub mod ident;
 pub mod job;
 pub mod message;

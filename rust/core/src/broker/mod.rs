@@ -4,7 +4,10 @@
 //! their own; [`Session`] is a worker's leased right to take messages, async, driven by the worker's one runtime.
 //! Callers read [`Capabilities`] and never ask for a broker's name.
 
+pub mod connect;
 pub mod memory;
+mod nearest;
+mod options;
 pub mod receipt;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -24,6 +27,7 @@ use crate::job::ending::Commit;
 use crate::message::Message;
 use crate::store::Store;
 
+pub use connect::{connect, connect_store};
 pub use receipt::Receipt;
 pub use topology::Queue;
 

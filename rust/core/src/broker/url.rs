@@ -1,1 +1,233 @@
-//! URLs of brokers and stores.
+//! Broker and store URLs: `memory://name`, `sqlite:///relative/path.db`, `sqlite:////absolute/path.db`.
+//!
+//! A URL may carry secrets, so what [`BrokerUrl`] shows of itself has them hidden.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::nearest::nearest;
+use crate::error::{Error, ErrorKind, Result};
+
+/// What this version connects to, for error messages.
+pub const SUPPORTED: &str = "memory://name, sqlite:///relative/path.db, sqlite:////absolute/path.db";
+
+/// Schemes that work.
+const BUILT_IN: [&str; 2] = ["memory", "sqlite"];
+/// Schemes of servers that fastq does not drive in this version.
+const KNOWN: [&str; 8] =
+    ["redis", "rediss", "redis+socket", "sentinel", "amqp", "amqps", "pyamqp", "unix"];
+/// Words in the name of a query parameter whose value must not be shown.
+const SECRET_WORDS: [&str; 4] = ["password", "secret", "token", "key"];
+
+/// A URL that could be read. `Display` and `Debug` hide passwords.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BrokerUrl {
+    scheme: String,
+    target: Target,
+    options: Vec<(String, String)>,
+    display: String,
+}
+
+/// What a URL names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Target {
+    /// Queues of this process, by name.
+    Memory(String),
+    /// A database file; a relative path counts from the working directory.
+    Sqlite(PathBuf),
+    /// A server that this version does not speak to.
+    Elsewhere,
+}
+
+impl BrokerUrl {
+    /// Reads a URL.
+    ///
+    /// # Errors
+    /// `Config` when it names nothing that is known, with what was probably meant.
+    pub fn parse(text: &str) -> Result<Self> {
+        let text = text.trim();
+        let display = hidden(text);
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return Err(malformed("a URL begins with a scheme, such as sqlite:///queue.db", &display));
+        };
+        let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let target = match scheme {
+            "memory" => Target::Memory(address.trim_matches('/').to_owned()),
+            "sqlite" => Target::Sqlite(sqlite_path(address, &display)?),
+            _ if KNOWN.contains(&scheme) => Target::Elsewhere,
+            _ => return Err(unknown_scheme(scheme, &display)),
+        };
+        let options = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (key.to_owned(), value.to_owned())
+        });
+        Ok(Self { scheme: scheme.to_owned(), target, options: options.collect(), display })
+    }
+
+    /// Such as `sqlite`.
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// What it names.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Options given in the URL itself, after the question mark.
+    pub fn options(&self) -> &[(String, String)] {
+        &self.options
+    }
+
+    /// Whether this version connects to it.
+    pub fn is_supported(&self) -> bool {
+        self.target != Target::Elsewhere
+    }
+
+    /// Whether results can live there, written by the core.
+    pub fn has_native_store(&self) -> bool {
+        self.is_supported()
+    }
+
+    /// The error for a server that this version does not speak to.
+    pub fn unsupported(&self) -> Error {
+        Error::new(ErrorKind::Unsupported, format!("this version has no {} broker; it has {SUPPORTED}", self.scheme))
+            .with("url", self)
+    }
+}
+
+impl fmt::Display for BrokerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.display)
+    }
+}
+
+impl fmt::Debug for BrokerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BrokerUrl").field(&self.display).finish()
+    }
+}
+
+fn sqlite_path(address: &str, display: &str) -> Result<PathBuf> {
+    let Some(path) = address.strip_prefix('/') else {
+        return Err(malformed("a path follows three slashes (sqlite:///queue.db), an absolute one four", display));
+    };
+    if path.is_empty() || path.ends_with('/') {
+        return Err(malformed("the URL names no file; write sqlite:///queue.db", display));
+    }
+    if path == ":memory:" {
+        return Err(malformed("queues in memory have the URL memory://", display));
+    }
+    if path.contains('\0') {
+        return Err(malformed("a path cannot hold a NUL character", display));
+    }
+    Ok(PathBuf::from(path))
+}
+
+fn unknown_scheme(scheme: &str, display: &str) -> Error {
+    let hint = match nearest(scheme, BUILT_IN.into_iter().chain(KNOWN)) {
+        Some(near) => format!("did you mean {near}://? "),
+        None => String::new(),
+    };
+    malformed(&format!("unknown scheme {scheme:?}; {hint}This version has {SUPPORTED}"), display)
+}
+
+fn malformed(message: &str, display: &str) -> Error {
+    Error::new(ErrorKind::Config, message).with("url", display)
+}
+
+/// The URL with every password replaced by `**`, as Celery shows them.
+fn hidden(text: &str) -> String {
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), text),
+    };
+    let (address, query) = rest.split_once('?').map_or((rest, None), |(address, query)| (address, Some(query)));
+    // The last `@` ends the credentials: a password may hold unescaped ones. A path has none.
+    let is_path = BUILT_IN.iter().any(|scheme| text.starts_with(&format!("{scheme}://")));
+    let address = match address.rsplit_once('@') {
+        Some((credentials, host)) if !is_path => match credentials.split_once(':') {
+            Some((user, _)) => format!("{user}:**@{host}"),
+            None => format!("{credentials}@{host}"),
+        },
+        _ => address.to_owned(),
+    };
+    let query = query.map_or_else(String::new, |query| {
+        let pairs: Vec<String> = query.split('&').map(hidden_pair).collect();
+        format!("?{}", pairs.join("&"))
+    });
+    format!("{scheme}{address}{query}")
+}
+
+fn hidden_pair(pair: &str) -> String {
+    match pair.split_once('=') {
+        Some((key, _)) if SECRET_WORDS.iter().any(|word| key.to_lowercase().contains(word)) => format!("{key}=**"),
+        _ => pair.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_name_memory_files_and_servers() {
+        for (text, target) in [
+            ("memory://", Target::Memory(String::new())),
+            ("memory://tests", Target::Memory("tests".into())),
+            ("sqlite:///queue.db", Target::Sqlite("queue.db".into())),
+            ("sqlite:///.fastq/queue.db", Target::Sqlite(".fastq/queue.db".into())),
+            ("sqlite:////var/lib/queue.db", Target::Sqlite("/var/lib/queue.db".into())),
+            ("sqlite:///a b.db?synchronous=full", Target::Sqlite("a b.db".into())),
+            ("redis://localhost/0", Target::Elsewhere),
+            ("amqps://u:p@h//", Target::Elsewhere),
+        ] {
+            assert_eq!(BrokerUrl::parse(text).unwrap().target(), &target, "{text}");
+        }
+        let url = BrokerUrl::parse("sqlite:///a.db?synchronous=full&x").unwrap();
+        assert_eq!(url.options(), [("synchronous".into(), "full".into()), ("x".into(), String::new())]);
+    }
+
+    #[test]
+    fn a_url_that_cannot_be_read_says_what_was_probably_meant() {
+        for (text, hint) in [
+            ("queue.db", "begins with a scheme"),
+            ("sqlite://queue.db", "three slashes"),
+            ("sqlite:///", "names no file"),
+            ("sqlite:///:memory:", "memory://"),
+            ("sqlit:///queue.db", "did you mean sqlite://"),
+            ("memroy://", "did you mean memory://"),
+            ("postgresql://h/d", "This version has"),
+        ] {
+            let error = BrokerUrl::parse(text).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{text}");
+            assert!(error.to_string().contains(hint), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_server_of_a_later_version_is_refused_by_name() {
+        let error = BrokerUrl::parse("redis://:hunter2@cache:6379/1").unwrap().unsupported();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("no redis broker"), "{error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn passwords_are_hidden_wherever_the_url_is_shown() {
+        for (text, shown) in [
+            ("redis://user:hunter2@host/0", "redis://user:**@host/0"),
+            ("redis://:hun@ter2@host/0", "redis://:**@host/0"),
+            ("amqp://user@host", "amqp://user@host"),
+            ("sqlite:////srv/a:b@c/q.db", "sqlite:////srv/a:b@c/q.db"),
+            ("redis://host?password=hunter2&db=1", "redis://host?password=**&db=1"),
+        ] {
+            let url = BrokerUrl::parse(text).unwrap();
+            assert_eq!(url.to_string(), shown);
+            assert!(!format!("{url:?}").contains("hunter2"));
+        }
+        let error = BrokerUrl::parse("rediz://user:hunter2@host").unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}

@@ -13,6 +13,9 @@ use crate::error::Result;
 
 pub use record::Record;
 
+/// What a longer timeout is cut to: adding more to a clock may overflow.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// A client's view of the results. Blocking, thread-safe, fork-safe.
 pub trait Store: Send + Sync {
     /// Writes records in order. A record of a task that already succeeded is kept as it is, whatever comes later.

@@ -1,1 +1,257 @@
-//! Queues in one process, for tests and eager work.
+//! Queues and results in one process: for tests, for eager users, and as the shortest account of what a broker does.
+
+mod hub;
+mod session;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::{
+    BoxFuture, Broker, Capabilities, DeadLetter, Depth, PriorityOrder, Publication, Queue, Session, Subscription,
+    WorkerEntry,
+};
+use crate::clock::{Clock, WallTime};
+use crate::error::Result;
+use crate::fork;
+use crate::message::task::Headers;
+use crate::store::Store;
+use crate::store::memory::MemoryStore;
+use hub::{Dead, Hub};
+pub(crate) use session::MemorySession;
+
+/// The hubs of this process that URLs name. They live as long as the process, as a server would.
+static HUBS: LazyLock<Mutex<HashMap<String, Arc<Shared>>>> = LazyLock::new(Mutex::default);
+
+/// A broker whose queues live in this process.
+#[derive(Clone)]
+pub struct MemoryBroker {
+    shared: Arc<Shared>,
+}
+
+/// One hub and who waits for it.
+pub(crate) struct Shared {
+    hub: Mutex<Hub>,
+    /// A message became ready, or the time of the next one changed. Rung by publishers, heard by sessions.
+    arrived: Notify,
+    /// Results were stored. Heard by the store's waiters.
+    stored: Condvar,
+    clock: Clock,
+}
+
+impl MemoryBroker {
+    /// The hub called `name`, made when it is first asked for; everyone in this process shares it.
+    pub fn named(name: &str) -> Self {
+        let _inside = fork::enter();
+        let mut hubs = HUBS.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = hubs.entry(name.to_owned()).or_insert_with(|| Arc::new(Shared::new(Clock::system())));
+        Self { shared: Arc::clone(shared) }
+    }
+
+    /// A hub of its own, on the clock given.
+    pub fn private(clock: Clock) -> Self {
+        Self { shared: Arc::new(Shared::new(clock)) }
+    }
+
+    fn matching_dead(&self, queue: Option<&str>, ids: &[String]) -> Vec<u64> {
+        let wanted = |(id, dead): &(&u64, &Dead)| {
+            queue.is_none_or(|queue| *dead.queue == *queue) && (ids.is_empty() || ids.contains(&id.to_string()))
+        };
+        self.shared.lock().dead.iter().filter(wanted).map(|(id, _)| *id).collect()
+    }
+}
+
+impl Shared {
+    fn new(clock: Clock) -> Self {
+        Self { hub: Mutex::default(), arrived: Notify::new(), stored: Condvar::new(), clock }
+    }
+
+    /// The hub's state, for a moment: never held while waiting for anything else.
+    fn lock(&self) -> MutexGuard<'_, Hub> {
+        self.hub.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> WallTime {
+        self.clock.wall()
+    }
+}
+
+impl Broker for MemoryBroker {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            durable: false,
+            shared: false,
+            transactional: true,
+            delay: true,
+            priority: PriorityOrder::HighestFirst,
+            exchanges: true,
+            dead_letters: true,
+            leases: false,
+        }
+    }
+
+    fn declare(&self, queues: &[Queue]) -> Result<()> {
+        let _inside = fork::enter();
+        let mut hub = self.shared.lock();
+        queues.iter().try_for_each(|queue| hub.declare(queue))
+    }
+
+    fn publish(&self, publications: &[Publication]) -> Result<()> {
+        let _inside = fork::enter();
+        let now = self.shared.now();
+        let mut hub = self.shared.lock();
+        // All routes before the first message: all or none.
+        let routes = publications.iter().map(|publication| hub.route(publication)).collect::<Result<Vec<_>>>()?;
+        for (publication, queues) in publications.iter().zip(&routes) {
+            hub.put(queues, publication, now);
+        }
+        drop(hub);
+        self.shared.arrived.notify_waiters();
+        Ok(())
+    }
+
+    fn purge(&self, queue: &str) -> Result<u64> {
+        let _inside = fork::enter();
+        let mut hub = self.shared.lock();
+        let Some(waiting) = hub.queues.get_mut(queue) else { return Ok(0) };
+        let purged = waiting.ready.len() + waiting.delayed.len();
+        waiting.ready.clear();
+        waiting.delayed.clear();
+        Ok(purged as u64)
+    }
+
+    fn depths(&self) -> Result<Vec<Depth>> {
+        let _inside = fork::enter();
+        Ok(self.shared.lock().depths())
+    }
+
+    fn dead_letters(&self, queue: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>> {
+        let _inside = fork::enter();
+        let hub = self.shared.lock();
+        let newest_first = hub.dead.iter().rev();
+        let wanted = newest_first.filter(|(_, dead)| queue.is_none_or(|queue| *dead.queue == *queue));
+        Ok(wanted.take(limit).map(|(id, dead)| letter(*id, dead)).collect())
+    }
+
+    fn requeue_dead(&self, queue: Option<&str>, ids: &[String]) -> Result<u64> {
+        let _inside = fork::enter();
+        let wanted = self.matching_dead(queue, ids);
+        let mut hub = self.shared.lock();
+        wanted.iter().for_each(|id| hub.revive(*id));
+        drop(hub);
+        self.shared.arrived.notify_waiters();
+        Ok(wanted.len() as u64)
+    }
+
+    fn drop_dead(&self, queue: Option<&str>, ids: &[String]) -> Result<u64> {
+        let _inside = fork::enter();
+        let wanted = self.matching_dead(queue, ids);
+        let mut hub = self.shared.lock();
+        hub.dead.retain(|id, _| !wanted.contains(id));
+        Ok(wanted.len() as u64)
+    }
+
+    fn workers(&self) -> Result<Vec<WorkerEntry>> {
+        let _inside = fork::enter();
+        let hub = self.shared.lock();
+        let entry = |(epoch, member): (&u64, &hub::Member)| WorkerEntry {
+            node: member.node.clone(),
+            pid: std::process::id(),
+            host: String::new(),
+            started_at: member.started_at,
+            lease_until: member.lease_until,
+            in_flight: hub.claimed.values().filter(|claimed| claimed.epoch == *epoch).count() as u64,
+            queues: member.queues.clone(),
+        };
+        Ok(hub.members.iter().map(entry).collect())
+    }
+
+    fn store(&self) -> Option<Arc<dyn Store>> {
+        Some(Arc::new(MemoryStore::new(Arc::clone(&self.shared))))
+    }
+
+    fn run_directory(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
+    }
+
+    fn subscribe<'a>(&'a self, subscription: Subscription) -> BoxFuture<'a, Result<Box<dyn Session>>> {
+        Box::pin(async move {
+            let session = MemorySession::join(Arc::clone(&self.shared), subscription)?;
+            Ok(Box::new(session) as Box<dyn Session>)
+        })
+    }
+
+    fn close(&self) {}
+}
+
+fn letter(id: u64, dead: &Dead) -> DeadLetter {
+    let headers = Headers::parse(&dead.item.message.headers).unwrap_or_default();
+    DeadLetter {
+        id: id.to_string(),
+        task_id: headers.id.unwrap_or_default().into_owned(),
+        task_name: headers.task.unwrap_or_default().into_owned(),
+        queue: dead.queue.to_string(),
+        reason: dead.reason.clone(),
+        buried_at: dead.buried_at,
+        deaths: dead.item.deaths,
+        message: dead.item.message.clone(),
+    }
+}
+
+/// What the store sees of a hub.
+impl Shared {
+    /// Writes records and wakes whoever waits for one of them.
+    pub(crate) fn save(&self, records: &[crate::store::Record], expires: Option<std::time::Duration>) {
+        let _inside = fork::enter();
+        let now = self.now();
+        let mut hub = self.lock();
+        for record in records {
+            hub.save(record.clone(), expires.map(|after| now.after(after)), now);
+        }
+        drop(hub);
+        self.stored.notify_all();
+    }
+
+    /// Reads one record each.
+    pub(crate) fn load(&self, task_ids: &[String]) -> Vec<Option<crate::store::Record>> {
+        let _inside = fork::enter();
+        let now = self.now();
+        let hub = self.lock();
+        let find = |id: &String| hub.results.get(id).filter(|kept| kept.lives(now)).map(|kept| kept.record.clone());
+        task_ids.iter().map(find).collect()
+    }
+
+    /// Deletes records.
+    pub(crate) fn forget(&self, task_ids: &[String]) {
+        let _inside = fork::enter();
+        let mut hub = self.lock();
+        for id in task_ids {
+            hub.results.remove(id);
+        }
+    }
+
+    /// Deletes what has expired.
+    pub(crate) fn clean(&self) -> u64 {
+        let _inside = fork::enter();
+        let now = self.now();
+        let mut hub = self.lock();
+        let before = hub.results.len();
+        hub.results.retain(|_, kept| kept.lives(now));
+        (before - hub.results.len()) as u64
+    }
+
+    /// Waits for the next store, at most until `limit` has passed, unless one of `task_ids` has ended already.
+    pub(crate) fn wait(&self, task_ids: &[String], limit: std::time::Duration) {
+        use crate::store::Record;
+        let ended = |hub: &Hub| {
+            let now = self.now();
+            let find = |id: &String| hub.results.get(id).filter(|kept| kept.lives(now));
+            task_ids.iter().filter_map(find).any(|kept| Record::is_final(&kept.record.state))
+        };
+        // Not inside the gate: a wait must not hold off a fork.
+        let hub = self.lock();
+        drop(self.stored.wait_timeout_while(hub, limit, |hub| !ended(hub)).unwrap_or_else(PoisonError::into_inner));
+    }
+}

@@ -1,0 +1,149 @@
+//! A worker's session on a hub. Its lease is the session itself: dropped, everything it held is back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Shared;
+use crate::broker::{BoxFuture, Harvest, Renewal, Session, Subscription};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fork;
+use crate::job::ending::Commit;
+use crate::store::Record;
+
+/// Takes from the queues of one hub.
+pub(crate) struct MemorySession {
+    shared: Arc<Shared>,
+    epoch: u64,
+    queues: Vec<String>,
+    lease: Duration,
+    result_expires: Option<Duration>,
+    /// The queue that is served first; moves on with every exchange, so that none starves.
+    turn: usize,
+}
+
+impl MemorySession {
+    pub(super) fn join(shared: Arc<Shared>, subscription: Subscription) -> Result<Self> {
+        let _inside = fork::enter();
+        let now = shared.now();
+        let mut hub = shared.lock();
+        subscription.queues.iter().try_for_each(|queue| hub.declare(queue))?;
+        let queues: Vec<String> = subscription.queues.into_iter().map(|queue| queue.name).collect();
+        let epoch = hub.next_id();
+        let lease_until = now.after(subscription.lease);
+        let member =
+            super::hub::Member { node: subscription.node, started_at: now, lease_until, queues: queues.clone() };
+        hub.members.insert(epoch, member);
+        drop(hub);
+        let (lease, result_expires) = (subscription.lease, subscription.result_expires);
+        Ok(Self { shared, epoch, queues, lease, result_expires, turn: 0 })
+    }
+
+    fn step(&mut self, commits: &mut Vec<Commit>, credit: usize) -> Result<Harvest> {
+        let _inside = fork::enter();
+        let now = self.shared.now();
+        let expires = self.result_expires.map(|after| now.after(after));
+        let mut hub = self.shared.lock();
+        if !hub.members.contains_key(&self.epoch) {
+            return Err(Error::new(ErrorKind::Closed, "the session has ended"));
+        }
+        let mut harvest = Harvest::default();
+        let (mut ended, mut sent) = (false, false);
+        for commit in commits.drain(..) {
+            ended |= commit.records.iter().any(|record| Record::is_final(&record.state));
+            sent |= !commit.publications.is_empty() || commit.settle.is_some();
+            let tag = commit.settle.as_ref().map(|(receipt, _)| receipt.tag());
+            if !hub.commit(commit, self.epoch, now, expires) {
+                harvest.refused.extend(tag);
+            }
+        }
+        hub.promote(now);
+        for turn in 0..self.queues.len() {
+            let queue = &self.queues[(self.turn + turn) % self.queues.len()];
+            let share = (credit - harvest.deliveries.len()).div_ceil(self.queues.len() - turn);
+            harvest.deliveries.extend(hub.take(queue, share, self.epoch));
+        }
+        for queue in &self.queues {
+            let left = credit - harvest.deliveries.len();
+            harvest.deliveries.extend(hub.take(queue, left, self.epoch));
+        }
+        harvest.deliveries.sort_by_key(|delivery| (delivery.rank, delivery.tag()));
+        harvest.more = self.queues.iter().any(|queue| hub.ready(queue) > 0);
+        drop(hub);
+        self.turn = self.turn.wrapping_add(1);
+        if ended {
+            self.shared.stored.notify_all();
+        }
+        if sent {
+            self.shared.arrived.notify_waiters();
+        }
+        Ok(harvest)
+    }
+
+    /// How long until something is there: zero when it is.
+    fn until_next(&self) -> Option<Duration> {
+        let _inside = fork::enter();
+        let now = self.shared.now();
+        let hub = self.shared.lock();
+        if self.queues.iter().any(|queue| hub.ready(queue) > 0) {
+            return Some(Duration::ZERO);
+        }
+        hub.next_due(&self.queues).map(|due| due.from_now(now))
+    }
+}
+
+impl Session for MemorySession {
+    fn exchange<'a>(&'a mut self, commits: &'a mut Vec<Commit>, credit: usize) -> BoxFuture<'a, Result<Harvest>> {
+        Box::pin(async move { self.step(commits, credit) })
+    }
+
+    fn arrival<'a>(&'a mut self) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            loop {
+                // Listen before looking: what arrives between the two is heard.
+                let mut arrived = std::pin::pin!(self.shared.arrived.notified());
+                arrived.as_mut().enable();
+                match self.until_next() {
+                    Some(Duration::ZERO) => return,
+                    Some(wait) => {
+                        let _ = tokio::time::timeout(wait, arrived).await;
+                    }
+                    None => arrived.await,
+                }
+            }
+        })
+    }
+
+    fn renew<'a>(&'a mut self) -> BoxFuture<'a, Result<Renewal>> {
+        Box::pin(async move {
+            let _inside = fork::enter();
+            let lease_until = self.shared.now().after(self.lease);
+            match self.shared.lock().members.get_mut(&self.epoch) {
+                Some(member) => member.lease_until = lease_until,
+                None => return Err(Error::new(ErrorKind::Closed, "the session has ended")),
+            }
+            Ok(Renewal::default())
+        })
+    }
+
+    fn renew_every(&self) -> Duration {
+        (self.lease / 3).min(Duration::from_secs(2))
+    }
+
+    fn close<'a>(self: Box<Self>) -> BoxFuture<'a, Result<()>>
+    where
+        Self: 'a,
+    {
+        Box::pin(async move {
+            drop(self);
+            Ok(())
+        })
+    }
+}
+
+impl Drop for MemorySession {
+    fn drop(&mut self) {
+        let _inside = fork::enter();
+        self.shared.lock().leave(self.epoch);
+        self.shared.arrived.notify_waiters();
+    }
+}

@@ -1,0 +1,87 @@
+//! Transport options: a JSON object and the URL's query, read by name; what nobody asked for is an error.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::nearest::nearest;
+use super::url::BrokerUrl;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Options that have not been read yet.
+pub(crate) struct Options {
+    left: Map<String, Value>,
+    asked: Vec<&'static str>,
+}
+
+impl Options {
+    /// Options from JSON text (empty: none), and those of the URL, which go first.
+    ///
+    /// # Errors
+    /// `Config` when the text is no JSON object.
+    pub(crate) fn parse(json: &str, url: &BrokerUrl) -> Result<Self> {
+        let mut left: Map<String, Value> = if json.trim().is_empty() {
+            Map::new()
+        } else {
+            serde_json::from_str(json).map_err(|error| {
+                Error::new(ErrorKind::Config, "broker_transport_options must be a JSON object").because(error)
+            })?
+        };
+        for (key, text) in url.options() {
+            let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
+            left.insert(key.clone(), value);
+        }
+        Ok(Self { left, asked: Vec::new() })
+    }
+
+    /// A time in seconds.
+    ///
+    /// # Errors
+    /// `Config` when it is no number of seconds from 0 to a million.
+    pub(crate) fn seconds(&mut self, name: &'static str, default: Duration) -> Result<Duration> {
+        match self.take(name) {
+            None => Ok(default),
+            Some(value) => match value.as_f64() {
+                Some(seconds) if (0.0..=1e6).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+                _ => Err(wrong(name, &value, "a number of seconds")),
+            },
+        }
+    }
+
+    /// One of some words, as its position among them.
+    ///
+    /// # Errors
+    /// `Config` when it is none of them.
+    pub(crate) fn word(&mut self, name: &'static str, words: &[&str], default: usize) -> Result<usize> {
+        match self.take(name) {
+            None => Ok(default),
+            Some(value) => {
+                let found = value.as_str().and_then(|text| words.iter().position(|word| word.eq_ignore_ascii_case(text)));
+                found.ok_or_else(|| wrong(name, &value, &words.join(" or ")))
+            }
+        }
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// `Config` when an option is left that nobody asked for.
+    pub(crate) fn finish(self, scheme: &str) -> Result<()> {
+        let Some(name) = self.left.keys().next() else { return Ok(()) };
+        let hint = match nearest(name, self.asked.iter().copied()) {
+            Some(near) => format!("; did you mean {near:?}?"),
+            None if self.asked.is_empty() => "; it has none".to_owned(),
+            None => format!("; it has {}", self.asked.join(", ")),
+        };
+        Err(Error::new(ErrorKind::Config, format!("the {scheme} broker has no transport option {name:?}{hint}")))
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<Value> {
+        self.asked.push(name);
+        self.left.remove(name).filter(|value| !value.is_null())
+    }
+}
+
+fn wrong(name: &str, value: &Value, expected: &str) -> Error {
+    Error::new(ErrorKind::Config, format!("transport option {name:?} must be {expected}")).with("value", value)
+}

@@ -1,0 +1,115 @@
+//! Carrying out Commits: verdict, results and follow-ups, together or not at all.
+
+use rusqlite::params;
+
+use super::connection::Handle;
+use super::publish;
+use crate::broker::Receipt;
+use crate::clock::WallTime;
+use crate::error::Result;
+use crate::ident::Tag;
+use crate::job::ending::{Commit, Verdict};
+use crate::store::Record;
+
+/// What carrying out some Commits has led to.
+#[derive(Default)]
+pub(super) struct Carried {
+    /// Commits whose delivery is not ours any more: nothing of them was done.
+    pub(super) refused: Vec<Tag>,
+    /// Other workers may find something new in their queues.
+    pub(super) put_in: bool,
+}
+
+/// Carries out `commits` for `worker`, in order. Inside a transaction.
+pub(super) fn carry_out(
+    handle: &mut Handle,
+    worker: i64,
+    commits: &[Commit],
+    now: WallTime,
+    expires: Option<WallTime>,
+) -> Result<Carried> {
+    let mut carried = Carried::default();
+    for commit in commits {
+        if let Some((receipt, verdict)) = &commit.settle {
+            // The fence: a worker that was taken for dead finds none of its rows, and its Commits do nothing.
+            if receipt.epoch() != worker as u64 || !settle(handle, worker, receipt, verdict, now)? {
+                carried.refused.push(receipt.tag());
+                continue;
+            }
+            carried.put_in |= matches!(verdict, Verdict::Release | Verdict::Requeue { .. });
+        }
+        save(handle, &commit.records, expires)?;
+        for publication in &commit.publications {
+            carried.put_in = true;
+            match publish::route(handle, publication) {
+                Ok(queues) => {
+                    queues.iter().try_for_each(|queue| publish::insert(handle, publication, *queue, now))?;
+                }
+                Err(error) if error.kind() == crate::error::ErrorKind::NotFound => {
+                    publish::bury_unroutable(handle, publication, &error, now)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(carried)
+}
+
+/// Settles one delivery; false when the row is not ours.
+fn settle(handle: &Handle, worker: i64, receipt: &Receipt, verdict: &Verdict, now: WallTime) -> Result<bool> {
+    let id = receipt.tag().0 as i64;
+    match verdict {
+        Verdict::Ack => delete(handle, worker, id),
+        Verdict::Release => put_back(handle, worker, id, false, false),
+        Verdict::Requeue { died } => put_back(handle, worker, id, true, *died),
+        Verdict::Bury { reason, died } => bury(handle, worker, id, reason, *died, now),
+    }
+}
+
+fn delete(handle: &Handle, worker: i64, id: i64) -> Result<bool> {
+    let mut delete = handle.connection.prepare_cached("DELETE FROM message WHERE id = ?1 AND worker = ?2")?;
+    Ok(delete.execute([id, worker])? == 1)
+}
+
+/// Back to its own place in the queue, which is its id.
+pub(super) fn put_back(handle: &Handle, worker: i64, id: i64, redelivered: bool, died: bool) -> Result<bool> {
+    let mut update = handle.connection.prepare_cached(
+        "UPDATE message SET state = 0, worker = NULL, redelivered = redelivered OR ?3, deaths = deaths + ?4
+         WHERE id = ?1 AND worker = ?2",
+    )?;
+    Ok(update.execute(params![id, worker, redelivered, died])? == 1)
+}
+
+/// Sets a message aside with the reason.
+pub(super) fn bury(handle: &Handle, worker: i64, id: i64, reason: &str, died: bool, now: WallTime) -> Result<bool> {
+    let mut insert = handle.connection.prepare_cached(
+        "INSERT INTO dead (queue, rank, deaths, reason, buried_at, priority, exchange, routing_key, headers, properties,
+                           body)
+         SELECT queue, rank, deaths + ?3, ?4, ?5, priority, exchange, routing_key, headers, properties, body
+         FROM message WHERE id = ?1 AND worker = ?2",
+    )?;
+    insert.execute(params![id, worker, died, reason, now.0])?;
+    delete(handle, worker, id)
+}
+
+/// Writes records in order; one of a task that has succeeded stays as it is.
+pub(crate) fn save(handle: &Handle, records: &[Record], expires: Option<WallTime>) -> Result<()> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let mut upsert = handle.connection.prepare_cached(
+        "INSERT INTO result (task_id, state, content_type, body, expires) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (task_id) DO UPDATE SET state = excluded.state, content_type = excluded.content_type,
+             body = excluded.body, expires = excluded.expires WHERE result.state <> 'SUCCESS'",
+    )?;
+    for record in records {
+        let expires = expires.map(|expires| expires.0);
+        upsert.execute(params![record.task_id, record.state, record.content_type, record.body, expires])?;
+    }
+    Ok(())
+}
+
+/// The tasks that have ended with these records.
+pub(crate) fn ended(records: &[Record]) -> impl Iterator<Item = &str> {
+    records.iter().filter(|record| Record::is_final(&record.state)).map(|record| record.task_id.as_str())
+}

@@ -1,0 +1,138 @@
+//! A worker's row: its right to hold messages, renewed while its session lives.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::params;
+
+use super::connection::Handle;
+use super::consume::Source;
+use super::process::{self, Process};
+use super::publish;
+use crate::broker::Subscription;
+use crate::clock::WallTime;
+use crate::error::{Error, ErrorKind, Result};
+
+/// What a session holds in the file.
+pub(super) struct Lease {
+    /// Its row; ids of workers are never used again, so a fenced worker cannot be mistaken for a later one.
+    pub(super) worker: i64,
+    pub(super) sources: Vec<Source>,
+    pub(super) term: Duration,
+    pub(super) max_deaths: u32,
+    pub(super) result_expires: Option<Duration>,
+    pub(super) run_directory: PathBuf,
+    page: Option<PathBuf>,
+}
+
+impl Lease {
+    /// Writes the row and makes the queues exist.
+    pub(super) fn begin(
+        handle: &mut Handle,
+        subscription: &Subscription,
+        run_directory: &Path,
+        session: &str,
+        bell: Option<&Path>,
+        now: WallTime,
+    ) -> Result<Self> {
+        let names: Vec<&str> = subscription.queues.iter().map(|queue| queue.name.as_str()).collect();
+        let queues = serde_json::to_string(&names).unwrap_or_default();
+        let process = Process::this();
+        handle.transaction(|handle| {
+            publish::declare(handle, &subscription.queues)?;
+            let mut sources: Vec<Source> = Vec::new();
+            for name in names {
+                let id = handle.queue(name)?;
+                if sources.iter().all(|source| source.id != id) {
+                    sources.push(Source { id, name: name.into() });
+                }
+            }
+            handle
+                .connection
+                .prepare_cached(
+                    "INSERT INTO worker (session, node, host, machine, pid, process_start, started_at, lease_until,
+                                         queues, page, bell)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                )?
+                .execute(params![
+                    session,
+                    subscription.node,
+                    process::host(),
+                    process.machine,
+                    process.pid,
+                    process.started,
+                    now.0,
+                    now.after(subscription.lease).0,
+                    queues,
+                    text(subscription.page.as_deref()),
+                    text(bell),
+                ])?;
+            Ok(Self {
+                worker: handle.connection.last_insert_rowid(),
+                sources,
+                term: subscription.lease,
+                max_deaths: subscription.max_deaths,
+                result_expires: subscription.result_expires,
+                run_directory: run_directory.to_owned(),
+                page: subscription.page.clone(),
+            })
+        })
+    }
+
+    /// Whether the row is still there.
+    ///
+    /// # Errors
+    /// `Closed` when another worker has taken this one for dead.
+    pub(super) fn check(&self, handle: &Handle) -> Result<()> {
+        let mut select = handle.connection.prepare_cached("SELECT 1 FROM worker WHERE id = ?1")?;
+        if select.exists([self.worker])? { Ok(()) } else { Err(lost()) }
+    }
+
+    /// Moves the lease's end on.
+    ///
+    /// # Errors
+    /// `Closed` as [`Self::check`].
+    pub(super) fn renew(&self, handle: &Handle, now: WallTime) -> Result<()> {
+        let mut update = handle.connection.prepare_cached("UPDATE worker SET lease_until = ?2 WHERE id = ?1")?;
+        let renewed = update.execute([self.worker, now.after(self.term).0])?;
+        if renewed == 1 { Ok(()) } else { Err(lost()) }
+    }
+
+    /// Puts everything back that is still held, as if it had not been taken, and gives up the row. True if something
+    /// was put back.
+    pub(super) fn end(&self, handle: &mut Handle) -> Result<bool> {
+        let put_back = handle.transaction(|handle| {
+            let put_back = put_all_back(handle, self.worker, false)?;
+            handle.connection.prepare_cached("DELETE FROM worker WHERE id = ?1")?.execute([self.worker])?;
+            Ok(put_back)
+        })?;
+        if let Some(page) = &self.page {
+            remove_page(page, &self.run_directory);
+        }
+        Ok(put_back > 0)
+    }
+}
+
+/// Everything a worker still holds goes back to its place. Inside a transaction.
+pub(super) fn put_all_back(handle: &Handle, worker: i64, redelivered: bool) -> Result<u64> {
+    let mut update = handle.connection.prepare_cached(
+        "UPDATE message SET state = 0, worker = NULL, redelivered = redelivered OR ?2
+         WHERE id IN (SELECT id FROM message INDEXED BY message_claimed WHERE state = 1 AND worker = ?1)",
+    )?;
+    Ok(update.execute(params![worker, redelivered])? as u64)
+}
+
+/// Removes a slot page, if it lies where slot pages lie: the path was read from a file.
+pub(super) fn remove_page(page: &Path, run_directory: &Path) {
+    if page.parent() == Some(run_directory) {
+        let _ = std::fs::remove_file(page);
+    }
+}
+
+fn text(path: Option<&Path>) -> Option<String> {
+    path.map(|path| path.to_string_lossy().into_owned())
+}
+
+fn lost() -> Error {
+    Error::new(ErrorKind::Closed, "the lease was lost: another worker has taken this one for dead")
+}

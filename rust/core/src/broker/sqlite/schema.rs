@@ -1,0 +1,122 @@
+//! The tables, and the check that a file has them.
+//!
+//! # Format
+//! ```text
+//! message  id        grows for ever: the place in the queue, and the tag of the delivery
+//!          queue     queue.id                      rank      0 goes first: 255 minus the priority
+//!          state     0 ready, 1 claimed, 2 delayed due       milliseconds since 1970, for state 2
+//!          worker    worker.id, for state 1        deaths    workers that died running it
+//!          exchange, routing_key: NULL when the message went straight to the queue
+//!          headers, properties: JSON objects       body      as sent
+//! dead     a message set aside, with the reason and the time
+//! worker   one row for each lease: who holds it, until when, and how to find out whether it is dead
+//! result   one row for each task: the last state stored; expires in milliseconds since 1970, NULL for ever
+//! ```
+
+use rusqlite::Connection;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Message states.
+pub(super) const READY: i64 = 0;
+pub(super) const DELAYED: i64 = 2;
+
+/// Marks the file as ours (`PRAGMA application_id`): "fstq".
+const APPLICATION: i64 = 0x6673_7471;
+/// The version of these tables (`PRAGMA user_version`).
+const VERSION: i64 = 1;
+/// The first SQLite without the bug that loses commits when two connections write and checkpoint at once.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+const TABLES: &str = "
+CREATE TABLE queue (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, arguments TEXT);
+CREATE TABLE exchange (name TEXT PRIMARY KEY, kind TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE binding (
+    exchange TEXT NOT NULL, routing_key TEXT NOT NULL, queue TEXT NOT NULL,
+    PRIMARY KEY (exchange, routing_key, queue)
+) WITHOUT ROWID;
+CREATE TABLE message (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    queue INTEGER NOT NULL, rank INTEGER NOT NULL, state INTEGER NOT NULL, due INTEGER, worker INTEGER,
+    redelivered INTEGER NOT NULL DEFAULT 0, deaths INTEGER NOT NULL DEFAULT 0,
+    priority INTEGER, exchange TEXT, routing_key TEXT,
+    headers BLOB NOT NULL, properties BLOB NOT NULL, body BLOB NOT NULL
+);
+CREATE INDEX message_ready ON message (queue, rank) WHERE state = 0;
+CREATE INDEX message_claimed ON message (worker) WHERE state = 1;
+CREATE INDEX message_delayed ON message (due, queue) WHERE state = 2;
+CREATE TABLE dead (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    queue INTEGER NOT NULL, rank INTEGER NOT NULL, deaths INTEGER NOT NULL, reason TEXT NOT NULL,
+    buried_at INTEGER NOT NULL, priority INTEGER, exchange TEXT, routing_key TEXT,
+    headers BLOB NOT NULL, properties BLOB NOT NULL, body BLOB NOT NULL
+);
+CREATE TABLE worker (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    session TEXT NOT NULL, node TEXT NOT NULL, host TEXT NOT NULL, machine TEXT NOT NULL,
+    pid INTEGER NOT NULL, process_start INTEGER NOT NULL,
+    started_at INTEGER NOT NULL, lease_until INTEGER NOT NULL,
+    queues TEXT NOT NULL, page TEXT, bell TEXT
+);
+CREATE TABLE result (
+    task_id TEXT PRIMARY KEY, state TEXT NOT NULL, content_type TEXT NOT NULL, body BLOB NOT NULL, expires INTEGER
+) WITHOUT ROWID;
+CREATE INDEX result_expires ON result (expires) WHERE expires IS NOT NULL;
+";
+
+/// Refuses an SQLite library with a known way to lose data.
+///
+/// # Errors
+/// `Config`.
+pub(super) fn check_library() -> Result<()> {
+    if rusqlite::version_number() >= OLDEST_SQLITE {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Config, "the linked SQLite library can lose data; fastq needs 3.51.3 or newer")
+        .with("linked", rusqlite::version()))
+}
+
+/// Makes the tables in an empty file, or checks that the file has them.
+///
+/// # Errors
+/// `Mismatch` when the file is another program's, or of another version of fastq.
+pub(super) fn ensure(connection: &Connection) -> Result<()> {
+    if is_ours(connection)? {
+        return Ok(());
+    }
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let made = make(connection);
+    connection.execute_batch(if made.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    made
+}
+
+fn make(connection: &Connection) -> Result<()> {
+    // Another process may have made them while we waited for the lock.
+    if is_ours(connection)? {
+        return Ok(());
+    }
+    connection.execute_batch(TABLES)?;
+    connection.pragma_update(None, "application_id", APPLICATION)?;
+    connection.pragma_update(None, "user_version", VERSION)?;
+    Ok(())
+}
+
+/// Whether the file has our tables; false when it is empty.
+fn is_ours(connection: &Connection) -> Result<bool> {
+    let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
+    let application = number("PRAGMA application_id")?;
+    let version = number("PRAGMA user_version")?;
+    if application == APPLICATION && version == VERSION {
+        return Ok(true);
+    }
+    if application == APPLICATION {
+        let hint = if version > VERSION { "update fastq" } else { "move it away, and fastq makes a new one" };
+        let sentence = format!("the database file is of another version of fastq; {hint}");
+        return Err(Error::new(ErrorKind::Mismatch, sentence).with("found", version).with("wanted", VERSION));
+    }
+    if application != 0 || version != 0 || number("SELECT count(*) FROM sqlite_schema")? != 0 {
+        let sentence = "broker_url names a database of another program; choose another path";
+        return Err(Error::new(ErrorKind::Mismatch, sentence));
+    }
+    Ok(false)
+}

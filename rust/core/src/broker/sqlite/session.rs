@@ -1,0 +1,234 @@
+//! The async side of a worker's session: orders go to its thread, the bell is heard here.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use tokio::net::UnixDatagram;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::config::SqliteConfig;
+use super::connection::Keeper;
+use super::lease::Lease;
+use super::place::run_directory;
+use super::thread::{self, Exchanged, Look, Order, SessionThread};
+use super::wake::{Bell, BellPlace};
+use crate::broker::{BoxFuture, Harvest, Renewal, Session, Subscription};
+use crate::clock::{Clock, WallTime};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ident;
+use crate::job::ending::Commit;
+
+/// How often to look at the file, in case a bell was not heard: right after something happened, and at rest.
+const LOOK_SOON: Duration = Duration::from_millis(5);
+const LOOK_LATE: Duration = Duration::from_millis(250);
+/// How long beginning a session may wait for the file.
+const BEGIN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Takes from the queues of one file.
+pub(super) struct SqliteSession {
+    orders: Sender<Order>,
+    bell: Option<UnixDatagram>,
+    /// Takes the bell's name away with the session.
+    _place: Option<BellPlace>,
+    clock: Clock,
+    pid: u32,
+    lease: Duration,
+    /// The last exchange left messages behind.
+    more: bool,
+    next_due: Option<WallTime>,
+    /// When to look at the file next, and how long to wait after that.
+    look_at: Instant,
+    pace: Duration,
+    looking: Option<oneshot::Receiver<Look>>,
+}
+
+type Begun = (Option<Bell>, Duration);
+
+impl SqliteSession {
+    pub(super) async fn begin(config: SqliteConfig, clock: Clock, subscription: Subscription) -> Result<Self> {
+        let (orders, receiver) = channel();
+        let (answer, begun) = oneshot::channel();
+        let lease = subscription.lease;
+        let thread_clock = clock.clone();
+        std::thread::Builder::new()
+            .name("fastq-sqlite".into())
+            .spawn(move || run(config, thread_clock, &subscription, answer, &receiver))
+            .map_err(|error| Error::new(ErrorKind::Busy, "no thread could be started for the database").because(error))?;
+        let (bell, _) = begun.await.map_err(|_| gone())??;
+        let (bell, place) = match bell.map(Bell::into_parts) {
+            Some((socket, place)) => (UnixDatagram::from_std(socket).ok(), Some(place)),
+            None => (None, None),
+        };
+        Ok(Self {
+            orders,
+            bell,
+            _place: place,
+            clock,
+            pid: std::process::id(),
+            lease,
+            more: true,
+            next_due: None,
+            look_at: Instant::now(),
+            pace: LOOK_SOON,
+            looking: None,
+        })
+    }
+
+    /// Sends an order and waits for its answer.
+    async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T> {
+        if self.pid != std::process::id() {
+            return Err(Error::new(ErrorKind::Forked, "a worker's session was used in a forked process")
+                .with("made_in", self.pid)
+                .with("used_in", std::process::id()));
+        }
+        let (answer, answered) = oneshot::channel();
+        self.orders.send(order(answer)).map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())
+    }
+
+    /// Something may have changed: look again soon.
+    fn hurry(&mut self) {
+        self.pace = LOOK_SOON;
+        self.look_at = Instant::now() + LOOK_SOON;
+    }
+
+    fn begin_look(&mut self) {
+        let (answer, answered) = oneshot::channel();
+        if self.orders.send(Order::Look { answer }).is_ok() {
+            self.looking = Some(answered);
+        }
+        self.look_at = Instant::now() + self.pace;
+        self.pace = (self.pace * 2).min(LOOK_LATE);
+    }
+
+    async fn wait_for_arrival(&mut self) {
+        if self.more {
+            return;
+        }
+        loop {
+            let until_due = self.next_due.map(|due| due.from_now(self.clock.wall()));
+            if until_due == Some(Duration::ZERO) {
+                return;
+            }
+            let due_at = until_due.map_or(self.look_at, |wait| Instant::now() + wait);
+            tokio::select! {
+                () = heard(self.bell.as_ref()) => {
+                    self.hurry();
+                    return;
+                }
+                look = answer(&mut self.looking) => {
+                    self.next_due = look.next_due;
+                    if look.ready {
+                        self.hurry();
+                        return;
+                    }
+                }
+                () = tokio::time::sleep_until(self.look_at.min(due_at)), if self.looking.is_none() => {
+                    if Instant::now() >= self.look_at {
+                        self.begin_look();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Waits for a ring and takes all that have come: one visit answers them together.
+async fn heard(bell: Option<&UnixDatagram>) {
+    let Some(bell) = bell else { return std::future::pending().await };
+    let mut ring = [0; 8];
+    if bell.recv(&mut ring).await.is_err() {
+        return std::future::pending().await;
+    }
+    while bell.try_recv(&mut ring).is_ok() {}
+}
+
+/// The answer to a look under way; never without one.
+async fn answer(looking: &mut Option<oneshot::Receiver<Look>>) -> Look {
+    let Some(receiver) = looking else { return std::future::pending().await };
+    // A thread that is gone answers the next exchange with its error: send the caller there.
+    let look = receiver.await.unwrap_or(Look { ready: true, next_due: None });
+    *looking = None;
+    look
+}
+
+/// The life of a session's thread.
+fn run(
+    config: SqliteConfig,
+    clock: Clock,
+    subscription: &Subscription,
+    answer: oneshot::Sender<Result<Begun>>,
+    orders: &Receiver<Order>,
+) {
+    let keeper = Keeper::new(config);
+    match join(&keeper, &clock, subscription) {
+        Ok((lease, bell)) => {
+            let term = lease.term;
+            let thread = SessionThread { keeper, clock, lease, turn: 0, busy: true };
+            // Nobody waits any more when the subscriber has given up: the orders have ended too, and the row goes.
+            drop(answer.send(Ok((bell, term))));
+            thread.serve(orders);
+        }
+        Err(error) => drop(answer.send(Err(error))),
+    }
+}
+
+fn join(keeper: &Arc<Keeper>, clock: &Clock, subscription: &Subscription) -> Result<(Lease, Option<Bell>)> {
+    let directory: PathBuf = run_directory(&keeper.config.path);
+    keeper.lend("begin a session", BEGIN_PATIENCE, |handle| {
+        let session = ident::session_id();
+        // Without a bell (an odd file system) the session looks at the file instead.
+        let bell = Bell::of_worker(&directory, &session).ok();
+        if let Some(bell) = &bell {
+            let _ = bell.socket.set_nonblocking(true);
+        }
+        let now = clock.wall();
+        let path = bell.as_ref().map(Bell::path);
+        let lease = Lease::begin(handle, subscription, &directory, &session, path, now)?;
+        // What a predecessor was killed over is there for the first exchange.
+        thread::put_back(handle, &lease, now)?;
+        Ok((lease, bell))
+    })
+}
+
+fn gone() -> Error {
+    Error::new(ErrorKind::Unexpected, "the session's thread has ended")
+}
+
+impl Session for SqliteSession {
+    fn exchange<'a>(&'a mut self, commits: &'a mut Vec<Commit>, credit: usize) -> BoxFuture<'a, Result<Harvest>> {
+        Box::pin(async move {
+            let taken = std::mem::take(commits);
+            let Exchanged { commits: left, result, next_due } =
+                self.ask(|answer| Order::Exchange { commits: taken, credit, answer }).await?;
+            *commits = left;
+            let harvest = result?;
+            self.more = harvest.more;
+            self.next_due = next_due;
+            self.hurry();
+            Ok(harvest)
+        })
+    }
+
+    fn arrival<'a>(&'a mut self) -> BoxFuture<'a, ()> {
+        Box::pin(self.wait_for_arrival())
+    }
+
+    fn renew<'a>(&'a mut self) -> BoxFuture<'a, Result<Renewal>> {
+        Box::pin(async move { self.ask(|answer| Order::Renew { answer }).await? })
+    }
+
+    fn renew_every(&self) -> Duration {
+        (self.lease / 3).min(Duration::from_secs(2))
+    }
+
+    fn close<'a>(self: Box<Self>) -> BoxFuture<'a, Result<()>>
+    where
+        Self: 'a,
+    {
+        Box::pin(async move { self.ask(|answer| Order::Close { answer }).await? })
+    }
+}

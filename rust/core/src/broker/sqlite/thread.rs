@@ -1,0 +1,174 @@
+//! The thread that owns a session's connection: it takes orders one at a time and never waits for anything else.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::commit::{self, carry_out};
+use super::connection::{Handle, Keeper};
+use super::lease::Lease;
+use super::{consume, reap, wake};
+use crate::broker::{Harvest, Renewal};
+use crate::clock::{Clock, WallTime};
+use crate::error::Result;
+use crate::job::ending::Commit;
+
+/// How long an order may wait for other processes; then it is an error, and the session tries again.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Expired results deleted in one transaction: producers wait for it.
+const EXPIRED_CHUNK: i64 = 500;
+/// Time for deleting expired results in one renewal, when there is work to do and when there is none.
+const TIDY_BUSY: Duration = Duration::from_millis(5);
+const TIDY_IDLE: Duration = Duration::from_millis(100);
+/// Pages of the log that make a checkpoint worth its disk writes.
+const CHECKPOINT_PAGES: i64 = 500;
+
+/// What the async side may ask for.
+pub(super) enum Order {
+    Exchange { commits: Vec<Commit>, credit: usize, answer: oneshot::Sender<Exchanged> },
+    Renew { answer: oneshot::Sender<Result<Renewal>> },
+    Look { answer: oneshot::Sender<Look> },
+    Close { answer: oneshot::Sender<Result<()>> },
+}
+
+/// The answer to `Exchange`. The Commits come back: empty when they were carried out.
+pub(super) struct Exchanged {
+    pub(super) commits: Vec<Commit>,
+    pub(super) result: Result<Harvest>,
+    pub(super) next_due: Option<WallTime>,
+}
+
+/// The answer to `Look`: what the file holds for this session.
+#[derive(Default)]
+pub(super) struct Look {
+    pub(super) ready: bool,
+    pub(super) next_due: Option<WallTime>,
+}
+
+/// A session as its thread knows it.
+pub(super) struct SessionThread {
+    pub(super) keeper: Arc<Keeper>,
+    pub(super) clock: Clock,
+    pub(super) lease: Lease,
+    /// The queue that is served first; moves on with every exchange, so that none starves.
+    pub(super) turn: usize,
+    /// An exchange did something since the last renewal.
+    pub(super) busy: bool,
+}
+
+impl SessionThread {
+    /// Serves until the session is closed or dropped; either way it holds nothing afterwards.
+    pub(super) fn serve(mut self, orders: &Receiver<Order>) {
+        while let Ok(order) = orders.recv() {
+            // An answer nobody waits for any more is no fault: the order was carried out all the same.
+            match order {
+                Order::Exchange { commits, credit, answer } => drop(answer.send(self.exchange(commits, credit))),
+                Order::Renew { answer } => drop(answer.send(self.renew())),
+                Order::Look { answer } => drop(answer.send(self.look().unwrap_or_default())),
+                Order::Close { answer } => {
+                    let ended = self.end();
+                    self.keeper.close();
+                    drop(answer.send(ended));
+                    return;
+                }
+            }
+        }
+        // Dropped without closing. If this fails too, the lease runs out.
+        let _ = self.end();
+    }
+
+    fn exchange(&mut self, mut commits: Vec<Commit>, credit: usize) -> Exchanged {
+        let now = self.clock.wall();
+        let Self { keeper, lease, turn, .. } = self;
+        let expires = lease.result_expires.map(|after| now.after(after));
+        let exchanged = keeper.lend("exchange", PATIENCE, |handle| {
+            let (harvest, next_due, put_in) = handle.transaction(|handle| {
+                lease.check(handle)?;
+                let carried = carry_out(handle, lease.worker, &commits, now, expires)?;
+                let next_due = consume::promote(handle, now)?;
+                let deliveries = consume::claim(handle, lease.worker, &lease.sources, credit, *turn)?;
+                let more = consume::any_ready(handle, &lease.sources)?;
+                Ok((Harvest { deliveries, refused: carried.refused, more }, next_due, carried.put_in))
+            })?;
+            if put_in {
+                handle.ringer.ring_workers();
+            }
+            let refused = |commit: &&Commit| {
+                commit.settle.as_ref().is_none_or(|(receipt, _)| !harvest.refused.contains(&receipt.tag()))
+            };
+            let records = commits.iter().filter(refused).flat_map(|commit| commit::ended(&commit.records));
+            handle.ringer.tell_waiters(records);
+            Ok((harvest, next_due))
+        });
+        match exchanged {
+            Ok((harvest, next_due)) => {
+                self.busy |= !commits.is_empty() || !harvest.deliveries.is_empty();
+                self.turn = self.turn.wrapping_add(1);
+                commits.clear();
+                Exchanged { commits, result: Ok(harvest), next_due }
+            }
+            Err(error) => Exchanged { commits, result: Err(error), next_due: None },
+        }
+    }
+
+    fn look(&self) -> Result<Look> {
+        let now = self.clock.wall();
+        self.keeper.lend("look for messages", PATIENCE, |handle| {
+            let next_due = consume::next_due(handle)?;
+            let is_due = next_due.is_some_and(|due| due <= now);
+            Ok(Look { ready: is_due || consume::any_ready(handle, &self.lease.sources)?, next_due })
+        })
+    }
+
+    fn renew(&mut self) -> Result<Renewal> {
+        let now = self.clock.wall();
+        let busy = std::mem::take(&mut self.busy);
+        self.keeper.lend("renew the lease", PATIENCE, |handle| {
+            self.lease.renew(handle, now)?;
+            let reaped = put_back(handle, &self.lease, now)?;
+            tidy(handle, now, busy)?;
+            Ok(reaped)
+        })
+    }
+
+    fn end(&self) -> Result<()> {
+        self.keeper.lend("end the session", PATIENCE, |handle| {
+            if self.lease.end(handle)? {
+                handle.ringer.ring_workers();
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Reaps, and wakes those whom that concerns.
+pub(super) fn put_back(handle: &mut Handle, lease: &Lease, now: WallTime) -> Result<Renewal> {
+    let reaped = reap::reap(handle, lease, now)?;
+    if reaped.renewal.recovered + reaped.renewal.buried > 0 {
+        handle.ringer.ring_workers();
+        handle.ringer.tell_waiters(commit::ended(&reaped.failures));
+    }
+    Ok(reaped.renewal)
+}
+
+/// Deletes what has expired and, when idle, moves the log into the file, so that no producer has to.
+fn tidy(handle: &Handle, now: WallTime, busy: bool) -> Result<()> {
+    let began = Instant::now();
+    let limit = if busy { TIDY_BUSY } else { TIDY_IDLE };
+    while reap::delete_expired(handle, now, EXPIRED_CHUNK)? > 0 && began.elapsed() < limit {}
+    if busy {
+        return Ok(());
+    }
+    wake::sweep(handle.ringer.directory());
+    let pages = |mode: &str| -> Result<i64> {
+        let pragma = format!("PRAGMA wal_checkpoint({mode})");
+        let mut checkpoint = handle.connection.prepare_cached(&pragma)?;
+        Ok(checkpoint.query_row([], |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?))?)
+    };
+    if pages("NOOP")? > CHECKPOINT_PAGES {
+        pages("PASSIVE")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! Where threads wait for results: one bell for all of them, heard by one and passed on.
+//!
+//! Workers send the ids of the tasks that have ended to the bell of every process that waits. The thread that finds
+//! nobody listening becomes the *listener*: it receives for all, and when it has what it came for, the next one
+//! takes over. So any number of threads wait with one socket and without a thread of our own, which would not
+//! survive a fork.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::broker::sqlite::{Bell, Keeper, LONGEST_DATAGRAM};
+use crate::fork;
+
+/// Makes the names of this process's bells differ.
+static NEXT_BELL: AtomicU64 = AtomicU64::new(1);
+
+/// The room of one store, opened when first needed and anew in a forked process.
+#[derive(Default)]
+pub(super) struct WaitingRoom {
+    /// Taken inside the gate only, so it is free in a forked child.
+    open: Mutex<Option<Arc<Room>>>,
+}
+
+impl WaitingRoom {
+    /// The room of this process.
+    pub(super) fn open(&self, keeper: &Keeper) -> Arc<Room> {
+        let _inside = fork::enter();
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(room) = open.as_ref().filter(|room| room.pid == std::process::id()) {
+            return Arc::clone(room);
+        }
+        let room = Arc::new(Room::new(keeper));
+        // The parent's room is left alone: its lock may have been held when we were forked.
+        std::mem::forget(open.replace(Arc::clone(&room)));
+        room
+    }
+
+    /// Takes the bell away. Threads that still wait keep it until they leave.
+    pub(super) fn close(&self) {
+        let _inside = fork::enter();
+        let room = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(room) = room.filter(|room| room.pid != std::process::id()) {
+            std::mem::forget(room);
+        }
+    }
+}
+
+/// Threads that wait, and the bell they share.
+pub(super) struct Room {
+    /// `None` where no socket can be bound: then everybody looks at the file now and then.
+    bell: Option<Bell>,
+    pid: u32,
+    /// Held for a moment, never while receiving.
+    waiting: Mutex<Tickets>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Tickets {
+    last: u64,
+    /// Who waits for a task.
+    by_task: HashMap<String, Vec<u64>>,
+    tasks: HashMap<u64, Vec<String>>,
+    /// Tasks that were named to a ticket and not yet looked at.
+    named: HashMap<u64, Vec<String>>,
+    listener: bool,
+}
+
+/// Why a pause ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Woken {
+    /// These tasks have ended.
+    Named(Vec<String>),
+    /// The time was up.
+    Late,
+}
+
+impl Room {
+    fn new(keeper: &Keeper) -> Self {
+        let bell = Bell::of_waiter(&keeper.run_directory(), NEXT_BELL.fetch_add(1, Ordering::Relaxed)).ok();
+        Self { bell, pid: std::process::id(), waiting: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Begins to wait for tasks. Messages from before that still lie in the bell are dropped.
+    pub(super) fn enter(&self, wanted: &HashSet<&str>) -> u64 {
+        let mut tickets = self.lock();
+        tickets.last += 1;
+        let ticket = tickets.last;
+        for id in wanted {
+            tickets.by_task.entry((*id).to_owned()).or_default().push(ticket);
+        }
+        tickets.tasks.insert(ticket, wanted.iter().map(|id| (*id).to_owned()).collect());
+        ticket
+    }
+
+    /// Ends waiting.
+    pub(super) fn leave(&self, ticket: u64) {
+        let mut tickets = self.lock();
+        tickets.named.remove(&ticket);
+        for id in tickets.tasks.remove(&ticket).unwrap_or_default() {
+            if let Some(waiters) = tickets.by_task.get_mut(&id) {
+                waiters.retain(|waiter| *waiter != ticket);
+                if waiters.is_empty() {
+                    tickets.by_task.remove(&id);
+                }
+            }
+        }
+    }
+
+    /// Waits until tasks of this ticket are named, at most until `until`.
+    pub(super) fn pause(&self, ticket: u64, until: Instant) -> Woken {
+        let mut tickets = self.lock();
+        loop {
+            if let Some(ids) = tickets.named.remove(&ticket) {
+                return Woken::Named(ids);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Woken::Late;
+            }
+            tickets = match &self.bell {
+                Some(bell) if !tickets.listener => {
+                    tickets.listener = true;
+                    drop(tickets);
+                    let heard = receive(bell, left);
+                    let mut tickets = self.lock();
+                    tickets.listener = false;
+                    tickets.pass_on(&heard);
+                    // Those who were named look at the file; one of the others becomes the listener.
+                    self.changed.notify_all();
+                    tickets
+                }
+                _ => self.changed.wait_timeout(tickets, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tickets> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tickets {
+    fn pass_on(&mut self, heard: &[u8]) {
+        for id in heard.split(|byte| *byte == b'\n').filter_map(|id| std::str::from_utf8(id).ok()) {
+            let Some(waiters) = self.by_task.get(id) else { continue };
+            for waiter in waiters {
+                self.named.entry(*waiter).or_default().push(id.to_owned());
+            }
+        }
+    }
+}
+
+/// One message, or nothing when the time is up or a signal came.
+fn receive(bell: &Bell, limit: Duration) -> Vec<u8> {
+    let mut buffer = vec![0; LONGEST_DATAGRAM + 1024];
+    // A timeout of zero would mean none at all.
+    let limit = limit.max(Duration::from_micros(100));
+    let received: io::Result<usize> =
+        bell.socket.set_read_timeout(Some(limit)).and_then(|()| bell.socket.recv(&mut buffer));
+    buffer.truncate(received.unwrap_or(0));
+    buffer
+}

@@ -1,0 +1,17 @@
+//! What every broker must do, run against each of them and chosen by its capabilities.
+//!
+//! A new broker adds a line to [`support::brokers`] and no assertions.
+
+mod consume;
+mod dead_letters;
+mod delay;
+mod fanout;
+mod priority;
+mod publish;
+mod purge;
+mod redeliver;
+mod settle;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod stores;
+mod support;

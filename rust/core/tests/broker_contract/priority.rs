@@ -1,0 +1,47 @@
+use fastq_core::broker::PriorityOrder;
+
+use crate::support::{brokers, ids, run, take, to};
+
+#[test]
+fn urgent_messages_go_first_and_equal_ones_in_order() {
+    for subject in brokers() {
+        run(subject, |subject| async move {
+            let order = subject.broker.capabilities().priority;
+            if order == PriorityOrder::None {
+                return;
+            }
+            for (id, priority) in [("a", Some(0)), ("b", Some(9)), ("c", None), ("d", Some(255)), ("e", Some(9))] {
+                let mut publication = to("q", id);
+                publication.priority = priority;
+                subject.broker.publish(&[publication]).unwrap();
+            }
+            let mut session = subject.session(&["q"]).await;
+            let harvest = take(&mut session, 5).await;
+            match order {
+                PriorityOrder::HighestFirst => assert_eq!(ids(&harvest), ["d", "b", "e", "a", "c"]),
+                _ => assert_eq!(ids(&harvest), ["a", "c", "b", "e", "d"]),
+            }
+            assert!(harvest.deliveries.is_sorted_by_key(|delivery| delivery.rank));
+            assert_eq!(harvest.deliveries.iter().filter(|delivery| delivery.priority.is_none()).count(), 1);
+        });
+    }
+}
+
+#[test]
+fn an_urgent_message_overtakes_when_it_comes_later() {
+    for subject in brokers() {
+        run(subject, |subject| async move {
+            if subject.broker.capabilities().priority != PriorityOrder::HighestFirst {
+                return;
+            }
+            subject.send("q", "1");
+            subject.send("q", "2");
+            let mut session = subject.session(&["q"]).await;
+            take(&mut session, 1).await;
+            let mut urgent = to("q", "urgent");
+            urgent.priority = Some(1);
+            subject.broker.publish(&[urgent]).unwrap();
+            assert_eq!(ids(&take(&mut session, 2).await), ["urgent", "2"]);
+        });
+    }
+}
