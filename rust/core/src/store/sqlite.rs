@@ -82,12 +82,16 @@ impl Drop for Waiting<'_> {
 
 impl Store for SqliteStore {
     fn save(&self, records: &[Record], expires: Option<Duration>) -> Result<()> {
-        let expires = expires.map(|after| self.clock.wall().after(after));
+        let now = self.clock.wall();
+        let expires = expires.map(|after| now.after(after));
         self.with("store results", |handle| {
-            handle.transaction(|handle| save(handle, records, expires))?;
+            handle.transaction(|handle| save(handle, records, expires, now))?;
             handle.tell_waiters(ended(records));
             Ok(())
-        })
+        })?;
+        // Threads that wait over this very connection would not see the file's version change.
+        self.room.pass_on(ended(records));
+        Ok(())
     }
 
     fn load(&self, task_ids: &[String]) -> Result<Vec<Option<Record>>> {

@@ -15,19 +15,26 @@ use fastq_core::message::Message;
 use fastq_core::store::Record;
 
 /// How long a test waits for a fact before it fails.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 /// A broker under test on a clock turned by hand.
-pub struct Subject {
-    pub name: &'static str,
-    pub broker: Arc<dyn Broker>,
-    pub clock: Arc<HandClock>,
+pub(crate) struct Subject {
+    pub(crate) name: &'static str,
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) clock: Arc<HandClock>,
     /// Removes the broker's files in the end.
     _folder: Option<tempfile::TempDir>,
 }
 
+/// Keeps a story's closure from capturing the broker alone, which would remove the folder at its first line.
+impl Drop for Subject {
+    fn drop(&mut self) {
+        self.broker.close();
+    }
+}
+
 /// Every broker, new and empty.
-pub fn brokers() -> Vec<Subject> {
+pub(crate) fn brokers() -> Vec<Subject> {
     let mut subjects = vec![memory()];
     #[cfg(feature = "sqlite")]
     subjects.push(sqlite());
@@ -46,7 +53,7 @@ fn memory() -> Subject {
 }
 
 #[cfg(feature = "sqlite")]
-pub fn sqlite() -> Subject {
+pub(crate) fn sqlite() -> Subject {
     let folder = tempfile::tempdir().unwrap();
     let (clock, passed) = hand();
     let config = SqliteConfig::at(&folder.path().join("queue.db")).unwrap();
@@ -54,7 +61,7 @@ pub fn sqlite() -> Subject {
 }
 
 /// Runs an async story against every broker, with a limit.
-pub fn each<F, S>(story: S)
+pub(crate) fn each<F, S>(story: S)
 where
     F: Future<Output = ()>,
     S: Fn(Subject) -> F,
@@ -65,7 +72,7 @@ where
 }
 
 /// Runs an async story against one broker, with a limit.
-pub fn run<F: Future<Output = ()>>(subject: Subject, story: impl Fn(Subject) -> F) {
+pub(crate) fn run<F: Future<Output = ()>>(subject: Subject, story: impl Fn(Subject) -> F) {
     let name = subject.name;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let within = async { tokio::time::timeout(LIMIT, story(subject)).await };
@@ -73,7 +80,7 @@ pub fn run<F: Future<Output = ()>>(subject: Subject, story: impl Fn(Subject) -> 
 }
 
 /// Waits for a fact.
-pub fn until(what: &str, mut fact: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut fact: impl FnMut() -> bool) {
     let began = Instant::now();
     while !fact() {
         assert!(began.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
@@ -83,22 +90,22 @@ pub fn until(what: &str, mut fact: impl FnMut() -> bool) {
 
 impl Subject {
     /// Sends one message straight to a queue.
-    pub fn send(&self, queue: &str, id: &str) {
+    pub(crate) fn send(&self, queue: &str, id: &str) {
         self.broker.publish(&[to(queue, id)]).unwrap();
     }
 
     /// A session on some queues.
-    pub async fn session(&self, queues: &[&str]) -> Box<dyn Session> {
+    pub(crate) async fn session(&self, queues: &[&str]) -> Box<dyn Session> {
         self.broker.subscribe(subscription(queues)).await.unwrap()
     }
 
-    pub fn depth(&self, queue: &str) -> Depth {
+    pub(crate) fn depth(&self, queue: &str) -> Depth {
         let depths = self.broker.depths().unwrap();
         depths.into_iter().find(|depth| depth.queue == queue).unwrap_or_default()
     }
 }
 
-pub fn subscription(queues: &[&str]) -> Subscription {
+pub(crate) fn subscription(queues: &[&str]) -> Subscription {
     Subscription {
         queues: queues.iter().map(|name| Queue::named(*name)).collect(),
         node: "fastq@test".into(),
@@ -110,7 +117,7 @@ pub fn subscription(queues: &[&str]) -> Subscription {
 }
 
 /// A publication straight to a queue.
-pub fn to(queue: &str, id: &str) -> Publication {
+pub(crate) fn to(queue: &str, id: &str) -> Publication {
     Publication {
         exchange: String::new(),
         routing_key: queue.into(),
@@ -120,7 +127,7 @@ pub fn to(queue: &str, id: &str) -> Publication {
     }
 }
 
-pub fn message(id: &str) -> Message {
+pub(crate) fn message(id: &str) -> Message {
     Message {
         headers: Bytes::from(format!(r#"{{"task":"shop.add","id":"{id}"}}"#)),
         properties: Bytes::from_static(br#"{"content_type":"application/json"}"#),
@@ -128,29 +135,29 @@ pub fn message(id: &str) -> Message {
     }
 }
 
-pub fn id_of(delivery: &Delivery) -> String {
+pub(crate) fn id_of(delivery: &Delivery) -> String {
     let headers = fastq_core::message::task::Headers::parse(&delivery.message.headers).unwrap();
     headers.id.unwrap().into_owned()
 }
 
-pub fn ids(harvest: &Harvest) -> Vec<String> {
+pub(crate) fn ids(harvest: &Harvest) -> Vec<String> {
     harvest.deliveries.iter().map(id_of).collect()
 }
 
 /// Takes without settling anything.
-pub async fn take(session: &mut Box<dyn Session>, credit: usize) -> Harvest {
+pub(crate) async fn take(session: &mut Box<dyn Session>, credit: usize) -> Harvest {
     session.exchange(&mut Vec::new(), credit).await.unwrap()
 }
 
 /// Settles one delivery and takes nothing.
-pub async fn settle(session: &mut Box<dyn Session>, delivery: Delivery, verdict: Verdict) -> Harvest {
+pub(crate) async fn settle(session: &mut Box<dyn Session>, delivery: Delivery, verdict: Verdict) -> Harvest {
     let mut commits = vec![Commit::settle(delivery.receipt, verdict)];
     let harvest = session.exchange(&mut commits, 0).await.unwrap();
     assert!(commits.is_empty());
     harvest
 }
 
-pub fn record(id: &str, state: &str) -> Record {
+pub(crate) fn record(id: &str, state: &str) -> Record {
     Record {
         task_id: id.into(),
         state: state.into(),

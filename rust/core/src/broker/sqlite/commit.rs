@@ -38,7 +38,7 @@ pub(super) fn carry_out(
             }
             carried.put_in |= matches!(verdict, Verdict::Release | Verdict::Requeue { .. });
         }
-        save(handle, &commit.records, expires)?;
+        save(handle, &commit.records, expires, now)?;
         for publication in &commit.publications {
             carried.put_in = true;
             match publish::route(handle, publication) {
@@ -93,18 +93,19 @@ pub(super) fn bury(handle: &Handle, worker: i64, id: i64, reason: &str, died: bo
 }
 
 /// Writes records in order; one of a task that has succeeded stays as it is.
-pub(crate) fn save(handle: &Handle, records: &[Record], expires: Option<WallTime>) -> Result<()> {
+pub(crate) fn save(handle: &Handle, records: &[Record], expires: Option<WallTime>, now: WallTime) -> Result<()> {
     if records.is_empty() {
         return Ok(());
     }
     let mut upsert = handle.connection.prepare_cached(
         "INSERT INTO result (task_id, state, content_type, body, expires) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (task_id) DO UPDATE SET state = excluded.state, content_type = excluded.content_type,
-             body = excluded.body, expires = excluded.expires WHERE result.state <> 'SUCCESS'",
+             body = excluded.body, expires = excluded.expires
+             WHERE result.state <> 'SUCCESS' OR result.expires <= ?6",
     )?;
     for record in records {
         let expires = expires.map(|expires| expires.0);
-        upsert.execute(params![record.task_id, record.state, record.content_type, record.body, expires])?;
+        upsert.execute(params![record.task_id, record.state, record.content_type, record.body, expires, now.0])?;
     }
     Ok(())
 }

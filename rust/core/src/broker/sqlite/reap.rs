@@ -122,7 +122,7 @@ fn count_death(
     if let Some(task_id) = headers.id.filter(|_| headers.ignore_result != Some(true)) {
         let failure = Record::of_exception(&task_id, "FAILURE", &Exception::worker_lost(&reason), now);
         let expires = lease.result_expires.map(|after| now.after(after));
-        commit::save(handle, std::slice::from_ref(&failure), expires)?;
+        commit::save(handle, std::slice::from_ref(&failure), expires, now)?;
         reaped.failures.push(failure);
     }
     Ok(())

@@ -38,6 +38,16 @@ impl WaitingRoom {
         room
     }
 
+    /// Tells those who wait in this process which tasks have ended.
+    pub(super) fn pass_on<'a>(&self, ended: impl Iterator<Item = &'a str>) {
+        let _inside = fork::enter();
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(room) = open.as_ref().filter(|room| room.pid == std::process::id()) {
+            room.lock().pass_on(ended);
+            room.changed.notify_all();
+        }
+    }
+
     /// Takes the bell away. Threads that still wait keep it until they leave.
     pub(super) fn close(&self) {
         let _inside = fork::enter();
@@ -128,7 +138,7 @@ impl Room {
                     let heard = receive(bell, left);
                     let mut tickets = self.lock();
                     tickets.listener = false;
-                    tickets.pass_on(&heard);
+                    tickets.pass_on(heard.split(|byte| *byte == b'\n').filter_map(|id| std::str::from_utf8(id).ok()));
                     // Those who were named look at the file; one of the others becomes the listener.
                     self.changed.notify_all();
                     tickets
@@ -144,11 +154,15 @@ impl Room {
 }
 
 impl Tickets {
-    fn pass_on(&mut self, heard: &[u8]) {
-        for id in heard.split(|byte| *byte == b'\n').filter_map(|id| std::str::from_utf8(id).ok()) {
+    fn pass_on<'a>(&mut self, ended: impl Iterator<Item = &'a str>) {
+        for id in ended {
             let Some(waiters) = self.by_task.get(id) else { continue };
             for waiter in waiters {
-                self.named.entry(*waiter).or_default().push(id.to_owned());
+                let named = self.named.entry(*waiter).or_default();
+                // Told twice: by the worker's message and by a thread of this process.
+                if !named.iter().any(|known| known == id) {
+                    named.push(id.to_owned());
+                }
             }
         }
     }
