@@ -6,9 +6,11 @@
 
     app = FastQ("shop")
 
+
     @app.task
     def add(x: int, y: int) -> int:
         return x + y
+
 
     add.delay(2, 3).get(timeout=5)
 
@@ -67,16 +69,18 @@ _HOMES: Final = {
 _DISTRIBUTION: Final = "fastq-tasks"
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        value: Any = _version()
-    elif name in _HOMES:
-        module, _, attribute = _HOMES[name].partition(":")
-        value = getattr(importlib.import_module(module), attribute or name)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a type checker shall report a name that is not there
+
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            value: Any = _version()
+        elif name in _HOMES:
+            module, _, attribute = _HOMES[name].partition(":")
+            value = getattr(importlib.import_module(module), attribute or name)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

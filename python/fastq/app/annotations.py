@@ -38,6 +38,10 @@ def for_task(setting: Any, task: Any) -> Iterable[Mapping[str, Any]]:
         if isinstance(source, Mapping):
             found.extend(source[key] for key in ("*", task.name) if key in source)
         else:
-            own = (source.annotate_any(), source.annotate(task)) if hasattr(source, "annotate_any") else (source.annotate(task),)
+            own = (
+                (source.annotate_any(), source.annotate(task))
+                if hasattr(source, "annotate_any")
+                else (source.annotate(task),)
+            )
             found.extend(annotation for annotation in own if annotation)
     return found

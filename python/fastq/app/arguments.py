@@ -1,7 +1,7 @@
 """Whether a call's arguments fit the task, found out before the message is sent.
 
-`inspect.Signature.bind` takes 5 µs a call. So a function with the same parameters and an empty body is compiled once per
-task: calling it costs what any call costs, and the interpreter writes the sentence when something does not fit.
+`inspect.Signature.bind` takes 5 µs a call. So a function with the same parameters and an empty body is compiled once
+per task: calling it costs what any call costs, and the interpreter writes the sentence when something does not fit.
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fastq.app.protocol import App
-    from fastq.backends.base import Backend
 
 __all__ = ["CONFIGURED", "Attributes"]
 
@@ -189,9 +188,6 @@ class Attributes:
 
     MaxRetriesExceededError: ClassVar[type[Exception]] = MaxRetriesExceededError
     OperationalError: ClassVar[type[Exception]] = OperationalError
-
-    backend: Backend
-    """Result backend of this task; the app's unless set."""
 
     __header__: Callable[..., Any] | None = None
     """Takes what the task takes and returns at once; raises TypeError for other arguments."""

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from fastq.app.protocol import App, Publisher
     from fastq.backends.base import Backend
     from fastq.canvas.signature import Signature
-    from fastq.result import AsyncResult
+    from fastq.result import AsyncResult as Result
 
 __all__ = ["FastQ"]
+
+AnyTask = Task[..., Any]
 
 # Found by name: what stands on a higher floor.
 _WORKER = "fastq.worker:Worker"
@@ -140,7 +142,7 @@ class FastQ(Configuration, Declaration):
         related_name: str | None = "tasks",
         force: bool = False,
     ) -> None:
-        """Have the module `related_name` of each package imported: when a worker imports its modules, or now by `force`."""
+        """Have the module `related_name` of each package imported when a worker imports its modules, or now by `force`."""
         if force:
             registry.autodiscover(packages, related_name)
         else:
@@ -155,12 +157,12 @@ class FastQ(Configuration, Declaration):
             self._discoveries.pop(0)()
 
     @property
-    def current_task(self) -> Task[..., Any] | None:
+    def current_task(self) -> AnyTask | None:
         """The task that runs here, or None."""
         return current.get_current_task()
 
     @property
-    def current_worker_task(self) -> Task[..., Any] | None:
+    def current_worker_task(self) -> AnyTask | None:
         """The task that a worker runs here, or None; tasks that it calls as functions do not count."""
         return current.get_current_worker_task()
 
@@ -172,7 +174,7 @@ class FastQ(Configuration, Declaration):
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         **options: Any,
-    ) -> AsyncResult[Any]:
+    ) -> Result[Any]:
         """Send a task by name; it need not be known here. Options as in `Task.apply_async`."""
         return send.send_task(self, name, args, kwargs, options)
 
@@ -223,7 +225,7 @@ class FastQ(Configuration, Declaration):
     def backend(self, backend: Backend | None) -> None:
         self._backend = backend
 
-    def AsyncResult(self, task_id: str, **options: Any) -> AsyncResult[Any]:  # noqa: N802 - Celery's name
+    def AsyncResult(self, task_id: str, **options: Any) -> Result[Any]:  # noqa: N802 - Celery's name
         """Return the result of the task with that id."""
         from fastq.result import AsyncResult
 
@@ -267,7 +269,9 @@ class FastQ(Configuration, Declaration):
     def __enter__(self) -> FastQ:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def __repr__(self) -> str:

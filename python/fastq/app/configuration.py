@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from fastq import time
-from fastq.conf import Settings
+from fastq.conf import Settings, load
 from fastq.exceptions import ImproperlyConfigured
 
 if TYPE_CHECKING:
@@ -28,12 +27,12 @@ class Configuration:
     on_configure: Signal
     on_after_configure: Signal
 
-    def __init__(self, preset: dict[str, Any], source: Any, namespace: str | None, silent: bool) -> None:
+    def __init__(self, preset: Mapping[str, Any], source: Any, namespace: str | None, silent: bool) -> None:
         """Remember what was given; nothing is read yet."""
-        self._preset = preset
+        self._preset = dict(preset)
         self._source = source
-        self._namespace = namespace
         self._silent = silent
+        self.namespace = namespace
         self._conf: Settings | None = None
         self._defaults: list[Any] = []
         self._configuring = threading.RLock()
@@ -42,22 +41,90 @@ class Configuration:
     def conf(self) -> Settings:
         """The settings. They are read from their source on first use."""
         conf = self._conf
-        return self._load() if conf is None else conf
+        return self._configure() if conf is None else conf
 
-    def _load(self) -> Settings:
+    @property
+    def configured(self) -> bool:
+        """Whether the settings have been read."""
+        return self._conf is not None
+
+    def _configure(self) -> Settings:
         with self._configuring:
-            if self._conf is None:
-                self.on_configure.send(sender=self)
-                conf = Settings(self._preset)
-                self._conf = conf
-                self.on_after_configure.send(sender=self, source=conf)
-            return self._conf
+            if self._conf is not None:
+                return self._conf
+            # A handler of on_configure may still name a source, or set defaults.
+            self.on_configure.send(sender=self)
+            conf = self._read()
+            for defaults in self._defaults:
+                conf.add_defaults(defaults)
+            self._conf = conf
+            self.on_after_configure.send(sender=self, source=conf)
+            return conf
+
+    def _read(self) -> Settings:
+        try:
+            return Settings(self._preset, source=self._source, namespace=self.namespace)
+        except ImportError:
+            if not self._silent:
+                raise
+            return Settings(self._preset, namespace=self.namespace)
+
+    def config_from_object(
+        self, obj: Any, silent: bool = False, force: bool = False, namespace: str | None = None
+    ) -> None:
+        """Take settings from a module, object or mapping, in place of an earlier source.
+
+        Args:
+            obj: a mapping, an object whose attributes are settings, or the name of a module or object.
+            silent: pass over a module that does not exist.
+            force: read it now; by default when a setting is first asked for.
+            namespace: beginning of the names that are settings: with `CELERY`, `CELERY_TASK_ROUTES` is `task_routes`.
+
+        Raises:
+            ImportError: it is read now and does not exist.
+            ImproperlyConfigured: it is read now, and a setting is wrong.
+        """
+        self._source, self._silent = obj, silent
+        self.namespace = namespace or self.namespace
+        if self._conf is not None:
+            self._conf.read(obj, namespace=self.namespace, silent=silent)
+        elif force:
+            self._configure()
+
+    def config_from_envvar(self, variable_name: str, silent: bool = False, force: bool = False) -> bool:
+        """Take settings from the module that a variable of the environment names; return whether there is one.
+
+        Raises:
+            ImproperlyConfigured: the variable is not set, unless `silent`.
+            ImportError: there is no such module, unless `silent`.
+        """
+        try:
+            found = load.from_variable(variable_name)
+        except (ImproperlyConfigured, ImportError):
+            if silent:
+                return False
+            raise
+        self.config_from_object(found, force=force)
+        return True
+
+    def config_from_cmdline(self, argv: Iterable[str], namespace: str = "worker") -> None:
+        """Set what `name=value` arguments say; names that begin with a dot are in the namespace."""
+        self.conf.update(load.from_arguments(argv, namespace))
+
+    def add_defaults(self, defaults: Any) -> None:
+        """Add defaults, weaker than what users set: a mapping, or a function that returns one when it is needed."""
+        if self._conf is not None:
+            self._conf.add_defaults(defaults)
+        self._defaults.append(defaults)
 
     @property
     def timezone(self) -> tzinfo:
         """The time zone of the settings: `timezone`, else UTC, or the machine's own with `enable_utc = False`."""
-        conf = self.conf
-        return time.find_zone(conf.timezone or ("UTC" if conf.enable_utc else None))
+        return time.find_zone(self.conf.timezone)
+
+    def uses_utc_timezone(self) -> bool:
+        """Tell whether the app's time zone is UTC."""
+        return self.timezone == time.utc
 
     def now(self) -> datetime:
         """Return the present time in the app's time zone."""

@@ -1,8 +1,8 @@
 """What `task.request` is: all that is known of the run at hand.
 
-In a worker most tasks look at none of it, so it is made of three layers. What the tracer sets is in the instance at once;
-what the job and its headers say is decoded when an attribute is first missed; what nobody said has the default of the
-table below.
+In a worker most tasks look at none of it, so it is made of three layers. What the tracer sets is in the instance at
+once; what the job and its headers say is decoded when an attribute is first missed; what nobody said has the default of
+the table below.
 """
 
 from __future__ import annotations

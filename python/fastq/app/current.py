@@ -1,7 +1,7 @@
 """Which app and which task are current, here and now.
 
-Running tasks form a stack of frames that lives in a context variable: every thread and every asyncio task has a stack of
-its own, and code that a task starts in another context does not see it.
+Running tasks form a stack of frames that lives in a context variable: every thread and every asyncio task has a stack
+of its own, and code that a task starts in another context does not see it.
 
 An app that is made current is current in its context, and for contexts that have none: a thread that a web server
 starts later finds the app that the main thread made.
@@ -100,6 +100,7 @@ class _Process:
 
     current: App | None = None
     default: App | None = None
+    fallback: App | None = None
     make_default: Callable[[], App] | None = None
 
 
@@ -139,7 +140,7 @@ def get_current_app() -> App:
     if app is None:
         if _Process.make_default is None:
             raise RuntimeError("There is no current app: make one with FastQ().")
-        app = _Process.default = _Process.make_default()
+        app = _Process.fallback = _Process.fallback or _Process.make_default()
     return app
 
 

@@ -40,9 +40,7 @@ class BoundDecorator(Protocol):
     """`@app.task(bind=True)`: as `Decorator`, and the first parameter, the task itself, is no longer asked for."""
 
     @overload
-    def __call__(
-        self, function: Callable[Concatenate[Self, P], Coroutine[Any, Any, R]], /
-    ) -> AsyncTask[P, R]: ...
+    def __call__(self, function: Callable[Concatenate[Self, P], Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
     @overload
     def __call__(self, function: Callable[Concatenate[Self, P], R], /) -> Task[P, R]: ...
 
@@ -215,6 +213,7 @@ def shared_task(*args: Any, **options: Any) -> Any:
 
 
 def _share(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    options = {key: value for key, value in options.items() if key not in ("lazy", "shared", "filter")}
     name = options.get("name")
 
     def declare(app: App) -> Task[..., Any]:
@@ -227,6 +226,7 @@ def _share(function: Callable[..., Any], options: dict[str, Any]) -> Any:
 
     def find() -> Task[..., Any]:
         app = get_current_app()
-        return app.tasks[name or app.gen_task_name(function.__name__, function.__module__)]
+        task: Task[..., Any] = app.tasks[name or app.gen_task_name(function.__name__, function.__module__)]
+        return task
 
     return Proxy(find, name=function.__name__, doc=function.__doc__)

@@ -118,7 +118,11 @@ def build(
     properties: dict[str, Any] = {"correlation_id": task_id, "reply_to": options.get("reply_to") or reply_to}
     stamped = set(options.get("stamped_headers") or ())
     properties.update(
-        {key: value for key, value in options.items() if key not in _CONSUMED and key not in stamped and value is not None}
+        {
+            key: value
+            for key, value in options.items()
+            if key not in _CONSUMED and key not in stamped and value is not None
+        }
     )
     properties["delivery_mode"] = _delivery_mode(app, options)
     if priority is not None:
@@ -261,7 +265,12 @@ def _destination(app: App, options: Mapping[str, Any]) -> tuple[str, str]:
         name = queue.where.name
     conf = app.conf
     name = conf.task_default_exchange or conf.task_default_queue if name is None else name
-    key = key or (queue.routing_key if queue is not None else "") or conf.task_default_routing_key or conf.task_default_queue
+    key = (
+        key
+        or (queue.routing_key if queue is not None else "")
+        or conf.task_default_routing_key
+        or conf.task_default_queue
+    )
     return str(name), str(key)
 
 

@@ -10,7 +10,7 @@ __all__ = ["EXECUTION_OPTIONS", "PUBLISHER_OPTIONS", "CallOptions", "execution_o
 
 
 class CallOptions(TypedDict, total=False):
-    """The options of `apply_async`, `send_task` and `Signature.set`. Any other key becomes a property of the message."""
+    """The options of `apply_async`, `send_task` and `Signature.set`; any other key becomes a property of the message."""
 
     task_id: str
     countdown: float

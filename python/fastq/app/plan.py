@@ -1,9 +1,9 @@
 """The short cut of a call that asks for nothing special: `task.delay(1, 2)`.
 
-Everything that depends on the task and the settings alone is worked out once, down to the bytes of the headers; what is
-left per call is an id, two representations, the body and the publish. The plan is dropped when an attribute of the task or
-a setting changes, and every case it does not cover takes the long way through `send.call`. Both ways make the same
-message, which a test compares byte for byte.
+Everything that depends on the task and the settings alone is worked out once, down to the bytes of the headers; what
+is left per call is an id, two representations, the body and the publish. The plan is dropped when an attribute of the
+task or a setting changes, and every case it does not cover takes the long way through `send.call`. Both ways make the
+same message, which a test compares byte for byte.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _quick(task: Any) -> Callable[[Any, Any], AsyncResult[Any]] | None:
 
 
 def _format(text: bytes, marks: Sequence[str]) -> bytes | None:
-    """Return a `%` format with a place for each mark, which must stand in this order; None if one does not stand once."""
+    """Return a `%` format with a place for each mark; None if they do not stand there once each, in this order."""
     made = text.replace(b"%", b"%%")
     at = -1
     for mark in marks:
@@ -142,7 +142,9 @@ def _sender(task: Any, route: Route, head: bytes, tail: bytes) -> Callable[[Any,
             _text(saferepr(kwargs, REPR_LIMIT, levels)),
             sender.origin_text,
         )
-        send.publish_one(app, app.producer, OutgoingMessage(route, headers, tail % (quoted, sender.reply_to_text), body))
+        send.publish_one(
+            app, app.producer, OutgoingMessage(route, headers, tail % (quoted, sender.reply_to_text), body)
+        )
         result = make_result(task_id)
         result.ignored = ignored
         if frame is not None:

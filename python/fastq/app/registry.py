@@ -28,7 +28,7 @@ class TaskRegistry(dict[str, "Task[..., Any]"]):
 
     def register(self, task: Task[..., Any] | type[Task[..., Any]]) -> None:
         """Add a task, given as one or as its class."""
-        made: Task[..., Any] = task() if inspect.isclass(task) else task  # type: ignore[assignment]
+        made: Task[..., Any] = task() if inspect.isclass(task) else task
         if not made.name:
             raise InvalidTaskError(f"Task class {type(made).__name__!r} must specify .name attribute")
         self[made.name] = made

@@ -173,8 +173,10 @@ def arm(task: Any) -> None:
     run = task.run
     task._orig_run = run
     wanted, unwanted = _classes(task.autoretry_for), (TaskPredicate, *_classes(task.dont_autoretry_for))
-    task.run = _retrying_coroutine(task, run, wanted, unwanted) if inspect.iscoroutinefunction(run) else _retrying(
-        task, run, wanted, unwanted
+    task.run = (
+        _retrying_coroutine(task, run, wanted, unwanted)
+        if inspect.iscoroutinefunction(run)
+        else _retrying(task, run, wanted, unwanted)
     )
 
 

@@ -115,7 +115,7 @@ def _is_pair(entry: Any) -> bool:
 def _router(entry: Any) -> Lookup:
     if isinstance(entry, str):
         entry = symbol_by_name(entry)
-    if isinstance(entry, Mapping) or isinstance(entry, list | tuple):
+    if isinstance(entry, Mapping | list | tuple):
         return MapRoute(entry)
     if isinstance(entry, type):
         entry = entry()

@@ -32,7 +32,18 @@ if TYPE_CHECKING:
     from fastq.app.protocol import App, Publisher
     from fastq.result import AsyncResult
 
-__all__ = ["Sender", "call", "compose", "declare", "identity", "make_producer", "new_id", "publish", "publish_one", "send_task"]
+__all__ = [
+    "Sender",
+    "call",
+    "compose",
+    "declare",
+    "identity",
+    "make_producer",
+    "new_id",
+    "publish",
+    "publish_one",
+    "send_task",
+]
 
 
 def make_producer(app: App) -> Publisher:
@@ -151,9 +162,7 @@ def _draft(
     router = app.router if router is None else Router(router, app.queues, app.conf.task_default_queue)
     merged = router.route(merged, merged.get("route_name") or name, args or (), kwargs, merged.get("task_type") or task)
     sender = identity()
-    draft = build(
-        app, name, args, kwargs, merged, now=app.now(), origin=sender.origin, reply_to=sender.reply_to
-    )
+    draft = build(app, name, args, kwargs, merged, now=app.now(), origin=sender.origin, reply_to=sender.reply_to)
     if signals.before_task_publish:
         signals.before_task_publish.send(
             name,
@@ -272,7 +281,7 @@ def _result(app: App, task: Any, name: str, draft: Draft, merged: Mapping[str, A
 
 
 def _call_eagerly(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
-    """Run a task here, after its arguments have been through the serializer: what would not survive it fails here too."""
+    """Run a task here, its arguments having been through the serializer: what would not survive it fails here too."""
     serializer = options.pop("serializer", None) or task.serializer
     content_type, content_encoding, body = registry.dumps([args or (), kwargs or {}], serializer)
     args, kwargs = registry.loads(body, content_type, content_encoding, {content_type})

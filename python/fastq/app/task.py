@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from fastq.backends.base import Backend
     from fastq.canvas.signature import Signature
     from fastq.exceptions import Retry
-    from fastq.result import AsyncResult, EagerResult
+    from fastq.result import AsyncResult as Result
+    from fastq.result import EagerResult
 
 __all__ = ["AsyncTask", "Task"]
 
@@ -61,7 +62,7 @@ class Task(Attributes, Generic[P, R]):
 
     # ------------------------------------------------------------------ calling
 
-    def delay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
         """Send the task with these arguments and return what will be its result."""
         return self.apply_async(args, kwargs)
 
@@ -75,7 +76,7 @@ class Task(Attributes, Generic[P, R]):
         link_error: Any = None,
         shadow: str | None = None,
         **options: Any,
-    ) -> AsyncResult[R]:
+    ) -> Result[R]:
         """Send the task.
 
         Args:
@@ -127,7 +128,8 @@ class Task(Attributes, Generic[P, R]):
             **options: `link`, `link_error`, `task_id`, `retries`, `throw` (raise what the task raises; by default as the
                 setting `task_eager_propagates` says), `loglevel`, `logfile`, `headers`, and other calling options.
         """
-        return symbol_by_name(_EAGER)(self.app, self, tuple(args or ()), dict(kwargs or {}), options)  # type: ignore[no-any-return]
+        run: Callable[..., EagerResult[R]] = symbol_by_name(_EAGER)
+        return run(self.app, self, tuple(args or ()), dict(kwargs or {}), options)
 
     def retry(
         self,
@@ -158,7 +160,15 @@ class Task(Attributes, Generic[P, R]):
             Reject: the next try could not be sent.
         """
         return retry.retry(
-            self, args, kwargs, exc=exc, throw=throw, eta=eta, countdown=countdown, max_retries=max_retries, options=options
+            self,
+            args,
+            kwargs,
+            exc=exc,
+            throw=throw,
+            eta=eta,
+            countdown=countdown,
+            max_retries=max_retries,
+            options=options,
         )
 
     # --------------------------------------------------------------- signatures
@@ -192,9 +202,11 @@ class Task(Attributes, Generic[P, R]):
 
     # -------------------------------------------------------------------- state
 
-    def AsyncResult(self, task_id: str, **options: Any) -> AsyncResult[R]:  # noqa: N802 - Celery's name
+    def AsyncResult(self, task_id: str, **options: Any) -> Result[R]:  # noqa: N802 - Celery's name
         """Return the result of the call of this task that has that id."""
-        return self.app.AsyncResult(task_id, backend=self.backend, task_name=self.name, **options)
+        if self._backend is not None:
+            options.setdefault("backend", self._backend)
+        return self.app.AsyncResult(task_id, task_name=self.name, **options)
 
     def update_state(
         self, task_id: str | None = None, state: str | None = None, meta: Any = None, **options: Any
@@ -210,7 +222,7 @@ class Task(Attributes, Generic[P, R]):
         request = self.request
         self.backend.store_result(task_id or request.id, meta, state, request=request, **options)
 
-    def add_trail(self, result: AsyncResult[Any]) -> AsyncResult[Any]:
+    def add_trail(self, result: Result[Any]) -> Result[Any]:
         """Remember the result of a task that this run has sent, as its child."""
         if self.trail:
             self.request.children.append(result)
@@ -249,7 +261,7 @@ class Task(Attributes, Generic[P, R]):
         self._app = app
 
     @property
-    def backend(self) -> Backend:  # type: ignore[override]
+    def backend(self) -> Backend:
         """The result backend: the task's own, else the app's."""
         return self._backend or self.app.backend
 
@@ -292,7 +304,7 @@ class Task(Attributes, Generic[P, R]):
             static = isinstance(function, staticmethod)
             function = function.__func__ if static else function
             check = arguments.argument_check(cls.name or cls.__name__, function, bound=not static)
-            cls.__header__ = staticmethod(check) if check is not None else None  # type: ignore[assignment]
+            cls.__header__ = staticmethod(check) if check is not None else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _find_task, (self.name, type(self).__module__)

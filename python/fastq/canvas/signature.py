@@ -128,10 +128,7 @@ class Signature(dict[str, Any], Generic[R]):
             route_name: look its route up under this name.
             **options: win over its own calling options.
         """
-        if args or kwargs or options:
-            given, keywords, merged = self._merge(args, kwargs, options)
-        else:
-            given, keywords, merged = self.args, self.kwargs, self.options
+        given, keywords, merged = self._merge(args, kwargs, options)
         if route_name is not None:
             merged = {**merged, "route_name": route_name}
         task = self._find_type()
@@ -148,7 +145,7 @@ class Signature(dict[str, Any], Generic[R]):
 
     def __invert__(self) -> R:
         """Send it and wait for what it returns: `~add.s(1, 2)`."""
-        return self.apply_async().get()
+        return cast("R", self.apply_async().get())
 
     # ----------------------------------------------------------------- changing
 
@@ -162,9 +159,7 @@ class Signature(dict[str, Any], Generic[R]):
         """Return arguments, keyword arguments and options together with the given ones."""
         own = self.options
         new = {
-            key: value
-            for key, value in (options or {}).items()
-            if key not in _KEPT_WHEN_FROZEN or own.get(key) is None
+            key: value for key, value in (options or {}).items() if key not in _KEPT_WHEN_FROZEN or own.get(key) is None
         }
         merged = {**own, **new}
         if self.immutable and not force:
@@ -176,7 +171,9 @@ class Signature(dict[str, Any], Generic[R]):
     ) -> Signature[R]:
         """Return a copy with these arguments and options added; changing one leaves the other as it is."""
         given, keywords, merged = self._merge(args, kwargs, options)
-        copy = Signature.from_dict({**self, "args": given, "kwargs": deepcopy(keywords), "options": deepcopy(merged)}, self._app)
+        copy = Signature.from_dict(
+            {**self, "args": given, "kwargs": deepcopy(keywords), "options": deepcopy(merged)}, self._app
+        )
         copy._type = self._type
         return copy
 
@@ -185,7 +182,7 @@ class Signature(dict[str, Any], Generic[R]):
     def __copy__(self) -> Signature[R]:
         return self.clone()
 
-    copy = __copy__  # type: ignore[assignment]
+    copy = __copy__
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Signature[R]:
         memo[id(self)] = self
@@ -234,7 +231,12 @@ class Signature(dict[str, Any], Generic[R]):
         options["task_id"] = task_id = options.get("task_id") or _id or new_id()
         if "reply_to" not in options:
             options["reply_to"] = identity().reply_to
-        for key, value in (("root_id", root_id), ("parent_id", parent_id), ("chord", chord), ("group_index", group_index)):
+        for key, value in (
+            ("root_id", root_id),
+            ("parent_id", parent_id),
+            ("chord", chord),
+            ("group_index", group_index),
+        ):
             if value is not None:
                 options[key] = value
         if group_id is not None and options.get("group_id") is None:
@@ -266,7 +268,14 @@ class Signature(dict[str, Any], Generic[R]):
 
     def flatten_links(self) -> list[Any]:
         """Return it, its callbacks, their callbacks and so on."""
-        return [self, *(linked for link in _listed(self.options.get("link")) for linked in maybe_signature(link, self._app).flatten_links())]
+        return [
+            self,
+            *(
+                linked
+                for link in _listed(self.options.get("link"))
+                for linked in maybe_signature(link, self._app).flatten_links()
+            ),
+        ]
 
     # ------------------------------------------------------------------ reading
 
@@ -363,7 +372,9 @@ def _listed(value: Any) -> Iterator[Any]:
     return iter(value) if isinstance(value, list | tuple) else iter((value,))
 
 
-def signature(varies: Any, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Signature[Any]:
+def signature(
+    varies: Any, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+) -> Signature[Any]:
     """Return a signature.
 
     Args:
