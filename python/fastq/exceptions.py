@@ -42,12 +42,15 @@ Names, bases and arguments follow Celery, whose users catch and raise them. An e
 the first line of its docstring; its `args` stay empty, so that what is stored and pickled is what was raised.
 """
 
+# ruff: noqa: N818 - the names are Celery's
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
 __all__ = [
     "AccessRefused",
@@ -253,14 +256,10 @@ class Reject(TaskPredicate):
     """A task raises this so that its delivery is rejected: dead-lettered, or requeued.
 
     Only a task that is acknowledged late still has a delivery to reject.
-
-    Args:
-        reason: why, for the log and the dead letter.
-        requeue: True puts the message back into its queue.
     """
 
     def __init__(self, reason: Any = None, requeue: bool = False) -> None:
-        """Say why, and whether the message goes back into its queue."""
+        """Say why, for the log and the dead letter, and whether the message goes back into its queue."""
         super().__init__(reason, requeue)
         self.reason = reason
         self.requeue = requeue
@@ -280,6 +279,7 @@ class Retry(TaskPredicate):
         when: seconds from now, or the time of the next try.
         is_eager: whether the task runs without a broker.
         sig: the signature of the next try.
+        **_: more of Celery's arguments, unused.
     """
 
     def __init__(
@@ -289,7 +289,7 @@ class Retry(TaskPredicate):
         when: float | datetime | None = None,
         is_eager: bool = False,
         sig: Any = None,
-        **kwargs: Any,
+        **_: Any,
     ) -> None:
         """Keep what the tracer needs to describe and to repeat the run."""
         self.message = message

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from importlib.metadata import EntryPoint
 
 __all__ = [
@@ -131,7 +131,7 @@ def qualified_name(value: Any) -> str:
 
 def entry_points(*groups: str) -> dict[str, EntryPoint]:
     """Return the entry points of these groups by name; an earlier group wins."""
-    from importlib.metadata import entry_points as installed  # noqa: PLC0415 - 15 ms to load, and seldom needed
+    from importlib.metadata import entry_points as installed
 
     found: dict[str, EntryPoint] = {}
     for group in groups:

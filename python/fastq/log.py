@@ -17,11 +17,13 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
 from logging.handlers import WatchedFileHandler
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from fastq import names, signals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "ColorFormatter",

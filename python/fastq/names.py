@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 __all__ = [
     "DEFAULT_NODE",

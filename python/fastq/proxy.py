@@ -6,10 +6,12 @@ answer (a task that is made when its app is finalized), and tells those who wait
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
-__all__ = ["Promise", "Proxy", "is_evaluated", "unwrap"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Promise", "Proxy", "is_evaluated", "unwrap", "when_evaluated"]
 
 T = TypeVar("T")
 
@@ -68,7 +70,7 @@ class Proxy(Generic[T]):
 class Promise(Proxy[T]):
     """Stands for an object that is found at first use and then kept.
 
-    `if is_evaluated(promise)` tells whether it has been found; `Promise.then` calls back once it is.
+    `is_evaluated` tells whether it has been found; `when_evaluated` calls back once it is.
     """
 
     __slots__ = ("_Promise__value", "_Promise__waiting")
@@ -93,7 +95,7 @@ class Promise(Proxy[T]):
         return cast("T", value)
 
     def __getattribute__(self, name: str) -> Any:
-        if name in {"_then", "_is_evaluated", "_evaluate"}:
+        if name in {"_is_evaluated", "_evaluate"}:
             return _get(self, name)
         return Proxy.__getattribute__(self, name)
 
@@ -109,13 +111,6 @@ class Promise(Proxy[T]):
             return False
         return True
 
-    def _then(self, callback: Callable[[T], object]) -> None:
-        """Call back with the object: at once when it has been found, else when it is."""
-        if self._is_evaluated():
-            callback(self._get_current_object())
-        else:
-            _get(self, _WAITING).append(callback)
-
 
 def unwrap(value: Any) -> Any:
     """Return the object a proxy stands for (finding it if need be), and anything else as it is."""
@@ -127,6 +122,14 @@ def unwrap(value: Any) -> Any:
 def is_evaluated(value: Any) -> bool:
     """Tell whether `value` is no Promise, or one whose object has been found."""
     return not issubclass(type(value), Promise) or bool(_get(value, "_is_evaluated")())
+
+
+def when_evaluated(value: Any, callback: Callable[[Any], object]) -> None:
+    """Call back with the object that a Promise stands for, once it is found; with anything else at once."""
+    if is_evaluated(value):
+        callback(unwrap(value))
+    else:
+        _get(value, _WAITING).append(callback)
 
 
 def _forward(name: str) -> Callable[..., Any]:

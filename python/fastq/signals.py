@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterable
 from types import MethodType
 from typing import Any, Final, NamedTuple, TypeVar, overload
 
-from fastq.proxy import Promise, is_evaluated, unwrap
+from fastq.proxy import is_evaluated, unwrap, when_evaluated
 
 __all__ = [
     "Signal",
@@ -146,7 +145,7 @@ class Signal:
             raise ValueError(f"Signal receiver {receiver!r} must accept keyword arguments (**kwargs).")
         if not is_evaluated(sender):
             # A task that is not made yet: wait for it, making it now would finalize its app.
-            Promise._then(sender, lambda task: self._connect(receiver, task, weak, uid, retry))
+            when_evaluated(sender, lambda task: self._connect(receiver, task, weak, uid, retry))
             return receiver
         sender = unwrap(sender)
         called = _Retrying(receiver) if retry else receiver
@@ -245,14 +244,14 @@ class _Retrying:
         for pause in _RETRY_PAUSES:
             try:
                 return self._receiver(**named)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - tried again, and raised at last
                 _logger.warning("Signal handler %r raised, trying again in %s s: %r", self._receiver, pause, error)
-                time.sleep(pause)
+                threading.Event().wait(pause)
         return self._receiver(**named)
 
 
 def _takes_keywords(receiver: Any) -> bool:
-    import inspect  # noqa: PLC0415 - slow to load, and only those who connect need it
+    import inspect
 
     try:
         parameters = inspect.signature(receiver).parameters.values()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["MASK", "closest", "hide_password", "indent", "join_words", "plural", "saferepr", "truncate"]
 
@@ -48,7 +50,7 @@ def join_words(words: Iterable[str], last: str = "and") -> str:
 
 def closest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that looks most like this one; None when none does."""
-    import difflib  # noqa: PLC0415 - for errors only, and slow to load
+    import difflib
 
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.75)
     return found[0] if found else None
@@ -63,7 +65,7 @@ _SECRET_QUERY: Final = re.compile(r"(?i)((?:^|&)[^=&]*(?:password|passwd|secret|
 
 
 def _hide_in_one(url: str) -> str:
-    from urllib.parse import urlsplit, urlunsplit  # noqa: PLC0415 - not on the way of a call
+    from urllib.parse import urlsplit, urlunsplit
 
     try:
         parts = urlsplit(url)
@@ -96,7 +98,7 @@ def saferepr(value: Any, maxlen: int | None = 1024, maxlevels: int = 3) -> str:
     writer = _Writer(maxlen, maxlevels)
     try:
         writer.write(value, 0)
-    except _Full:
+    except _FullError:
         return "".join(writer.parts)[: maxlen or None] + "..."
     return "".join(writer.parts)
 
@@ -127,7 +129,7 @@ def _plain(value: Any, maxlen: int | None) -> str | None:
     return text if maxlen is None or len(text) <= maxlen else None
 
 
-class _Full(Exception):
+class _FullError(Exception):
     """The representation has reached its bound."""
 
 
@@ -155,14 +157,14 @@ class _Writer:
         if self._room is not None:
             self._room -= len(text)
             if self._room < 0:
-                raise _Full
+                raise _FullError
 
     def _leaf(self, value: Any) -> str:
         if isinstance(value, (str, bytes)) and self._room is not None and len(value) > self._room:
             return repr(value[: self._room + 1])
         try:
             return repr(value)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a representation for the log must not fail the call
             return f"<Unrepresentable {type(value).__name__}: {type(error).__name__}>"
 
     def _container(self, value: Any, opening: str, closing: str, level: int) -> None:

@@ -59,7 +59,7 @@ def find_zone(name: str | tzinfo | None) -> tzinfo:
         return local_zone()
     if name.upper() == "UTC":
         return utc
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 - nearly nobody needs more than UTC, and it is slow to load
+    from zoneinfo import ZoneInfo
 
     try:
         return ZoneInfo(name)
@@ -93,7 +93,7 @@ def from_iso(text: str | datetime, zone: tzinfo | None = None) -> datetime:
     if match is None:
         raise ValueError(f"{text!r} is not a date and time in ISO 8601 form.")
     digits = match["date"].replace("-", "")
-    moment = datetime(
+    moment = datetime(  # noqa: DTZ001 - its zone follows below
         int(digits[:4]),
         int(digits[4:6]),
         int(digits[6:]),

@@ -7,10 +7,12 @@ under Celery's name too when the `FASTQ_` one is absent.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fastq.conf.defaults import OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["PREFIX", "VARIABLES", "Variable", "read", "read_settings"]
 

@@ -6,12 +6,14 @@ that begin with it count: with `namespace="CELERY"`, `CELERY_TASK_SERIALIZER` is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastq.conf.defaults import OPTIONS
 from fastq.exceptions import ImproperlyConfigured
 from fastq.text import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["OLD_NAMES", "looks_like_a_setting", "nearest", "new_name", "translate"]
 

@@ -130,14 +130,13 @@ class Settings(MutableMapping[str, Any]):
     def _find(self, name: str) -> Any:
         return next((layer.known[name] for layer in self._layers if name in layer.known), self._defaults[name])
 
-    def read(self, source: Any, *, namespace: str | None = None, silent: bool = False, force: bool = True) -> bool:
+    def read(self, source: Any, *, namespace: str | None = None, silent: bool = False) -> bool:
         """Take another configuration object in place of the present one.
 
         Args:
             source: see `load.from_object`.
             namespace: beginning of the names in it; None: as before.
             silent: return False instead of raising when it cannot be imported.
-            force: has no effect here; the source is always read now.
 
         Returns:
             Whether it was read.

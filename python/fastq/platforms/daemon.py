@@ -77,7 +77,7 @@ def user_id(user: str | int | None) -> int | None:
     Raises:
         ImproperlyConfigured: there is no such user.
     """
-    import pwd  # noqa: PLC0415 - for those who give a name
+    import pwd
 
     if user is None or isinstance(user, int):
         return user
@@ -93,7 +93,7 @@ def group_id(group: str | int | None) -> int | None:
     Raises:
         ImproperlyConfigured: there is no such group.
     """
-    import grp  # noqa: PLC0415 - for those who give a name
+    import grp
 
     if group is None or isinstance(group, int):
         return group
@@ -114,7 +114,7 @@ def change_user(user: str | int | None = None, group: str | int | None = None) -
         ImproperlyConfigured: there is no such user or group.
         SecurityError: this process may not change, or could change back.
     """
-    import pwd  # noqa: PLC0415 - for those who change
+    import pwd
 
     uid, gid = user_id(user), group_id(group)
     if uid is None and gid is None:

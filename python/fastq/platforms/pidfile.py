@@ -9,7 +9,12 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
 
 from fastq.exceptions import LockFailed
 
@@ -102,7 +107,7 @@ class PidFile:
             self._remove_stale()
         self._holder = None
 
-    def __enter__(self) -> PidFile:
+    def __enter__(self) -> Self:
         self.acquire()
         return self
 

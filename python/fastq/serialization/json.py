@@ -32,13 +32,16 @@ import json
 import re
 import sys
 import uuid
-from collections.abc import Callable
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
+
 from fastq.exceptions import DecodeError, EncodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["MAX_BYTES", "dumps", "loads", "register_type"]
 

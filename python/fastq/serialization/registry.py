@@ -18,9 +18,8 @@ More are added with `register`, or by packages through the entry point groups `f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fastq.exceptions import ContentDisallowed, DecodeError, EncodeError, SerializationError, SerializerNotInstalled
 from fastq.imports import entry_points
@@ -29,6 +28,9 @@ from fastq.serialization import msgpack as _msgpack
 from fastq.serialization import pickle as _pickle
 from fastq.serialization import yaml as _yaml
 from fastq.text import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 __all__ = [
     "JSON",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +19,8 @@ from fastq.conf.defaults import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fastq.conf.option import Option
 
 __all__ = ["GROUPS", "OPTIONS"]
