@@ -1,0 +1,225 @@
+"""What a result backend is: the state and the result of tasks, kept where others can ask for them.
+
+An adapter says what it can do as data (`Capability`) and has five operations on records: `save`, `load`, `forget`,
+`wait` and `clean`. What a record says is the same for all of them and is the business of `backends/document.py`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from fastq._seam import Record
+from fastq.backends.document import Documents, Meta
+from fastq.exceptions import BackendGetMetaError, BackendStoreError, FastQError
+from fastq.states import READY_STATES
+from fastq.text import hide_password
+from fastq.time import seconds
+
+if TYPE_CHECKING:
+    from fastq.app.protocol import App
+
+__all__ = ["Backend", "Capability", "Meta", "Writer"]
+
+Writer = Callable[[Sequence[Record]], None]
+
+_FIRST_PAUSE: Final = 0.002
+_LONGEST_PAUSE: Final = 0.25
+"""Seconds between two looks at a store that cannot tell: a result that comes at once is seen at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """What a backend can do."""
+
+    stores: bool = True
+    """Whether it keeps anything."""
+    native: bool = False
+    """Whether the core of a worker writes it, together with the message's acknowledgement."""
+    shared: bool = True
+    """Whether other processes see what this one writes."""
+    push: bool = False
+    """Whether `wait` is woken by the writer; otherwise it looks again and again."""
+    expires: bool = False
+    """Whether results vanish by themselves after `result_expires`; otherwise `clean` removes them."""
+
+
+class Backend(ABC):
+    """A result backend; adapters derive from it.
+
+    Args:
+        app: whose settings count.
+        url: of the store.
+    """
+
+    capability: ClassVar[Capability] | Capability = Capability()
+
+    def __init__(self, app: App, url: str = "") -> None:
+        """Keep the settings; connecting is left to the first use."""
+        self.app = app
+        self.url = url
+        self.documents = Documents(app)
+        self._writers = threading.local()
+        self._last_writer: Writer = self.save
+        self._cache: OrderedDict[str, Meta] = OrderedDict()
+
+    # ------------------------------------------------------- what adapters do
+
+    @abstractmethod
+    def save(self, records: Sequence[Record]) -> None:
+        """Write records in order. What is stored of a task that succeeded stays as it is, whatever comes later."""
+
+    @abstractmethod
+    def load(self, task_ids: Sequence[str]) -> list[Record | None]:
+        """Return the records of these tasks, in their order; None where nothing is stored."""
+
+    @abstractmethod
+    def forget(self, task_ids: Sequence[str]) -> None:
+        """Delete the records of these tasks; unknown ones are no error."""
+
+    def wait(self, task_ids: Sequence[str], timeout: float | None = None) -> list[Record]:
+        """Return the records of those tasks that have ended, waiting for at least one.
+
+        Args:
+            task_ids: whom to wait for.
+            timeout: seconds after which the answer is empty; None: no limit.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause = _FIRST_PAUSE
+        while True:
+            ended = [record for record in self.load(task_ids) if record is not None and record.state in READY_STATES]
+            if ended:
+                return ended
+            if deadline is not None:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    return []
+                pause = min(pause, remaining)
+            time.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    def clean(self) -> int:
+        """Delete what has expired; return how many results that were."""
+        return 0
+
+    def close(self) -> None:
+        """Let go of connections; a later use opens them again."""
+
+    # ------------------------------------------------------------- the records
+
+    def record(self, task_id: str, state: str, result: Any, traceback: str | None = None, request: Any = None) -> Record:
+        """Return the stored form of a state; nothing is written.
+
+        Raises:
+            EncodeError: the result cannot be written in the format of `result_serializer`.
+        """
+        return self.documents.write(task_id, result, state, traceback, request)
+
+    def decode(self, record: Record) -> Meta:
+        """Return what a record says."""
+        return self.documents.read(record)
+
+    @property
+    def expires_seconds(self) -> float | None:
+        """How long results are kept; None: for ever (`result_expires` of 0 or None)."""
+        return seconds(self.app.conf.result_expires) or None
+
+    @property
+    def writer(self) -> Writer:
+        """Where the states of running tasks go: `save`, or in a worker the pipe to its core.
+
+        Each thread may set its own; a thread that a task starts uses the one that was set last.
+        """
+        return getattr(self._writers, "writer", None) or self._last_writer
+
+    @writer.setter
+    def writer(self, writer: Writer) -> None:
+        self._writers.writer = self._last_writer = writer
+
+    # ---------------------------------------------------------- Celery's names
+
+    def store_result(
+        self, task_id: str, result: Any, state: str, traceback: str | None = None, request: Any = None, **_: Any
+    ) -> Any:
+        """Store a state and return the result.
+
+        Raises:
+            EncodeError: the result cannot be written.
+            BackendStoreError: the store failed.
+        """
+        record = self.record(task_id, state, result, traceback, request)
+        try:
+            self.writer((record,))
+        except FastQError:
+            raise
+        except OSError as error:
+            raise BackendStoreError(f"The state could not be stored: {error}", state=state, task_id=task_id) from error
+        self._cache.pop(task_id, None)
+        return result
+
+    def get_task_meta(self, task_id: str, cache: bool = True) -> Meta:
+        """Return what is known of a task.
+
+        Raises:
+            BackendGetMetaError: the store failed.
+        """
+        limit: int = self.app.conf.result_cache_max
+        if cache and limit >= 0 and task_id in self._cache:
+            return self._cache[task_id]
+        try:
+            record = self.load((task_id,))[0]
+        except FastQError:
+            raise
+        except OSError as error:
+            raise BackendGetMetaError(f"The state could not be read: {error}", task_id=task_id) from error
+        if record is None:
+            return self.documents.unknown(task_id)
+        meta = self.decode(record)
+        if limit >= 0 and meta["status"] in READY_STATES:
+            self._remember(task_id, meta, limit)
+        return meta
+
+    def _remember(self, task_id: str, meta: Meta, limit: int) -> None:
+        self._cache[task_id] = meta
+        while limit and len(self._cache) > limit:
+            self._cache.popitem(last=False)
+
+    def get_state(self, task_id: str) -> str:
+        """Return the state of a task."""
+        return self.get_task_meta(task_id)["status"]
+
+    get_status = get_state
+
+    def get_result(self, task_id: str) -> Any:
+        """Return what a task returned, its exception, or the `meta` of its custom state."""
+        return self.get_task_meta(task_id).get("result")
+
+    def get_traceback(self, task_id: str) -> str | None:
+        """Return the traceback of a task that raised."""
+        return self.get_task_meta(task_id).get("traceback")
+
+    def get_children(self, task_id: str) -> list[Any] | None:
+        """Return the result tuples of the tasks that a task has sent."""
+        return self.get_task_meta(task_id).get("children")
+
+    def cleanup(self) -> int:
+        """Delete what has expired; return how many results that were."""
+        return self.clean()
+
+    def process_cleanup(self) -> None:
+        """Run after each task of a worker; adapters that hold something per task let it go here."""
+
+    def as_uri(self, include_password: bool = False) -> str:
+        """Return the URL, its secrets hidden unless they are asked for."""
+        return self.url if include_password else hide_password(self.url)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.as_uri()}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.app, self.url)

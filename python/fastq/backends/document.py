@@ -1,0 +1,224 @@
+"""The stored form of a result (protocol.md §7.1): what a backend keeps for a task, byte for byte as Celery writes it.
+
+# Format
+
+A map in the format of `result_serializer`; `{…}` only where they apply::
+
+    {"status": "SUCCESS", "result": 5, "traceback": null, "children": [], "date_done": "2030-01-01T00:00:00+00:00",
+     {"group_id": …, "parent_id": …,}                                        of runs that have them
+     {"name": …, "args": …, "kwargs": …, "worker": …, "retries": …, "queue": …,}      with result_extended
+     "task_id": "…"}
+
+With `result_compression` the bytes are `\\0celery-compressed\\0`, the compressor's content type, `\\0` and the compressed
+map (§7.4). Readers go by the bytes and by the record's content type, never by their own settings.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, TypedDict
+
+from orjson import dumps as dump_text
+
+from fastq._seam import Record
+from fastq.backends import failure
+from fastq.exceptions import DecodeError, EncodeError
+from fastq.serialization import accepted_types, compress, decompress, dumps, json, loads
+from fastq.states import EXCEPTION_STATES, PENDING, READY_STATES, SUCCESS
+from fastq.text import saferepr
+
+if TYPE_CHECKING:
+    from fastq.app.protocol import App
+
+__all__ = ["Documents", "Meta"]
+
+JSON: Final = "application/json"
+PICKLE: Final = "application/x-python-serialize"
+_COMPRESSED: Final = b"\0celery-compressed\0"
+_PLAIN: Final = frozenset({str, int, float, bool, type(None), dict, list, tuple, bytes})
+"""Types of results that are no result objects; only a short cut."""
+
+
+class Meta(TypedDict, total=False):
+    """What is known of a task: the stored map, its exception restored."""
+
+    task_id: str
+    status: str
+    result: Any
+    traceback: str | None
+    children: list[Any] | None
+    date_done: str | None
+    group_id: str
+    parent_id: str
+    name: str
+    args: Any
+    kwargs: Any
+    worker: str
+    retries: int
+    queue: str
+    stamped_headers: list[str]
+
+
+class Documents:
+    """Writes and reads stored results as the settings of an app say; follows them when they change."""
+
+    def __init__(self, app: App) -> None:
+        """Read the settings."""
+        self._app = app
+        self._revision = -1
+        self._configure()
+
+    def _configure(self) -> None:
+        conf = self._app.conf
+        self._revision = conf.revision
+        self._zone = self._app.timezone
+        self._serializer: str = conf.result_serializer
+        self._compression: str | None = conf.result_compression
+        self._extended: bool = conf.result_extended
+        # The core writes the failures that no child lives to tell, always as JSON.
+        self._accept = accepted_types(tuple(conf.result_accept_content or conf.accept_content)) | {JSON}
+        self._plain = self._serializer == "json" and not self._compression and not self._extended
+
+    def success(self, task_id: str, result: Any, request: Any) -> Record:
+        """Return the record of a run that returned `result`: as `write`, by a shorter way.
+
+        Raises:
+            EncodeError: the result cannot be written.
+        """
+        if not self._plain or self._revision != self._app.conf.revision or type(result) not in _PLAIN:
+            return self.write(task_id, result, SUCCESS, None, request)
+        known = request.__dict__
+        if known.get("children") or request.group is not None or request.parent_id is not None:
+            return self.write(task_id, result, SUCCESS, None, request)
+        # The frame around the result is put together as text: it is always the same, and most of the time would go
+        # into looking through it for values that JSON lacks.
+        body = b'{"status":"SUCCESS","result":%b,"traceback":null,"children":[],"date_done":"%b","task_id":%b}' % (
+            b"null" if result is None else json.dumps(result),
+            datetime.now(self._zone).isoformat().encode(),
+            dump_text(task_id),
+        )
+        return Record(task_id, SUCCESS, JSON, body)
+
+    def write(self, task_id: str, result: Any, state: str, traceback: str | None, request: Any) -> Record:
+        """Return the record of a state.
+
+        Args:
+            task_id: of the task.
+            result: what it returned, its exception, or the `meta` of a custom state.
+            state: such as SUCCESS.
+            traceback: text, when it raised.
+            request: of the run, or None: then nothing is known of children and parents.
+
+        Raises:
+            EncodeError: the result cannot be written. An exception always can: what of it cannot is stored as text.
+        """
+        if self._revision != self._app.conf.revision:
+            self._configure()
+        failed = isinstance(result, BaseException) and state in EXCEPTION_STATES
+        document: dict[str, Any] = {
+            "status": state,
+            "result": self._exception(result) if failed else _reduced(result),
+            "traceback": traceback,
+            "children": None if request is None else [child.as_tuple() for child in _children(request)],
+            "date_done": datetime.now(self._zone).isoformat() if state in READY_STATES else None,
+        }
+        if request is not None:
+            self._describe(document, request)
+        document["task_id"] = task_id
+        try:
+            content_type, body = self._encode(document)
+        except Exception:
+            if not failed:
+                raise
+            for field in ("args", "kwargs"):
+                if field in document:
+                    document[field] = saferepr(document[field])
+            content_type, body = self._encode(document)
+        return Record(task_id, state, content_type, body)
+
+    def _encode(self, document: dict[str, Any]) -> tuple[str, bytes]:
+        content_type, _, body = dumps(document, self._serializer)
+        if self._compression:
+            method, packed = compress(body, self._compression)
+            body = b"%b%b\0%b" % (_COMPRESSED, method.encode(), packed)
+        return content_type, body
+
+    def _exception(self, error: BaseException) -> Any:
+        if self._serializer == "pickle" and self._survives(error):
+            return error
+        return failure.stored(error, lambda value: dumps(value, self._serializer))
+
+    def _survives(self, error: BaseException) -> bool:
+        """Tell whether an exception can be pickled and unpickled: many have constructors that pickle cannot call."""
+        try:
+            content_type, encoding, body = dumps(error, "pickle")
+            loads(body, content_type, encoding, {content_type})
+        except Exception:
+            return False
+        return True
+
+    def _describe(self, document: dict[str, Any], request: Any) -> None:
+        """Add what the request tells of the run."""
+        if request.group:
+            document["group_id"] = request.group
+        if request.parent_id:
+            document["parent_id"] = request.parent_id
+        if not self._extended:
+            return
+        document["name"] = request.task
+        document["args"] = request.args
+        document["kwargs"] = request.kwargs
+        document["worker"] = request.hostname
+        document["retries"] = request.retries
+        document["queue"] = (request.delivery_info or {}).get("routing_key")
+        if request.stamped_headers:
+            document["stamped_headers"] = request.stamped_headers
+            document.update(request.stamps or {})
+
+    def read(self, record: Record) -> Meta:
+        """Return what a record says.
+
+        Raises:
+            ContentDisallowed: its format is not accepted here (result_accept_content).
+            DecodeError: its bytes are not what they say.
+            SecurityError: it names an exception class that is none.
+        """
+        if self._revision != self._app.conf.revision:
+            self._configure()
+        body = record.body
+        if body.startswith(_COMPRESSED):
+            method, found, packed = body[len(_COMPRESSED) :].partition(b"\0")
+            if not found:
+                raise DecodeError(f"The result of task {record.task_id} is compressed, but does not say how.")
+            body = decompress(packed, method.decode("ascii", "replace"))
+        document = loads(body, record.content_type, "utf-8", self._accept)
+        if not isinstance(document, dict) or "status" not in document:
+            raise DecodeError(f"What is stored for task {record.task_id} is no result: it has no status.")
+        result = document.get("result")
+        if document["status"] in EXCEPTION_STATES and isinstance(result, dict):
+            document["result"] = failure.restore(result)
+        document["task_id"] = record.task_id
+        return document  # type: ignore[return-value]
+
+    @staticmethod
+    def unknown(task_id: str) -> Meta:
+        """Return what is known of a task that nothing is stored for."""
+        return {"task_id": task_id, "status": PENDING, "result": None}
+
+
+def _children(request: Any) -> list[Any]:
+    """Return the results of the tasks that the run has sent, without making the list when there are none."""
+    return getattr(request, "__dict__", {}).get("children") or []
+
+
+def _reduced(result: Any) -> Any:
+    """Return what is stored for a returned value: of a result object its tuple."""
+    if type(result) in _PLAIN:
+        return result
+    as_tuple = getattr(result, "as_tuple", None)
+    if as_tuple is None:
+        return result
+    try:
+        return as_tuple()
+    except Exception as error:  # user code that has a method of that name
+        raise EncodeError(f"The result cannot be stored: {error}") from error

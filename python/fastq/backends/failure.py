@@ -1,0 +1,114 @@
+"""An exception as it is stored (protocol.md §7.2).
+
+::
+
+    {"exc_type": "KeyError", "exc_message": ["sku-9"], "exc_module": "builtins"}
+
+Whoever can write to the result store chooses the names, so nothing is imported to read them: a class is looked for among
+the modules that are loaded, must be an exception class, and is otherwise made up under that name.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final, TypedDict
+
+from fastq import exceptions
+from fastq.exceptions import SecurityError
+
+__all__ = ["StoredException", "restore", "stored"]
+
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+_OWN_MODULE: Final = exceptions.__name__
+_WIRE_MODULE: Final = "celery.exceptions"
+"""The module that is written for our own exceptions, so that a Celery client finds its class of that name."""
+_TWINS: Final = frozenset({_WIRE_MODULE, "billiard.exceptions", "billiard.einfo", "kombu.exceptions"})
+"""Modules whose exceptions have the same names here."""
+_SHARED: Final = frozenset(exceptions.__all__) - {
+    "AccessRefused", "BackendError", "ConnectionClosed", "FastQError", "FastQWarning", "NotSupported",
+    "PreconditionFailed", "SerializationError", "UnknownSettingWarning",
+}  # fmt: skip
+"""Our exceptions that Celery has too."""
+
+
+class StoredException(TypedDict):
+    """The stored form."""
+
+    exc_type: str
+    exc_message: Any
+    exc_module: str
+
+
+def stored(error: BaseException, writable: Callable[[Any], object]) -> StoredException:
+    """Return the stored form of an exception.
+
+    Args:
+        error: any exception.
+        writable: raises for a value that the serializer cannot write; of such an argument the representation is stored.
+    """
+    kind = type(error)
+    module = kind.__module__
+    if module == _OWN_MODULE and kind.__name__ in _SHARED:
+        module = _WIRE_MODULE
+    arguments = [_argument(value, writable) for value in error.args]
+    return {"exc_type": kind.__qualname__, "exc_message": arguments, "exc_module": module}
+
+
+def _argument(value: Any, writable: Callable[[Any], object]) -> Any:
+    if type(value) in _PLAIN:
+        return value
+    try:
+        writable(value)
+    except Exception:
+        return _representation(value)
+    return value
+
+
+def _representation(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as failure:  # user code
+        return f"<{type(value).__name__} whose representation raises {type(failure).__name__}>"
+
+
+def restore(document: Mapping[str, Any]) -> BaseException:
+    """Return the exception that a stored form describes.
+
+    Raises:
+        ValueError: it names no class.
+        SecurityError: the name stands for something that is no exception class.
+    """
+    name = document.get("exc_type")
+    if not isinstance(name, str) or not name:
+        raise ValueError("The stored exception names no class (exc_type).")
+    module = document.get("exc_module")
+    kind = _find(name, module if isinstance(module, str) else None)
+    message = document.get("exc_message")
+    arguments = message if isinstance(message, (list, tuple)) else () if message is None else (message,)
+    try:
+        return kind(*arguments)
+    except Exception:
+        # The class wants other arguments than it keeps in `args`.
+        return Exception(f"{kind.__name__}({', '.join(map(_representation, arguments))})")
+
+
+def _find(name: str, module: str | None) -> type[BaseException]:
+    """Return the class of that name, or one made up for it."""
+    if module in _TWINS and name in _SHARED:
+        module = _OWN_MODULE
+    found: Any = sys.modules.get(module or "builtins")
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if found is None:
+        return _made_up(name.rpartition(".")[2], module or __name__)
+    if not isinstance(found, type) or not issubclass(found, BaseException):
+        raise SecurityError(f"The stored exception names {module}.{name}, which is no exception class.")
+    # A SystemExit that a task raised must not end the client that asks for the result.
+    return found if issubclass(found, Exception) else _made_up(found.__name__, found.__module__)
+
+
+@lru_cache(maxsize=256)
+def _made_up(name: str, module: str) -> type[Exception]:
+    return type(name, (Exception,), {"__module__": module, "__doc__": f"Stands for {module}.{name}, not found here."})

@@ -1,0 +1,140 @@
+"""Tasks that are coroutine functions: run to their end, on an event loop that is kept.
+
+One loop per executor, made for the first such task: connections that a task opens and keeps (an HTTP client, a pool of
+database connections) belong to a loop and stay usable in the next run. What a task leaves running in the background goes
+on when the next one runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from fastq.exceptions import SoftTimeLimitExceeded
+from fastq.execute import limits
+
+__all__ = ["Loop"]
+
+
+class Loop:
+    """The event loop of one executor."""
+
+    def __init__(self) -> None:
+        """Make nothing yet."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def runner(self, function: Callable[..., Coroutine[Any, Any, Any]], limit_seconds: float | None = None) -> Callable[..., Any]:
+        """Return a plain function that runs the coroutine function to its end.
+
+        Args:
+            function: the code of a task.
+            limit_seconds: soft time limit of the next call.
+        """
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self.run(function(*args, **kwargs), limit_seconds)
+
+        return call
+
+    def run(self, coroutine: Coroutine[Any, Any, Any], limit_seconds: float | None = None) -> Any:
+        """Return what a coroutine returns; raise what it raises."""
+        if _inside_loop():
+            return _elsewhere(coroutine)
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            loop = self._loop = asyncio.new_event_loop()
+        if limit_seconds is None or not limits.install():
+            return loop.run_until_complete(coroutine)
+        return _run_limited(loop, coroutine, limit_seconds)
+
+    def close(self) -> None:
+        """End the loop, and what tasks have left running on it."""
+        loop, self._loop = self._loop, None
+        if loop is None or loop.is_closed():
+            return
+        try:
+            left = asyncio.all_tasks(loop)
+            for task in left:
+                task.cancel()
+            if left:
+                loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            loop.close()
+
+
+def _run_limited(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], seconds: float) -> Any:
+    interruptible = _Interruptible(coroutine)
+    task = loop.create_task(interruptible)
+    interruptible.cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+    limits.guard.arm(seconds, interruptible.interrupt)
+    try:
+        return loop.run_until_complete(task)
+    finally:
+        limits.guard.disarm()
+
+
+class _Interruptible(Coroutine[Any, Any, Any]):
+    """A coroutine in which the soft limit can be raised, also while it awaits something.
+
+    Raising it in the middle of the event loop's own code would break the loop. So a coroutine that waits is cancelled,
+    and gets SoftTimeLimitExceeded in place of the CancelledError.
+    """
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._coroutine = coroutine
+        self._runs = False
+        self._error: SoftTimeLimitExceeded | None = None
+        self.cancel: Callable[[], object] = lambda: None
+
+    def interrupt(self, error: SoftTimeLimitExceeded) -> None:
+        """Raise `error` in the coroutine; called by the signal handler."""
+        if self._runs:
+            raise error
+        self._error = error
+        self.cancel()
+
+    def send(self, value: Any) -> Any:
+        """Let the coroutine go on."""
+        self._runs = True
+        try:
+            return self._coroutine.send(value)
+        finally:
+            self._runs = False
+
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
+        """Raise in the coroutine, where it awaits something."""
+        error = value if value is not None else kind
+        pending, self._error = self._error, None
+        if pending is not None and (isinstance(error, asyncio.CancelledError) or error is asyncio.CancelledError):
+            error = pending
+        self._runs = True
+        try:
+            return self._coroutine.throw(error)
+        finally:
+            self._runs = False
+
+    def close(self) -> None:
+        """End the coroutine."""
+        self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._coroutine.__await__()
+
+
+def _inside_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _elsewhere(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run in another thread: a loop runs in this one (`apply` called from a coroutine), and loops do not nest."""
+    context = contextvars.copy_context()
+    with ThreadPoolExecutor(1, "fastq-coroutine") as threads:
+        return threads.submit(context.run, asyncio.run, coroutine).result()

@@ -1,0 +1,238 @@
+"""The endings of a run: one function for each, out of the happy path's way (celery-inventory §11).
+
+Each does what its ending asks for in this order: store, errbacks, hook, signal, log, `after_return`, `task_postrun`. What
+hooks raise is logged and changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastq import signals
+from fastq._seam import FAILED, IGNORED, REJECTED, REQUEUED, RETRIED, UNDECODABLE, Outcome, OutgoingMessage, Record
+from fastq.app.context import Context
+from fastq.exceptions import Ignore, NotRegistered, Reject, Retry
+from fastq.execute import callbacks, journal
+from fastq.execute.errors import ExceptionInfo, let_go
+from fastq.execute.plan import Plan
+from fastq.states import FAILURE, PENDING, RETRY
+from fastq.states import IGNORED as IGNORED_STATE
+from fastq.states import REJECTED as REJECTED_STATE
+from fastq.text import saferepr
+
+if TYPE_CHECKING:
+    from fastq._core import Job
+    from fastq.app.protocol import App
+
+__all__ = ["Given", "Run", "finish", "hooked", "internal_error", "not_registered", "raised", "undecodable"]
+
+_REASON_LENGTH = 500
+
+
+@dataclass(slots=True)
+class Given:
+    """A run that did not come from a broker, and how it ended: written by the tracer, read by `execute/eager.py`."""
+
+    request: Context
+    ignored: bool
+    follow_up: callbacks.Follow
+    state: str = PENDING
+    value: Any = None
+    einfo: ExceptionInfo | None = None
+
+
+@dataclass(slots=True)
+class Run:
+    """A run that has ended otherwise than by returning."""
+
+    plan: Plan
+    request: Context
+    args: Sequence[Any]
+    kwargs: dict[str, Any]
+    embed: dict[str, Any]
+    ignored: bool
+    given: Given | None
+
+    @property
+    def stores_errors(self) -> bool:
+        """Whether its failure is stored."""
+        return self.plan.stores and (not self.ignored or self.plan.stores_ignored_errors)
+
+
+def raised(run: Run, error: BaseException) -> Outcome:
+    """End a run whose code raised: it failed, or asked for something with a control word."""
+    ending: Callable[[Run, Any], Outcome] = _failed
+    if isinstance(error, Retry):
+        ending = _retried
+    elif isinstance(error, Ignore):
+        ending = _ignored
+    elif isinstance(error, Reject):
+        ending = _rejected
+    try:
+        return ending(run, error)
+    finally:
+        if not run.plan.eager:
+            let_go(error)
+
+
+def _failed(run: Run, error: BaseException) -> Outcome:
+    plan, request = run.plan, run.request
+    einfo = ExceptionInfo(error)
+    records: list[Record] = []
+    if run.stores_errors:
+        records.append(plan.backend.record(request.id or "", FAILURE, error, einfo.traceback, request))
+        for task_id, step in callbacks.rest_of_chain(run.embed):
+            records.append(plan.backend.record(task_id, FAILURE, error, einfo.traceback, step))
+    left = _keep(run, records)
+    messages: list[OutgoingMessage] = []
+    if run.embed.get("errbacks"):
+        follow_up = run.given.follow_up if run.given else callbacks.composing(plan.app, plan.task, messages)
+        callbacks.announce_failure(plan.app, run.embed, request, error, einfo.traceback, follow_up)
+    if plan.on_failure is not None:
+        hooked(plan, request, plan.on_failure, error, request.id, run.args, run.kwargs, einfo)
+    if signals.task_failure:
+        signals.task_failure.send(
+            plan.task,
+            task_id=request.id,
+            exception=error,
+            args=run.args,
+            kwargs=run.kwargs,
+            traceback=error.__traceback__,
+            einfo=einfo,
+        )
+    journal.failed(plan.task, request, einfo)
+    finish(run, FAILURE, error, einfo)
+    return Outcome(FAILED, left, (*request.take_outgoing(), *messages), _reason(error))
+
+
+def _retried(run: Run, control: Retry) -> Outcome:
+    plan, request = run.plan, run.request
+    einfo = ExceptionInfo(control)
+    left: tuple[Record, ...] = ()
+    if run.stores_errors:
+        record = plan.backend.record(request.id or "", RETRY, control.exc, einfo.traceback, request)
+        try:
+            left = _keep(run, (record,))
+        except Exception:
+            # The next try matters more than the news of it.
+            journal.logger.exception("The state RETRY of task %s[%s] could not be stored.", plan.task.name, request.id)
+    if plan.on_retry is not None:
+        hooked(plan, request, plan.on_retry, control.exc, request.id, run.args, run.kwargs, einfo)
+    if signals.task_retry:
+        signals.task_retry.send(plan.task, request=request, reason=control, einfo=einfo)
+    journal.note(logging.INFO, journal.LOG_RETRY, plan.task, request, control)
+    finish(run, RETRY, control, einfo)
+    return Outcome(RETRIED, left, request.take_outgoing(), str(control))
+
+
+def _ignored(run: Run, control: Ignore) -> Outcome:
+    journal.note(logging.INFO, journal.LOG_IGNORED, run.plan.task, run.request)
+    finish(run, IGNORED_STATE, control, None)
+    return Outcome(IGNORED, (), run.request.take_outgoing())
+
+
+def _rejected(run: Run, control: Reject) -> Outcome:
+    plan, request = run.plan, run.request
+    left: tuple[Record, ...] = ()
+    if not control.requeue and run.stores_errors:
+        left = _keep(run, (plan.backend.record(request.id or "", FAILURE, control, None, request),))
+    journal.note(logging.WARNING, journal.LOG_REJECTED, plan.task, request, control)
+    finish(run, REJECTED_STATE, control, None)
+    ending = REQUEUED if control.requeue else REJECTED
+    return Outcome(ending, left, request.take_outgoing(), "" if control.reason is None else _reason(control.reason))
+
+
+def internal_error(run: Run, error: BaseException) -> Outcome:
+    """End a run in which something outside of the task's code failed, such as a result store."""
+    plan, request = run.plan, run.request
+    einfo = ExceptionInfo(error, internal=True)
+    if signals.task_internal_error:
+        signals.task_internal_error.send(
+            plan.task,
+            task_id=request.id,
+            args=run.args,
+            kwargs=run.kwargs,
+            request=request,
+            exception=error,
+            traceback=error.__traceback__,
+            einfo=einfo,
+        )
+    journal.failed(plan.task, request, einfo)
+    left: tuple[Record, ...] = ()
+    try:
+        if run.stores_errors:
+            left = _keep(run, (plan.backend.record(request.id or "", FAILURE, error, einfo.traceback, request),))
+    except Exception:
+        journal.logger.exception("The failure of task %s[%s] could not be stored.", plan.task.name, request.id)
+    if run.given is not None:
+        run.given.state, run.given.value, run.given.einfo = FAILURE, error, einfo
+    else:
+        let_go(error)
+    return Outcome(FAILED, left, (), f"Internal error: {_reason(error)}")
+
+
+def undecodable(app: App, job: Job, error: BaseException) -> Outcome:
+    """End a job whose message could not be read: it never ran, and the core sets its message aside."""
+    journal.logger.error("Task %s[%s] could not be decoded: %s", job.name, job.id, error)
+    return _never_run(app, job, error, f"{type(error).__name__}: {error}")
+
+
+def not_registered(app: App, job: Job) -> Outcome:
+    """End a job of a task that this worker does not have."""
+    journal.logger.error("Task %s[%s] is not registered here: is the module that defines it imported?", job.name, job.id)
+    return _never_run(app, job, NotRegistered(job.name), f"The task {job.name!r} is not registered.")
+
+
+def _never_run(app: App, job: Job, error: BaseException, reason: str) -> Outcome:
+    backend = app.backend
+    records: tuple[Record, ...] = ()
+    if backend.capability.stores and not job.ignore_result:
+        records = (backend.record(job.id, FAILURE, error, None, Context.from_job(job)),)
+        if not backend.capability.native:
+            backend.save(records)
+            records = ()
+    return Outcome(UNDECODABLE, records, (), reason[:_REASON_LENGTH])
+
+
+def _keep(run: Run, records: Sequence[Record]) -> tuple[Record, ...]:
+    """Return the records that the core is to store; any others are saved here."""
+    if run.plan.in_outcome:
+        return tuple(records)
+    if records:
+        run.plan.backend.save(records)
+    return ()
+
+
+def finish(run: Run, state: str, value: Any, einfo: ExceptionInfo | None) -> None:
+    """Do what is done after every run: `after_return` (unless ignored or rejected), and `task_postrun`."""
+    plan = run.plan
+    if run.given is not None:
+        run.given.state, run.given.value, run.given.einfo = state, value, einfo
+    if plan.after_return is not None and state not in (IGNORED_STATE, REJECTED_STATE):
+        hooked(plan, run.request, plan.after_return, state, value, run.request.id, run.args, run.kwargs, einfo)
+    if signals.task_postrun:
+        signals.task_postrun.send(
+            plan.task,
+            task_id=run.request.id,
+            task=plan.task,
+            args=run.args,
+            kwargs=run.kwargs,
+            retval=value,
+            state=state,
+        )
+
+
+def hooked(plan: Plan, request: Context, hook: Callable[..., Any], *args: Any) -> None:
+    """Call a hook of the task; what it raises is logged."""
+    try:
+        hook(*args)
+    except Exception:
+        name = getattr(hook, "__name__", repr(hook))
+        journal.logger.exception("The hook %s of task %s[%s] raised.", name, plan.task.name, request.id)
+
+
+def _reason(cause: object) -> str:
+    return cause[:_REASON_LENGTH] if isinstance(cause, str) else saferepr(cause, _REASON_LENGTH)

@@ -1,0 +1,95 @@
+"""What is worked out once per task, so that a run need not: hooks that are overridden, where states go, how it is called."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastq.app.attributes import Attributes
+from fastq.app.task import AsyncTask, Task
+from fastq.execute.coroutines import Loop
+from fastq.execute.limits import limited
+
+if TYPE_CHECKING:
+    from fastq.app.protocol import App
+    from fastq.backends.base import Backend
+
+__all__ = ["Plan", "make_plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one task is run here."""
+
+    app: App
+    task: Any
+    hostname: str
+    eager: bool
+    backend: Backend
+    in_outcome: bool
+    """Whether records travel in the Outcome, for the core to store; otherwise they are saved here."""
+    stores: bool
+    """Whether states are stored at all: eager runs may not."""
+    tracks_start: bool
+    stores_ignored_errors: bool
+    call: Callable[..., Any]
+    """Runs the user's code."""
+    call_within: Callable[[float], Callable[..., Any]]
+    """Returns what runs it with a soft time limit in seconds."""
+    before_start: Callable[..., Any] | None
+    on_success: Callable[..., Any] | None
+    on_failure: Callable[..., Any] | None
+    on_retry: Callable[..., Any] | None
+    after_return: Callable[..., Any] | None
+    clean_up: Callable[[], Any] | None
+
+
+def make_plan(app: App, task: Any, hostname: str, loop: Loop, eager: bool = False) -> Plan:
+    """Return the plan for a task as it and the settings are now."""
+    backend = task.backend
+    native = backend.capability.native and backend is app.backend
+    function = _code_of(task)
+    plain = function
+    within = lambda seconds: limited(function, seconds)  # noqa: E731 - the other half is one too
+    if inspect.iscoroutinefunction(function) or isinstance(task, AsyncTask):
+        plain = loop.runner(function)
+        within = lambda seconds: loop.runner(function, seconds)  # noqa: E731
+    return Plan(
+        app=app,
+        task=task,
+        hostname=hostname,
+        eager=eager,
+        backend=backend,
+        in_outcome=native and not eager,
+        stores=backend.capability.stores and (not eager or bool(task.store_eager_result)),
+        tracks_start=bool(task.track_started) and not eager and backend.capability.stores,
+        stores_ignored_errors=bool(task.store_errors_even_if_ignored),
+        call=plain,
+        call_within=within,
+        before_start=_hook(task, "before_start"),
+        on_success=_hook(task, "on_success"),
+        on_failure=_hook(task, "on_failure"),
+        on_retry=_hook(task, "on_retry"),
+        after_return=_hook(task, "after_return"),
+        clean_up=_clean_up(backend) if not eager else None,
+    )
+
+
+def _code_of(task: Any) -> Callable[..., Any]:
+    """Return what runs the user's code: `run`, or the task itself when its class has a `__call__` of its own."""
+    own = type(task).__call__
+    return task.run if own in (Task.__call__, AsyncTask.__call__) else task  # type: ignore[no-any-return]
+
+
+def _hook(task: Any, name: str) -> Callable[..., Any] | None:
+    """Return a hook of the task, None when it is the one that does nothing."""
+    method: Callable[..., Any] = getattr(task, name)
+    return None if getattr(method, "__func__", None) is getattr(Attributes, name) else method
+
+
+def _clean_up(backend: Backend) -> Callable[[], Any] | None:
+    from fastq.backends.base import Backend as Base
+
+    return None if type(backend).process_cleanup is Base.process_cleanup else backend.process_cleanup

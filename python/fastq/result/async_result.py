@@ -1,0 +1,329 @@
+"""What a sent task will return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+
+from fastq.imports import symbol_by_name
+from fastq.result import wait as waiting
+from fastq.states import FAILURE, PROPAGATE_STATES, READY_STATES, SUCCESS
+from fastq.time import from_iso
+
+if TYPE_CHECKING:
+    from fastq.app.protocol import App
+    from fastq.backends.base import Backend, Meta
+
+__all__ = ["AsyncResult", "RemoteTraceback", "ResultTuple", "result_from_tuple"]
+
+R = TypeVar("R")
+
+ResultTuple = tuple[tuple[str, Any], Any]
+"""A result as it is stored (protocol.md §7.3): `((id, parent), nodes)`, parent another one or None."""
+
+_CURRENT_APP: Final = "fastq.app.current:get_current_app"
+"""Apps stand on a higher floor, so the current one is found by name."""
+
+
+class RemoteTraceback(Exception):  # noqa: N818 - it is no error but shows where one came from
+    """Where the task raised, as the cause of what `get` raises."""
+
+    def __init__(self, text: str) -> None:
+        """Keep the worker's traceback."""
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"\n\n{self.text}"
+
+
+class AsyncResult(Generic[R]):
+    """The result of a task that was sent; `R` is what the task returns.
+
+    Args:
+        id: of the task.
+        backend: where its state is kept; the app's by default.
+        task_name: name of the task, when it is known.
+        app: the current app by default.
+        parent: the result of the task before it in a chain.
+    """
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - Celery's name
+        backend: Backend | None = None,
+        task_name: str | None = None,
+        app: App | None = None,
+        parent: AsyncResult[Any] | None = None,
+    ) -> None:
+        """Refer to a task; nothing is asked yet."""
+        if not id:
+            raise ValueError(f"A result needs the id of its task, not {id!r}.")
+        self.id = id
+        self._app = app
+        self._backend = backend
+        self._task_name = task_name
+        self.parent = parent
+        self.ignored = False
+        """Whether the call said that its result does not matter: `get` returns None at once."""
+        self._meta: Meta | None = None
+
+    # ------------------------------------------------------------------ waiting
+
+    def get(
+        self,
+        timeout: float | None = None,
+        propagate: bool = True,
+        interval: float = 0.5,
+        no_ack: bool = True,
+        follow_parents: bool = True,
+        callback: Callable[[str, R], object] | None = None,
+        on_message: Callable[[Meta], object] | None = None,
+        on_interval: Callable[[], object] | None = None,
+        disable_sync_subtasks: bool = True,
+    ) -> R:
+        """Wait until the task has ended and return what it returned.
+
+        Args:
+            timeout: seconds; None waits for ever.
+            propagate: raise what the task raised; False returns the exception.
+            interval: seconds between calls of `on_interval`, and between looks at stores that cannot push.
+            no_ack: accepted as Celery accepts it; results are not acknowledged here.
+            follow_parents: raise when a task before it in a chain has failed, so that it will never run.
+            callback: called with id and value once there is a value.
+            on_message: called with each state that is seen, such as the progress of `update_state`.
+            on_interval: called every `interval` seconds while waiting.
+            disable_sync_subtasks: refuse to wait inside a task.
+
+        Raises:
+            TimeoutError: the task has not ended within `timeout`.
+            RuntimeError: called inside a task, where waiting could wait for ever.
+            Exception: what the task raised.
+        """
+        if self.ignored:
+            return None  # type: ignore[return-value]
+        if disable_sync_subtasks:
+            waiting.assert_will_not_block()
+        if self._meta is None:
+            check = self._raise_of_parents if propagate and follow_parents and self.parent is not None else None
+            if check is not None:
+                check()
+            self._meta = waiting.until_ready(self, timeout, interval, on_interval, on_message, check)
+        if propagate:
+            self.maybe_throw(callback=callback)
+        elif callback is not None:
+            callback(self.id, cast("R", self._meta.get("result")))
+        return cast("R", self._meta.get("result"))
+
+    wait = get
+
+    def _raise_of_parents(self) -> None:
+        for parent in self._parents():
+            parent.maybe_throw()
+
+    def _parents(self) -> Iterator[AsyncResult[Any]]:
+        parent = self.parent
+        while parent is not None:
+            yield parent
+            parent = parent.parent
+
+    def maybe_throw(self, propagate: bool = True, callback: Callable[[str, R], object] | None = None) -> Any:
+        """Raise what the task raised, if it has failed; otherwise return its result, None while there is none.
+
+        Args:
+            propagate: False returns the exception instead.
+            callback: called with id and value.
+        """
+        meta = self._read()
+        value = meta.get("result")
+        if propagate and meta["status"] in PROPAGATE_STATES:
+            self._throw(value, meta.get("traceback"))
+        if callback is not None:
+            callback(self.id, cast("R", value))
+        return value
+
+    maybe_reraise = maybe_throw
+
+    def _throw(self, value: Any, traceback: str | None) -> None:
+        error = value if isinstance(value, BaseException) else RuntimeError(f"Task {self.id} failed: {value!r}")
+        if traceback and error.__cause__ is None:
+            raise error from RemoteTraceback(traceback)
+        raise error
+
+    # -------------------------------------------------------------------- state
+
+    @property
+    def state(self) -> str:
+        """The state of the task: PENDING, STARTED, RETRY, SUCCESS, FAILURE, REVOKED, or one of the task's own."""
+        return self._read()["status"]
+
+    status = state
+
+    @property
+    def result(self) -> Any:
+        """What the task returned, the exception it raised, or the `meta` of its custom state; None while unknown."""
+        return self._read().get("result")
+
+    info = result
+
+    @property
+    def traceback(self) -> str | None:
+        """The traceback of a task that raised."""
+        return self._read().get("traceback")
+
+    def ready(self) -> bool:
+        """Tell whether the task has ended."""
+        return self.state in READY_STATES
+
+    def successful(self) -> bool:
+        """Tell whether the task has returned."""
+        return self.state == SUCCESS
+
+    def failed(self) -> bool:
+        """Tell whether the task has raised, was lost, or ran out of time."""
+        return self.state == FAILURE
+
+    def exists(self) -> bool:
+        """Tell whether anything is stored for the task."""
+        return self._meta is not None or self.backend.load((self.id,))[0] is not None
+
+    @property
+    def date_done(self) -> datetime | None:
+        """When the task ended, with its zone."""
+        text = self._read().get("date_done")
+        return from_iso(text) if text else None
+
+    @property
+    def children(self) -> list[AsyncResult[Any]] | None:
+        """The results of the tasks that this one has sent; None while nothing is known."""
+        stored = self._read().get("children")
+        return None if stored is None else [node for child in stored for node in _nodes(child, self.app)]
+
+    @property
+    def name(self) -> str | None:
+        """The name of the task; with `result_extended` it is known to everyone who has the id."""
+        return self._task_name or self._read().get("name")
+
+    @property
+    def args(self) -> Any:
+        """The positional arguments of the run; stored with `result_extended`."""
+        return self._read().get("args")
+
+    @property
+    def kwargs(self) -> Any:
+        """The keyword arguments of the run; stored with `result_extended`."""
+        return self._read().get("kwargs")
+
+    @property
+    def worker(self) -> str | None:
+        """The node that ran the task; stored with `result_extended`."""
+        return self._read().get("worker")
+
+    @property
+    def retries(self) -> int | None:
+        """How often the task was retried; stored with `result_extended`."""
+        return self._read().get("retries")
+
+    @property
+    def queue(self) -> str | None:
+        """The queue the task came from; stored with `result_extended`."""
+        return self._read().get("queue")
+
+    def forget(self) -> None:
+        """Delete what is stored for the task, and for those before it in a chain."""
+        self._meta = None
+        ids = [self.id, *(parent.id for parent in self._parents())]
+        for parent in self._parents():
+            parent._meta = None
+        self.backend.forget(ids)
+
+    def _read(self) -> Meta:
+        """Return what is known of the task. Once it has ended nothing changes any more, so that is kept."""
+        if self._meta is not None:
+            return self._meta
+        meta = self.backend.get_task_meta(self.id)
+        if meta["status"] in READY_STATES:
+            self._meta = meta
+        return meta
+
+    # ----------------------------------------------------------------- identity
+
+    @property
+    def app(self) -> App:
+        """The app the task belongs to."""
+        if self._app is None:
+            self._app = self._backend.app if self._backend is not None else symbol_by_name(_CURRENT_APP)()
+        return self._app
+
+    @property
+    def backend(self) -> Backend:
+        """Where the state of the task is kept."""
+        return self._backend or self.app.backend
+
+    @backend.setter
+    def backend(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @property
+    def task_id(self) -> str:
+        """The id of the task."""
+        return self.id
+
+    def as_tuple(self) -> ResultTuple:
+        """Return the form in which results are stored in results."""
+        return (self.id, self.parent and self.parent.as_tuple()), None
+
+    def as_list(self) -> list[str]:
+        """Return the id, and the ids of the tasks before it."""
+        return [self.id, *(parent.id for parent in self._parents())]
+
+    def __str__(self) -> str:
+        return self.id
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.id}>"
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, AsyncResult):
+            return other.id == self.id
+        return other == self.id if isinstance(other, str) else NotImplemented
+
+    def __copy__(self) -> AsyncResult[R]:
+        return type(self)(self.id, self._backend, self._task_name, self._app, self.parent)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without app and backend: where it is unpickled the current app knows both.
+        return type(self), (self.id, None, self._task_name, None, self.parent)
+
+
+def result_from_tuple(stored: Any, app: App | None = None) -> AsyncResult[Any]:
+    """Return the result of one task that was stored as a tuple.
+
+    Raises:
+        ValueError: it is no such tuple, or the one of a group.
+    """
+    found = _nodes(stored, app)
+    if len(found) != 1:
+        raise ValueError(f"{stored!r} is the result of {len(found)} tasks, not of one.")
+    return found[0]
+
+
+def _nodes(stored: Any, app: App | None) -> list[AsyncResult[Any]]:
+    """Return the results that a tuple stands for: one of a task, those of its members for a group."""
+    if isinstance(stored, AsyncResult):
+        return [stored]
+    if isinstance(stored, str):
+        return [AsyncResult(stored, app=app)]
+    try:
+        own, nodes = stored
+        task_id, parent = own if isinstance(own, (list, tuple)) else (own, None)
+    except (TypeError, ValueError):
+        raise ValueError(f"{stored!r} is no stored result.") from None
+    if nodes is not None:
+        return [found for node in nodes for found in _nodes(node, app)]
+    before = _nodes(parent, app) if parent else []
+    return [AsyncResult(task_id, app=app, parent=before[0] if len(before) == 1 else None)]

@@ -1,0 +1,92 @@
+"""What a task returned that was run here and now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from fastq.result.async_result import AsyncResult, RemoteTraceback
+
+__all__ = ["EagerResult"]
+
+R = TypeVar("R")
+
+
+class EagerResult(AsyncResult[R]):
+    """The result of `Task.apply`: it is there already.
+
+    Args:
+        id: of the run.
+        ret_value: what the task returned, or the exception it raised.
+        state: how the run ended.
+        traceback: text, when it raised.
+        name: of the task.
+    """
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - Celery's name
+        ret_value: Any,
+        state: str,
+        traceback: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Keep how the run ended."""
+        super().__init__(id, task_name=name)
+        self._meta = {
+            "task_id": id,
+            "status": state,
+            "result": ret_value,
+            "traceback": traceback,
+            "children": [],
+            "date_done": None,
+        }
+
+    def get(
+        self,
+        timeout: float | None = None,
+        propagate: bool = True,
+        disable_sync_subtasks: bool = True,
+        callback: Callable[[str, R], object] | None = None,
+        **_: Any,
+    ) -> R:
+        """Return what the task returned, or raise what it raised.
+
+        Args:
+            timeout: nothing is waited for.
+            propagate: False returns the exception.
+            disable_sync_subtasks: nothing is waited for, so this may be called anywhere.
+            callback: called with id and value.
+
+        Raises:
+            Exception: what the task raised.
+        """
+        return cast("R", self.maybe_throw(propagate, callback))
+
+    wait = get  # type: ignore[assignment]
+
+    def _throw(self, value: Any, traceback: str | None) -> None:
+        if isinstance(value, BaseException) and value.__traceback__ is None and traceback:
+            raise value from RemoteTraceback(traceback)
+        raise value if isinstance(value, BaseException) else RuntimeError(f"Task {self.id} failed: {value!r}")
+
+    def exists(self) -> bool:
+        """Tell whether anything is known of the task: always."""
+        return True
+
+    def forget(self) -> None:
+        """Do nothing: nothing is stored elsewhere."""
+
+    def ready(self) -> bool:
+        """Tell whether the task has ended: always."""
+        return True
+
+    def __copy__(self) -> EagerResult[R]:
+        made, arguments = self.__reduce__()
+        return cast("EagerResult[R]", made(*arguments))
+
+    def __repr__(self) -> str:
+        return f"<EagerResult: {self.id}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.id, self.result, self.state, self.traceback, self._task_name)
