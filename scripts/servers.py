@@ -1,0 +1,156 @@
+"""The server programs that scripts/services can run: how each is found, started, asked and stopped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+class Server:
+    """One kind of server: named, started on a port of its own with all its files in one folder."""
+
+    name: str
+    package: str
+    variable: str
+    """The environment variable in which tests find its address."""
+    start_within = 10.0
+    """Seconds."""
+    stop_within = 5.0
+    """Seconds."""
+
+    def find(self) -> str | None:
+        """Return the path of its program; None when it is not installed."""
+        raise NotImplementedError
+
+    def command(self, program: str, folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
+        """Return the command line and what it adds to the environment."""
+        raise NotImplementedError
+
+    def url(self, port: int) -> str:
+        """Return its address as fastq writes it."""
+        raise NotImplementedError
+
+    def answers(self, port: int) -> bool:
+        """Whether it speaks its protocol."""
+        raise NotImplementedError
+
+    def before_stop(self, folder: Path) -> None:
+        """Do what must be done before it is told to end."""
+
+    def after_stop(self, folder: Path) -> None:
+        """Do what must be done when it has ended."""
+
+
+class Redis(Server):
+    """redis-server, keeping nothing on disk."""
+
+    name = "redis"
+    package = "redis-server"
+    variable = "FASTQ_TEST_REDIS_URL"
+
+    def find(self) -> str | None:
+        """Return the path of redis-server."""
+        return shutil.which("redis-server")
+
+    def command(self, program: str, folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
+        """Return a command line that names every setting, so that no configuration file is read."""
+        settings = {"bind": "127.0.0.1", "port": str(port), "dir": str(folder), "save": "", "appendonly": "no"}
+        return [program, *(word for name, value in settings.items() for word in (f"--{name}", value))], {}
+
+    def url(self, port: int) -> str:
+        """Return the address of its first database."""
+        return f"redis://127.0.0.1:{port}/0"
+
+    def answers(self, port: int) -> bool:
+        """Whether it answers PING."""
+        return _exchange(port, b"PING\r\n").startswith(b"+PONG")
+
+
+class RabbitMQ(Server):
+    """rabbitmq-server as a node of its own, with a name service (epmd) of its own."""
+
+    name = "rabbitmq"
+    package = "rabbitmq-server"
+    variable = "FASTQ_TEST_RABBITMQ_URL"
+    start_within = 90.0
+    stop_within = 30.0
+
+    def find(self) -> str | None:
+        """Return the path of the program itself: Debian's wrapper would change the user."""
+        inner = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+        return str(inner) if inner.exists() else shutil.which("rabbitmq-server")
+
+    def command(self, program: str, folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
+        """Return the command and an environment in which every file, port and name is the node's own."""
+        epmd_port = free_port()
+        (folder / "epmd-port").write_text(str(epmd_port))
+        (folder / "enabled_plugins").write_text("[].\n")
+        (folder / "rabbitmq.conf").write_text("loopback_users.guest = true\nlog.console.level = warning\n")
+        return [program], {
+            "ERL_EPMD_PORT": str(epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "HOME": str(folder),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+            "RABBITMQ_NODENAME": f"fastq-{port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(port),
+            "RABBITMQ_PID_FILE": str(folder / "pid"),
+        }
+
+    def url(self, port: int) -> str:
+        """Return the address of the default virtual host."""
+        return f"amqp://guest:guest@127.0.0.1:{port}//"
+
+    def answers(self, port: int) -> bool:
+        """Whether it answers the protocol header with a method frame (AMQP 0-9-1, section 4.2.2)."""
+        return _exchange(port, b"AMQP\x00\x00\x09\x01").startswith(b"\x01\x00\x00")
+
+    def after_stop(self, folder: Path) -> None:
+        """End the name service, which the node leaves behind."""
+        port_file = folder / "epmd-port"
+        epmd = shutil.which("epmd")
+        if epmd and port_file.exists():
+            environment = {**os.environ, "ERL_EPMD_PORT": port_file.read_text()}
+            subprocess.run([epmd, "-kill"], env=environment, check=False, capture_output=True)
+
+
+SERVERS: dict[str, Server] = {server.name: server for server in (Redis(), RabbitMQ())}
+
+
+def free_port() -> int:
+    """Return a TCP port of this host that nobody uses."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_until(fact: Callable[[], bool], limit: float, while_true: Callable[[], bool] = lambda: True) -> bool:
+    """Return whether `fact` came true within `limit` seconds; give up as soon as `while_true` is not."""
+    end = time.monotonic() + limit
+    pause = threading.Event()
+    while not fact():
+        if time.monotonic() > end or not while_true():
+            return False
+        pause.wait(0.02)
+    return True
+
+
+def _exchange(port: int, request: bytes) -> bytes:
+    """Return what a server says to `request`; nothing when it does not answer."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
+            connection.sendall(request)
+            return connection.recv(64)
+    except OSError:
+        return b""
