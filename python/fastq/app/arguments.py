@@ -7,8 +7,10 @@ per task: calling it costs what any call costs, and the interpreter writes the s
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["argument_check"]
 

@@ -234,6 +234,11 @@ class Attributes:
     ) -> None:
         """Run in the worker after success, failure or retry."""
 
-    def shadow_name(self, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
+    def shadow_name(
+        self,
+        args: Sequence[Any],  # noqa: ARG002 - for overriding methods
+        kwargs: Mapping[str, Any],  # noqa: ARG002
+        options: Mapping[str, Any],  # noqa: ARG002
+    ) -> str | None:
         """Return the name that logs and monitors show for a call, or None for the task's own."""
         return None

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from fastq import signals
 from fastq.app import builtins, current, registry, send
@@ -20,6 +19,7 @@ from fastq.imports import import_from_cwd, symbol_by_name
 from fastq.signals import Signal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from fastq.app.protocol import App, Publisher
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["FastQ"]
 
 AnyTask = Task[..., Any]
+Self = TypeVar("Self", bound="FastQ")
 
 # Found by name: what stands on a higher floor.
 _WORKER = "fastq.worker:Worker"
@@ -123,8 +124,8 @@ class FastQ(Configuration, Declaration):
         if self.finalized:
             return
         with self._finalizing:
-            if self.finalized:
-                return
+            if self.finalized:  # by another thread, meanwhile
+                return  # type: ignore[unreachable]
             if auto and not self.autofinalize:
                 raise RuntimeError("The app is not finalized: call finalize() once all tasks are declared.")
             # From here on it counts as finalized: what is declared while shared tasks are is bound right away.
@@ -142,7 +143,7 @@ class FastQ(Configuration, Declaration):
         related_name: str | None = "tasks",
         force: bool = False,
     ) -> None:
-        """Have the module `related_name` of each package imported when a worker imports its modules, or now by `force`."""
+        """Have the module `related_name` of each package imported: when a worker imports its own, or now by `force`."""
         if force:
             registry.autodiscover(packages, related_name)
         else:
@@ -266,7 +267,7 @@ class FastQ(Configuration, Declaration):
         if close is not None:
             close()
 
-    def __enter__(self) -> FastQ:
+    def __enter__(self: Self) -> Self:  # noqa: PYI019 - typing has Self from 3.11 on
         return self
 
     def __exit__(

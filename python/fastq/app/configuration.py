@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
-from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from fastq import time
@@ -12,6 +10,9 @@ from fastq.conf import Settings, load
 from fastq.exceptions import ImproperlyConfigured
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime, tzinfo
+
     from fastq.signals import Signal
 
 __all__ = ["Configuration"]

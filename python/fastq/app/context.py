@@ -7,12 +7,13 @@ the table below.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fastq._core import Job
     from fastq._seam import OutgoingMessage
     from fastq.result import AsyncResult

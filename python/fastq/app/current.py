@@ -10,13 +10,14 @@ starts later finds the app that the main thread made.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from fastq.proxy import Proxy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from fastq.app.context import Context
     from fastq.app.protocol import App
     from fastq.app.task import Task

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from fastq.app import arguments
@@ -16,6 +15,8 @@ from fastq.exceptions import DuplicateTaskNameWarning, ImproperlyConfigured
 from fastq.proxy import Proxy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from fastq.app.protocol import App
     from fastq.app.registry import TaskRegistry
 
@@ -109,8 +110,8 @@ def _warn_of_another(known: Task[..., Any], function: Callable[..., Any], name: 
     if first is not None and place != (function.__module__, function.__qualname__):
         warnings.warn(
             DuplicateTaskNameWarning(
-                f"Task name {name} is taken by {place[0]}.{place[1]}: {function.__module__}.{function.__qualname__} is not"
-                " registered. Give one of them another name=."
+                f"The task name {name} is taken by {place[0]}.{place[1]}, so {function.__module__}."
+                f"{function.__qualname__} is not registered. Give one of them another name=."
             ),
             stacklevel=4,
         )
@@ -180,7 +181,7 @@ class Declaration:
         check = made.__header__
         if check is not None:
             check.__name__ = check.__qualname__ = made.name
-        made._app = cast("App", self)
+        made.app = cast("App", self)
         self.registry.register(made)
         if self.finalized:
             made.bind(cast("App", self))

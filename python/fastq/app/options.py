@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
 __all__ = ["EXECUTION_OPTIONS", "PUBLISHER_OPTIONS", "CallOptions", "execution_options", "merge"]
 
 
 class CallOptions(TypedDict, total=False):
-    """The options of `apply_async`, `send_task` and `Signature.set`; any other key becomes a property of the message."""
+    """The options of `apply_async`, `send_task` and `Signature.set`; any other key becomes a property of a message."""
 
     task_id: str
     countdown: float

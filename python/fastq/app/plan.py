@@ -8,7 +8,6 @@ same message, which a test compares byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from orjson import dumps as dump_text
@@ -25,6 +24,8 @@ from fastq.text import saferepr
 from fastq.time import now
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from fastq.app.message import Draft
     from fastq.conf.settings import Settings
     from fastq.result import AsyncResult
@@ -145,7 +146,7 @@ def _sender(task: Any, route: Route, head: bytes, tail: bytes) -> Callable[[Any,
         send.publish_one(
             app, app.producer, OutgoingMessage(route, headers, tail % (quoted, sender.reply_to_text), body)
         )
-        result = make_result(task_id)
+        result: AsyncResult[Any] = make_result(task_id)
         result.ignored = ignored
         if frame is not None:
             frame.task.add_trail(result)

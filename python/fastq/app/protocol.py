@@ -6,11 +6,12 @@ imports go down, and this is the one look-up that goes up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
-from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping, Sequence
+    from datetime import datetime, tzinfo
+
     from fastq.app.queues import Queues
     from fastq.app.registry import TaskRegistry
     from fastq.app.routes import Router

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from fastq.exceptions import InvalidTaskError, NotRegistered
 from fastq.imports import find_related_module
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import ModuleType
+
     from fastq.app.protocol import App
     from fastq.app.task import Task
 

@@ -6,14 +6,15 @@ import functools
 import inspect
 import random
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from fastq.app import send
 from fastq.exceptions import Reject, Retry, TaskPredicate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
     from fastq.app.context import Context
     from fastq.canvas.signature import Signature
 
@@ -66,7 +67,7 @@ def _hand_over(task: Any, request: Context, signature: Signature[Any], control: 
         # A task's own expiry counts from its first call; what the call said is in the options already.
         options.setdefault("expires", None)
         request.outgoing.append(send.compose(task.app, task.name, signature.args, signature.kwargs, options))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - serializers and handlers raise what they like
         raise Reject(error, requeue=False) from control
 
 
@@ -168,10 +169,10 @@ def backoff(factor: float, retries: int, maximum: float, jitter: bool) -> float:
 
 def arm(task: Any) -> None:
     """Replace the task's `run` by one that retries when it raises an exception of `autoretry_for`."""
-    if not task.autoretry_for or hasattr(task, "_orig_run"):
+    if not task.autoretry_for or task.armed:
         return
     run = task.run
-    task._orig_run = run
+    task.armed = True
     wanted, unwanted = _classes(task.autoretry_for), (TaskPredicate, *_classes(task.dont_autoretry_for))
     task.run = (
         _retrying_coroutine(task, run, wanted, unwanted)

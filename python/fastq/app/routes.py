@@ -121,7 +121,7 @@ def _router(entry: Any) -> Lookup:
         entry = entry()
     method = getattr(entry, "route_for_task", None)
     if method is not None:
-        return lambda name, args, kwargs, options, task=None: method(name, args, kwargs)
+        return lambda name, args, kwargs, *_, **__: method(name, args, kwargs)
     if not callable(entry):
         raise ImproperlyConfigured(f"task_routes has an entry that is no route: {entry!r}.")
     return entry  # type: ignore[no-any-return]

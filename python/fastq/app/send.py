@@ -11,8 +11,7 @@ import threading
 import time as clock
 import uuid
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import orjson
 
@@ -29,6 +28,8 @@ from fastq.names import anonymous_node
 from fastq.serialization import registry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from fastq.app.protocol import App, Publisher
     from fastq.result import AsyncResult
 
@@ -86,7 +87,7 @@ def call(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> AsyncRes
     """Send a task that is known here, or run it at once when the settings say `task_always_eager`."""
     app: App = task.app
     if app.conf.task_always_eager:
-        return _call_eagerly(task, args, kwargs, options)
+        return cast("AsyncResult[Any]", _call_eagerly(task, args, kwargs, options))
     merged = merge(task, options)
     if merged.get("shadow") is None:
         merged["shadow"] = task.shadow_name(args or (), kwargs or {}, merged)
@@ -148,7 +149,7 @@ def _send(app: App, task: Any, name: str, args: Any, kwargs: Any, merged: dict[s
         signals.after_task_publish.send(
             name, body=draft.body, headers=draft.headers, exchange=draft.exchange, routing_key=draft.routing_key
         )
-    return _result(app, task, name, draft, merged)
+    return _result(app, task, name, merged)
 
 
 def _draft(
@@ -245,7 +246,7 @@ def _publish_again(
     while tries is None or tried < tries:
         if within is not None and clock.monotonic() + pause > begun + within:
             break
-        clock.sleep(pause)
+        clock.sleep(pause)  # noqa: TID251 - the pause is the point: there is no fact to wait for
         try:
             producer.publish(*message)
         except OperationalError as error:
@@ -262,7 +263,7 @@ def retry_policy(app: App, options: Mapping[str, Any]) -> dict[str, Any]:
     return {**(app.conf.task_publish_retry_policy or {}), **(options.get("retry_policy") or {})}
 
 
-def _result(app: App, task: Any, name: str, draft: Draft, merged: Mapping[str, Any]) -> AsyncResult[Any]:
+def _result(app: App, task: Any, name: str, merged: Mapping[str, Any]) -> AsyncResult[Any]:
     """Return the result of what was sent, remembered by the run that sent it."""
     task_id = merged["task_id"]
     make = merged.get("result_cls")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar
 
 from fastq.app import arguments, current, plan, retry, send
@@ -12,6 +11,7 @@ from fastq.app.context import Context
 from fastq.imports import symbol_by_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from fastq.app.protocol import App, Publisher
@@ -41,6 +41,8 @@ class Task(Attributes, Generic[P, R]):
     _plan: plan.Plan | None = None
     """How calls of this task are sent; made at the first call, dropped when an attribute is set."""
     _bound = False
+    armed = False
+    """Whether `run` retries by itself."""
     _idle_request: Context | None = None
     bind_self: ClassVar[bool] = False
     """Whether the function gets the task as its first argument (`bind=True`)."""
@@ -125,8 +127,8 @@ class Task(Attributes, Generic[P, R]):
         Args:
             args: positional arguments.
             kwargs: keyword arguments.
-            **options: `link`, `link_error`, `task_id`, `retries`, `throw` (raise what the task raises; by default as the
-                setting `task_eager_propagates` says), `loglevel`, `logfile`, `headers`, and other calling options.
+            **options: `link`, `link_error`, `task_id`, `retries`, `throw` (raise what the task raises; by default as
+                the setting `task_eager_propagates` says), `loglevel`, `logfile`, `headers`, and other calling options.
         """
         run: Callable[..., EagerResult[R]] = symbol_by_name(_EAGER)
         return run(self.app, self, tuple(args or ()), dict(kwargs or {}), options)
@@ -220,7 +222,11 @@ class Task(Attributes, Generic[P, R]):
             **options: passed on to the backend.
         """
         request = self.request
-        self.backend.store_result(task_id or request.id, meta, state, request=request, **options)
+        task_id = task_id or request.id
+        if not state:
+            raise ValueError("update_state needs a state.")
+        if task_id:  # a task that is called as a function has no state to store
+            self.backend.store_result(task_id, meta, state, request=request, **options)
 
     def add_trail(self, result: Result[Any]) -> Result[Any]:
         """Remember the result of a task that this run has sent, as its child."""
@@ -287,9 +293,9 @@ class Task(Attributes, Generic[P, R]):
         # The interpreter looks special methods up on the class only.
         holder: Any = type(self) if attribute.startswith("__") else self
         original = getattr(holder, attribute)
-        original = getattr(original, "_around", original)
+        original = getattr(original, "__around__", original)
         wrapped: Any = wrap(original)
-        wrapped._around = original
+        wrapped.__around__ = original
         setattr(holder, attribute, wrapped)
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -3,6 +3,7 @@
 A signature is a dictionary (protocol.md §1.4), so it goes into messages as it is and comes out of them as a plain
 dictionary, which `Signature.from_dict` turns into one again.
 """
+# ruff: noqa: SLF001 - signatures make signatures
 
 from __future__ import annotations
 
@@ -145,7 +146,7 @@ class Signature(dict[str, Any], Generic[R]):
 
     def __invert__(self) -> R:
         """Send it and wait for what it returns: `~add.s(1, 2)`."""
-        return cast("R", self.apply_async().get())
+        return self.apply_async().get()
 
     # ----------------------------------------------------------------- changing
 

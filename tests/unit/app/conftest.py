@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 import pytest
 
 from fastq import FastQ
-from fastq._seam import QueueSpec, Route
 from fastq.app import current, registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from fastq._seam import QueueSpec, Route
 
 
 class Sent(NamedTuple):
@@ -61,13 +64,13 @@ def recorder() -> Recorder:
 
 @pytest.fixture
 def app(recorder: Recorder) -> Iterator[FastQ]:
-    with current_state_kept():
+    with StateKept():
         made = FastQ("shop", broker="memory://", backend="disabled://")
         made.producer = recorder
         yield made
 
 
-class current_state_kept:
+class StateKept:
     """Puts back which app is current and what is shared, and ends the runs that a test has left open."""
 
     def __enter__(self) -> None:

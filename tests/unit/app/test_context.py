@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
-from fastq import FastQ
 from fastq.app import current
 from fastq.app.context import Context
+
+if TYPE_CHECKING:
+    from fastq import FastQ
 
 
 class Job:
@@ -55,7 +57,7 @@ def test_nothing_is_decoded_before_it_is_asked_for() -> None:
 
 
 def test_custom_headers_are_attributes_and_gathered_in_headers() -> None:
-    request = request_of(Job(retries=0, **{"x_trace": "t"}))
+    request = request_of(Job(retries=0, x_trace="t"))
     assert request.x_trace == "t"
     assert request.headers == {"x_trace": "t"}
     assert request_of(Job(retries=0)).headers is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,7 +13,8 @@ from fastq import FastQ, Task, current_app, shared_task
 from fastq.app.task import AsyncTask
 from fastq.exceptions import DuplicateTaskNameWarning, NotRegistered
 
-from tests.unit.app.conftest import Recorder
+if TYPE_CHECKING:
+    from tests.unit.app.conftest import Recorder
 
 
 def test_a_task_is_a_task_from_the_moment_it_is_declared(app: FastQ) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
-from fastq import FastQ
-from fastq.app.context import Context
 from fastq.app.retry import backoff
 from fastq.exceptions import Ignore, MaxRetriesExceededError, Reject, Retry
 
-from tests.unit.app.conftest import Recorder
+if TYPE_CHECKING:
+    from fastq import FastQ
+    from fastq.app.context import Context
+    from tests.unit.app.conftest import Recorder
 
 
 def running(task: Any, **known: Any) -> Context:
@@ -25,6 +26,14 @@ def running(task: Any, **known: Any) -> Context:
     )
     request: Context = task.request
     return request
+
+
+def while_handling(error: Exception, act: Any) -> None:
+    """Call `act` in the handler of an exception."""
+    try:
+        raise error
+    except type(error):
+        act()
 
 
 @pytest.fixture
@@ -164,10 +173,7 @@ def test_the_last_retry_gives_up_with_the_reason(job: Any) -> None:
 def test_the_last_retry_keeps_what_was_being_handled_as_the_cause(job: Any) -> None:
     running(job, retries=2)
     with pytest.raises(KeyError) as caught:
-        try:
-            raise OSError("first")
-        except OSError:
-            job.retry(exc=KeyError("second"))
+        while_handling(OSError("first"), lambda: job.retry(exc=KeyError("second")))
     assert isinstance(caught.value.__cause__, OSError)
 
 
@@ -189,10 +195,7 @@ def test_a_task_called_directly_raises_what_it_would_have_retried_for(job: Any) 
     with pytest.raises(KeyError):
         job.retry(exc=KeyError("x"))
     with pytest.raises(OSError, match="handled"):
-        try:
-            raise OSError("handled")
-        except OSError:
-            job.retry()
+        while_handling(OSError("handled"), job.retry)
     with pytest.raises(RuntimeError, match="called directly"):
         job.retry()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,7 +12,8 @@ from fastq._seam import Route
 from fastq.app.queues import Queues
 from fastq.app.routes import Router
 
-from tests.unit.app.conftest import Recorder
+if TYPE_CHECKING:
+    from tests.unit.app.conftest import Recorder
 
 
 def by_function(name: str, args: Any, kwargs: Any, options: Any, task: Any = None, **_: Any) -> Any:

@@ -15,9 +15,7 @@ from fastq import FastQ, signals
 from fastq._seam import Route
 from fastq.app import send
 from fastq.app.context import Context
-from fastq.exceptions import AlwaysEagerIgnored, EncodeError, NotSupported, OperationalError
-from fastq.exceptions import QueueNotFound
-
+from fastq.exceptions import AlwaysEagerIgnored, EncodeError, NotSupported, OperationalError, QueueNotFound
 from tests.unit.app.conftest import Recorder
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -193,7 +191,7 @@ def test_a_countdown_becomes_an_eta_in_utc_and_the_due_time_of_the_route(add: An
 
 def test_an_eta_without_a_zone_is_in_the_zone_of_the_app(recorder: Recorder, app: FastQ, add: Any) -> None:
     app.conf.timezone = "Europe/Paris"
-    add.apply_async((1,), eta=datetime(2030, 1, 1, 12))
+    add.apply_async((1,), eta=datetime(2030, 1, 1, 12))  # noqa: DTZ001 - that is the point
     assert recorder.last.headers["eta"] == "2030-01-01T12:00:00+01:00"
     assert recorder.last.route.due == datetime(2030, 1, 1, 11, tzinfo=timezone.utc).timestamp()
 

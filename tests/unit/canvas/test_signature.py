@@ -5,15 +5,16 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fastq import FastQ, Signature, maybe_signature, signature
 from fastq.exceptions import NotRegistered
+from tests.unit.app.conftest import Recorder, StateKept
 
-from tests.unit.app.conftest import Recorder, current_state_kept
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def recorder() -> Recorder:
 
 @pytest.fixture
 def app(recorder: Recorder) -> Iterator[FastQ]:
-    with current_state_kept():
+    with StateKept():
         made = FastQ("shop", broker="memory://", backend="disabled://")
         made.producer = recorder
         yield made
