@@ -16,7 +16,8 @@ use fastq_core::job::policy::{Policies, Policy};
 use fastq_core::message::Message;
 
 const JOBS: u64 = 1024;
-const HEADERS: &[u8] = br#"{"lang":"py","task":"shop.add","id":"019a9d3e-6f0e-7c3f-8b60-1c8c5a4f0001","shadow":null,
+const HEADERS: &[u8] =
+    br#"{"lang":"py","task":"shop.add","id":"019a9d3e-6f0e-7c3f-8b60-1c8c5a4f0001","shadow":null,
 "eta":null,"expires":null,"group":null,"group_index":null,"retries":0,"timelimit":[null,null],
 "root_id":"019a9d3e-6f0e-7c3f-8b60-1c8c5a4f0001","parent_id":null,"argsrepr":"(1, 2)","kwargsrepr":"{}",
 "origin":"gen1@host","ignore_result":false,"replaced_task_nesting":0,"stamped_headers":null,"stamps":{}}"#;
@@ -35,6 +36,7 @@ fn delivery(tag: u64) -> Delivery {
     }
 }
 
+#[expect(clippy::vec_box, reason = "this is what the machine is given")]
 fn jobs(policies: &Policies) -> Vec<Box<Job>> {
     let job = |tag| match accept(delivery(tag), policies, Instant(0), WallTime(0)) {
         Accepted::Job(job) => job,
@@ -53,6 +55,7 @@ fn machine() -> Machine {
     machine
 }
 
+#[expect(clippy::vec_box, reason = "this is what the machine is given")]
 /// Takes all jobs in and settles them as they are handed out.
 fn live(machine: &mut Machine, jobs: Vec<Box<Job>>) {
     let now = Now::default();
@@ -85,7 +88,11 @@ fn bench(criterion: &mut Criterion) {
         bencher.iter_batched(|| (), |()| jobs(&policies), BatchSize::LargeInput);
     });
     group.bench_function("whole life of a job", |bencher| {
-        bencher.iter_batched(|| (machine(), jobs(&policies)), |(mut machine, jobs)| live(&mut machine, jobs), BatchSize::LargeInput);
+        bencher.iter_batched(
+            || (machine(), jobs(&policies)),
+            |(mut machine, jobs)| live(&mut machine, jobs),
+            BatchSize::LargeInput,
+        );
     });
     group.finish();
 }

@@ -10,7 +10,7 @@ use fastq_core::job::policy::{Policies, Policy};
 use fastq_core::message::Message;
 use fastq_core::pool::frame::{OutcomeRef, RecordRef};
 use fastq_core::pool::page::{PAGE_BYTES, Page};
-use fastq_core::pool::port::{Next, Port};
+use fastq_core::pool::port::{Gathered, Next, Port};
 use fastq_core::worker::Worker;
 use fastq_core::worker::config::{Prefetch, SlotPage, StopHow, WorkerConfig};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -69,8 +69,15 @@ fn executor(worker: &Worker, page: Arc<dyn Page>) -> std::thread::JoinHandle<usi
                         content_type: "application/json",
                         body: b"{}",
                     };
-                    let outcome = OutcomeRef { ending: Ending::Done, records: &[record], publications: &[], reason: "" };
-                    port.finish(&run, &outcome).expect("the port works");
+                    let outcome = OutcomeRef {
+                        ending: Ending::Done,
+                        records: &[record],
+                        publications: &[],
+                        reason: "",
+                    };
+                    if port.finish(&run, &outcome).expect("the port works") == Gathered::Enough {
+                        port.flush().expect("the port works");
+                    }
                 }
                 Next::Ended => return ran,
                 _ => {}
@@ -93,7 +100,9 @@ fn publication(id: usize, task: &str) -> Publication {
 fn wait_for(worker: &Worker, kind: EventKind) -> Event {
     let deadline = Instant::now() + LIMIT;
     while Instant::now() < deadline {
-        if let Some(event) = worker.attend(Duration::from_millis(100)).into_iter().find(|event| event.kind == kind) {
+        if let Some(event) =
+            worker.attend(Duration::from_millis(100)).into_iter().find(|event| event.kind == kind)
+        {
             return event;
         }
     }

@@ -35,7 +35,9 @@ pub fn accept(delivery: Delivery, policies: &Policies, now: Instant, wall: WallT
     let times = headers.eta().and_then(|due| Ok((due, headers.expires()?)));
     let (due, expires) = match times {
         Ok(times) => times,
-        Err(error) => return unreadable(delivery, name, id, &format!("its eta or expires cannot be read: {error}")),
+        Err(error) => {
+            return unreadable(delivery, name, id, &format!("its eta or expires cannot be read: {error}"));
+        }
     };
     let (hard, soft) = headers.time_limits();
     let job = Job {
@@ -66,7 +68,8 @@ fn unreadable(delivery: Delivery, name: &str, id: &str, reason: &str) -> Accepte
 
 fn unknown(delivery: Delivery, name: &str, id: &str, wall: WallTime) -> Accepted {
     let event = told(EventKind::Unknown, &delivery, name, id);
-    let verdict = Verdict::Bury { reason: format!("no task named {name:?} is registered in the worker"), died: false };
+    let verdict =
+        Verdict::Bury { reason: format!("no task named {name:?} is registered in the worker"), died: false };
     let mut commit = Commit::settle(delivery.receipt, verdict);
     commit.records.push(Record::of_exception(id, "FAILURE", &Exception::not_registered(name), wall));
     Accepted::Settled(commit, event)
@@ -117,7 +120,9 @@ mod tests {
             (r#"{"task":"sub","id":"1"}"#, "no task named \"sub\""),
         ] {
             let Accepted::Settled(commit, _) = accepted(headers) else { panic!("{headers} was accepted") };
-            let Some((_, Verdict::Bury { reason: said, .. })) = &commit.settle else { panic!("{headers} was not buried") };
+            let Some((_, Verdict::Bury { reason: said, .. })) = &commit.settle else {
+                panic!("{headers} was not buried")
+            };
             assert!(said.contains(reason), "{said}");
         }
     }

@@ -149,7 +149,9 @@ impl Consumer {
         loop {
             let due = self.flush_due();
             let take = more && self.credit > 0 && !self.draining;
-            if due.is_some_and(|due| due <= TokioInstant::now()) || (take && (self.batch.is_empty() || self.hurry)) {
+            if due.is_some_and(|due| due <= TokioInstant::now())
+                || (take && (self.batch.is_empty() || self.hurry))
+            {
                 match self.exchange(&mut *session).await {
                     Ok(full) => more = full,
                     Err(error) if error.is_temporary() => self.wait_out(&error).await,
@@ -210,7 +212,9 @@ impl Consumer {
         let records: Vec<_> = commits.iter().flat_map(|commit| commit.records.iter().cloned()).collect();
         if !records.is_empty() {
             store.save(&records, self.subscription.result_expires)?;
-            commits.iter_mut().for_each(|commit| commit.records.clear());
+            for commit in commits {
+                commit.records.clear();
+            }
         }
         Ok(())
     }
@@ -221,7 +225,9 @@ impl Consumer {
         while !self.batch.is_empty() {
             match timeout_at(deadline, self.exchange(&mut *session)).await {
                 Ok(Ok(_)) => {}
-                Ok(Err(error)) if error.is_temporary() && TokioInstant::now() < deadline => self.wait_out(&error).await,
+                Ok(Err(error)) if error.is_temporary() && TokioInstant::now() < deadline => {
+                    self.wait_out(&error).await;
+                }
                 Ok(Err(_)) | Err(_) => break,
             }
         }
@@ -261,7 +267,8 @@ impl Consumer {
 
     /// The session is over: what it gave belongs to others, and what was to be settled is void.
     fn lost(&mut self, error: &Error) -> bool {
-        let void: Vec<Tag> = self.batch.commits().drain(..).filter_map(|commit| Some(commit.settle?.0.tag())).collect();
+        let void: Vec<Tag> =
+            self.batch.commits().drain(..).filter_map(|commit| Some(commit.settle?.0.tag())).collect();
         let clean = void.is_empty();
         if !clean {
             self.say(News::Refused(void));
@@ -320,7 +327,9 @@ impl Consumer {
                 }
             }
             Ok(false) => {}
-            Err(error) => self.say(News::Link { state: before, reason: error.to_string(), retry_in: Duration::ZERO }),
+            Err(error) => {
+                self.say(News::Link { state: before, reason: error.to_string(), retry_in: Duration::ZERO });
+            }
         }
     }
 

@@ -10,10 +10,10 @@ use super::estimate::TOGETHER;
 use super::machine::{Doom, Machine};
 use super::{Effect, Effects, Now};
 use crate::clock::Instant;
+use crate::event::{Event, EventKind};
 use crate::ident::{SlotId, Tag};
 use crate::job::JobState;
 use crate::pool::slot::{Slot, SlotState};
-use crate::event::{Event, EventKind};
 
 /// At most so many jobs lie in one slot's pipe.
 const BATCH: usize = 128;
@@ -49,7 +49,9 @@ impl Machine {
         for (id, slot) in &self.slots {
             let backlog = match slot.state() {
                 SlotState::Idle => return Some(*id),
-                _ if estimate.is_some() && slot.takes_several() && slot.sent().len() < BATCH => slot.backlog(),
+                _ if estimate.is_some() && slot.takes_several() && slot.sent().len() < BATCH => {
+                    slot.backlog()
+                }
                 _ => None,
             };
             if let (Some(backlog), Some(estimate)) = (backlog, estimate)
@@ -63,7 +65,8 @@ impl Machine {
     }
 
     fn send(&mut self, now: Now, id: SlotId, tag: Tag, estimate: Option<Duration>, effects: &mut Effects) {
-        let assigned = self.slots.get_mut(&id).and_then(|slot| slot.assign(tag, estimate, now.monotonic).ok());
+        let assigned =
+            self.slots.get_mut(&id).and_then(|slot| slot.assign(tag, estimate, now.monotonic).ok());
         let (Some(sequence), Some(held)) = (assigned, self.jobs.get_mut(&tag)) else { return };
         held.state = JobState::Sent(id);
         self.progress_at = now.monotonic;
@@ -81,7 +84,8 @@ impl Machine {
         while let Some((limit, tag, run)) = self.deadlines.pop(now.monotonic) {
             self.limit_passed(limit, tag, run, effects);
         }
-        let stalled = self.slots.values().filter(|slot| stalls_at(slot).is_some_and(|at| at <= now.monotonic));
+        let stalled =
+            self.slots.values().filter(|slot| stalls_at(slot).is_some_and(|at| at <= now.monotonic));
         effects.extend(stalled.map(|slot| Effect::Reclaim(slot.id())));
         if self.hand_back_at().is_some_and(|at| at <= now.monotonic) {
             self.hand_back(effects);
@@ -90,14 +94,18 @@ impl Machine {
     }
 
     fn limit_passed(&mut self, limit: Limit, tag: Tag, run: u64, effects: &mut Effects) {
-        let Some(held) = self.jobs.get_mut(&tag).filter(|held| held.run == run && held.doom.is_none()) else { return };
+        let Some(held) = self.jobs.get_mut(&tag).filter(|held| held.run == run && held.doom.is_none()) else {
+            return;
+        };
         let JobState::Running(slot) = held.state else { return };
         let seconds = match limit {
             Limit::Soft => held.job.soft_limit(),
             Limit::Hard => held.job.hard_limit(),
         }
         .unwrap_or_default();
-        let event = Event::new(EventKind::TimedOut).with("id", held.job.id.as_str()).with("name", held.job.name.as_str());
+        let event = Event::new(EventKind::TimedOut)
+            .with("id", held.job.id.as_str())
+            .with("name", held.job.name.as_str());
         let event = event.with("seconds", seconds.as_secs_f64()).with("hard", limit == Limit::Hard);
         effects.push(Effect::Tell(event));
         match limit {

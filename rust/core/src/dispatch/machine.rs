@@ -33,12 +33,12 @@ use crate::buffer::Buffer;
 use crate::clock::Instant;
 use crate::consumer::credit::{self, Prefetch};
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, EventKind};
 use crate::ident::{SlotId, Tag};
 use crate::job::ending::{Commit, Outcome, Verdict};
 use crate::job::{Job, JobState};
 use crate::pool::slot::{Slot, SlotState};
 use crate::settle::decide;
-use crate::event::{Event, EventKind};
 
 /// Messages due later than this wait in the broker, where it can.
 const HELD_HERE: Duration = Duration::from_secs(60);
@@ -179,11 +179,17 @@ impl Machine {
             return;
         }
         if self.tell_received {
-            let event = Event::new(EventKind::Received).with("id", job.id.as_str()).with("name", job.name.as_str());
+            let event =
+                Event::new(EventKind::Received).with("id", job.id.as_str()).with("name", job.name.as_str());
             effects.push(Effect::Tell(event.with("queue", &*job.delivery.queue)));
         }
         if self.stopping {
-            effects.extend(job.delivery.receipt.spend().map(|receipt| Effect::Settle(Commit::settle(receipt, Verdict::Release))));
+            effects.extend(
+                job.delivery
+                    .receipt
+                    .spend()
+                    .map(|receipt| Effect::Settle(Commit::settle(receipt, Verdict::Release))),
+            );
             return;
         }
         let due = job.due.filter(|due| *due > now.wall);
@@ -206,7 +212,9 @@ impl Machine {
 
     fn started(&mut self, now: Now, slot: SlotId, tag: Tag, effects: &mut Effects) {
         let killable = self.slots.get(&slot).is_some_and(Slot::is_killable);
-        let Some(held) = self.jobs.get_mut(&tag).filter(|held| held.state == JobState::Sent(slot)) else { return };
+        let Some(held) = self.jobs.get_mut(&tag).filter(|held| held.state == JobState::Sent(slot)) else {
+            return;
+        };
         held.state = JobState::Running(slot);
         self.runs += 1;
         held.run = self.runs;
@@ -224,7 +232,14 @@ impl Machine {
         }
     }
 
-    fn finished(&mut self, now: Now, slot: SlotId, tag: Tag, outcome: Outcome, effects: &mut Effects) -> Result<()> {
+    fn finished(
+        &mut self,
+        now: Now,
+        slot: SlotId,
+        tag: Tag,
+        outcome: Outcome,
+        effects: &mut Effects,
+    ) -> Result<()> {
         let had = self.slot(slot)?.finish(tag, now.monotonic)?;
         if !had {
             return Ok(());

@@ -7,10 +7,10 @@ pub mod machine;
 mod release;
 
 use crate::clock::{Instant, WallTime};
+use crate::event::Event;
 use crate::ident::{SlotId, Tag};
 use crate::job::Job;
 use crate::job::ending::{Commit, Outcome};
-use crate::event::Event;
 
 pub use machine::Machine;
 

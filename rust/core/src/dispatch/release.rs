@@ -4,6 +4,7 @@ use super::machine::{Doom, Held, Machine};
 use super::{Effect, Effects, Now};
 use crate::clock::WallTime;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, EventKind};
 use crate::ident::{SlotId, Tag};
 use crate::job::ending::{Commit, Verdict};
 use crate::job::{Job, JobState};
@@ -11,7 +12,6 @@ use crate::pool::slot::{Sent, SlotState};
 use crate::settle::decide::{self, Decision};
 use crate::store::Record;
 use crate::store::record::Exception;
-use crate::event::{Event, EventKind};
 
 impl Machine {
     /// A job's time ran out before a slot was free.
@@ -20,7 +20,12 @@ impl Machine {
         let Some(receipt) = held.job.delivery.receipt.spend() else { return };
         let mut commit = Commit::settle(receipt, Verdict::Ack);
         if !held.job.ignores_result() {
-            commit.records.push(Record::of_exception(&held.job.id, "REVOKED", &Exception::revoked("expired"), now.wall));
+            commit.records.push(Record::of_exception(
+                &held.job.id,
+                "REVOKED",
+                &Exception::revoked("expired"),
+                now.wall,
+            ));
         }
         effects.push(Effect::Tell(about(EventKind::Expired, &held.job)));
         effects.push(Effect::Settle(commit));
@@ -43,21 +48,28 @@ impl Machine {
     }
 
     /// An executor is gone; `started` is the number of the last job it had begun.
-    pub(super) fn slot_gone(&mut self, now: Now, id: SlotId, started: u64, reason: &str, effects: &mut Effects) {
+    pub(super) fn slot_gone(
+        &mut self,
+        now: Now,
+        id: SlotId,
+        started: u64,
+        reason: &str,
+        effects: &mut Effects,
+    ) {
         let Some(mut slot) = self.slots.remove(&id) else { return };
         let sent = slot.eof();
         for Sent { sequence, tag, .. } in sent.into_iter().rev() {
             if sequence > started {
                 self.back_to_front(tag, effects);
             } else if let Some(held) = self.jobs.remove(&tag) {
-                self.died(now, held, sequence == started, reason, effects);
+                Self::died(now, held, sequence == started, reason, effects);
             }
         }
     }
 
     /// A job had started in an executor that is gone. `current`: it was the one running; else it had ended there and
     /// its outcome was lost with the executor, so it must run again.
-    fn died(&mut self, now: Now, mut held: Held, current: bool, reason: &str, effects: &mut Effects) {
+    fn died(now: Now, mut held: Held, current: bool, reason: &str, effects: &mut Effects) {
         let job = &held.job;
         let (decision, exception) = match held.doom {
             Some(Doom::TimedOut(limit)) if current => (
@@ -131,7 +143,8 @@ impl Machine {
     }
 
     fn reclaim_batches(&self, effects: &mut Effects) {
-        let batches = self.slots.values().filter(|slot| slot.state() == SlotState::Busy && slot.sent().len() > 1);
+        let batches =
+            self.slots.values().filter(|slot| slot.state() == SlotState::Busy && slot.sent().len() > 1);
         effects.extend(batches.map(|slot| Effect::Reclaim(slot.id())));
     }
 

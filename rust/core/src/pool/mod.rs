@@ -166,7 +166,9 @@ impl Pool {
         let late: Vec<SlotId> = self
             .seats
             .iter()
-            .filter(|(_, seat)| seat.leaving_since.is_some_and(|since| now >= since.after(Self::STATUS_WITHIN)))
+            .filter(|(_, seat)| {
+                seat.leaving_since.is_some_and(|since| now >= since.after(Self::STATUS_WITHIN))
+            })
             .map(|(slot, _)| *slot)
             .collect();
         late.into_iter()
@@ -275,8 +277,11 @@ impl Departure {
         let who = self.pid.map_or_else(|| "the executor".to_owned(), |pid| format!("child {pid}"));
         match self.status {
             None => format!("{who} is gone"),
-            Some(status) if status & 0x7f == 0 => format!("{who} exited with code {}", (status >> 8) & 0xff),
-            Some(status) => format!("{who} was ended by signal {}", signal_name(status & 0x7f)),
+            // The wait status: the signal in the low seven bits, else the exit code in the next eight.
+            Some(status) => match status & 0x7f {
+                0 => format!("{who} exited with code {}", (status >> 8) & 0xff),
+                signal => format!("{who} was ended by signal {}", signal_name(signal)),
+            },
         }
     }
 }

@@ -85,7 +85,8 @@ impl Drive {
     const AT_ONCE: usize = 64;
 
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { clock, machine, pool, policies, orders, tell, stats, stop, children, queues, opened } = parts;
+        let Parts { clock, machine, pool, policies, orders, tell, stats, stop, children, queues, opened } =
+            parts;
         Self {
             clock,
             machine,
@@ -297,7 +298,9 @@ impl Drive {
                 self.stop.fail(&error.to_string());
                 match self.opened.take() {
                     Some(opened) => drop(opened.send(Err(error))),
-                    None => self.tell.put(Event::new(EventKind::Link).with("state", "failed").with("reason", error.to_string())),
+                    None => self.tell.put(
+                        Event::new(EventKind::Link).with("state", "failed").with("reason", error.to_string()),
+                    ),
                 }
                 self.command(Command::Stop(super::config::StopHow::Warm));
             }
@@ -340,7 +343,9 @@ impl Drive {
         let reason = departure.reason();
         if let Some(pid) = departure.pid {
             let event = Event::new(EventKind::ChildGone).with("slot", departure.slot.0).with("pid", pid);
-            let event = event.with("status", i64::from(departure.status.unwrap_or(-1))).with("reason", reason.as_str());
+            let event = event
+                .with("status", i64::from(departure.status.unwrap_or(-1)))
+                .with("reason", reason.as_str());
             self.tell.put(event.with("expected", departure.expected || self.stop.has_begun()));
         }
         if !departure.expected && !self.stop.has_begun() {

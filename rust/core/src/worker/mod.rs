@@ -57,18 +57,31 @@ impl Worker {
     ///
     /// # Errors
     /// Whatever makes it impossible to begin a session at all; nothing runs then.
-    pub fn start(config: WorkerConfig, broker: Arc<dyn Broker>, store: Option<Arc<dyn Store>>) -> Result<Self> {
+    pub fn start(
+        config: WorkerConfig,
+        broker: Arc<dyn Broker>,
+        store: Option<Arc<dyn Store>>,
+    ) -> Result<Self> {
         let tell = Tell::new()?;
         let stats = Arc::new(Stats::default());
         let (commands, commands_heard) = mpsc::unbounded_channel();
         let (opened, open) = sync_channel(1);
         let next_slot = AtomicU32::new(config.children);
-        let assembly =
-            Assembly { config, broker, store, tell: tell.clone(), stats: stats.clone(), commands: commands_heard, opened };
+        let assembly = Assembly {
+            config,
+            broker,
+            store,
+            tell: tell.clone(),
+            stats: stats.clone(),
+            commands: commands_heard,
+            opened,
+        };
         let thread = std::thread::Builder::new()
             .name("fastq-core".into())
             .spawn(move || assembly.run_to_the_end())
-            .map_err(|error| Error::new(ErrorKind::Unexpected, "cannot start the core's thread").because(error))?;
+            .map_err(|error| {
+                Error::new(ErrorKind::Unexpected, "cannot start the core's thread").because(error)
+            })?;
         let worker = Self { commands, tell, stats, next_slot, thread: Mutex::new(Some(thread)) };
         match open.recv_timeout(Self::OPEN_WITHIN) {
             Ok(Ok(())) | Err(RecvTimeoutError::Timeout) => Ok(worker),
@@ -157,15 +170,17 @@ impl Assembly {
                 tell.put(event.with("clean", false).with("reason", error.to_string()));
                 let _ = opened.try_send(Err(error));
             }
-            Err(_) => tell.put(event.with("clean", false).with("reason", "the core panicked: a bug in fastq")),
+            Err(_) => {
+                tell.put(event.with("clean", false).with("reason", "the core panicked: a bug in fastq"));
+            }
         }
     }
 
     fn run(self) -> Result<bool> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Error::new(ErrorKind::Unexpected, "cannot start the core's runtime").because(error))?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+                Error::new(ErrorKind::Unexpected, "cannot start the core's runtime").because(error)
+            })?;
         runtime.block_on(self.drive())
     }
 

@@ -133,7 +133,10 @@ mod tests {
         assert!(stop.begin(StopHow::Warm, Instant(1)).is_none());
         assert!(!stop.may_drain(false) && !stop.must_hurry(Instant(24 * SECOND)));
         assert!(stop.must_hurry(Instant(25 * SECOND)));
-        assert!(matches!(stop.begin(StopHow::Cold, Instant(25 * SECOND)), Some(Input::Stop { at_once: true })));
+        assert!(matches!(
+            stop.begin(StopHow::Cold, Instant(25 * SECOND)),
+            Some(Input::Stop { at_once: true })
+        ));
         assert!(stop.may_drain(true) && !stop.may_drain(true));
         assert!(!stop.may_quit(true, Instant(26 * SECOND)), "the session has not ended");
         stop.settled(true);

@@ -13,7 +13,7 @@ use crate::event::{Event, Outbox};
 
 /// Events for Python. The core's thread puts, Python's takes.
 #[derive(Clone, Debug)]
-pub struct Tell(Arc<Shared>);
+pub(super) struct Tell(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -31,7 +31,7 @@ impl Tell {
     ///
     /// # Errors
     /// `Unexpected` when no socket pair can be made.
-    pub fn new() -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
         let make = || {
             let (bell, ear) = UnixStream::pair()?;
             bell.set_nonblocking(true)?;
@@ -44,7 +44,7 @@ impl Tell {
     }
 
     /// Puts an Event; rings when the box was empty.
-    pub fn put(&self, event: Event) {
+    pub(super) fn put(&self, event: Event) {
         if self.outbox().put(event) {
             // A full pipe means that the bell rings already.
             let _ = (&self.0.bell).write(&[0]);
@@ -52,10 +52,13 @@ impl Tell {
     }
 
     /// Takes Events, waiting up to `timeout` for the first; none when a signal came.
-    pub fn take(&self, timeout: Duration) -> Vec<Event> {
+    pub(super) fn take(&self, timeout: Duration) -> Vec<Event> {
         if self.outbox().is_empty() {
             let mut ears = [PollFd::new(&self.0.ear, PollFlags::IN)];
-            let limit = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
+            let limit = Timespec {
+                tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: i64::from(timeout.subsec_nanos()),
+            };
             // An error is an interruption by a signal, which ends the wait as it should.
             let _ = poll(&mut ears, Some(&limit));
         }
@@ -70,12 +73,12 @@ impl Tell {
     }
 
     /// What ends a wait when something is written to it.
-    pub fn bell(&self) -> BorrowedFd<'_> {
+    pub(super) fn bell(&self) -> BorrowedFd<'_> {
         self.0.bell.as_fd()
     }
 
     /// Events dropped because Python did not come.
-    pub fn dropped(&self) -> u64 {
+    pub(super) fn dropped(&self) -> u64 {
         self.outbox().dropped()
     }
 

@@ -16,36 +16,36 @@ use fastq_core::message::Message;
 
 /// What an executor has: jobs in its pipe, the one it runs, and its word of the page.
 #[derive(Default)]
-pub struct Child {
-    pub pipe: VecDeque<(u64, Tag)>,
-    pub running: Option<Tag>,
+pub(crate) struct Child {
+    pub(crate) pipe: VecDeque<(u64, Tag)>,
+    pub(crate) running: Option<Tag>,
     /// Ended, not yet told.
-    pub ended: Vec<Tag>,
-    pub started: u64,
-    pub closed: bool,
+    pub(crate) ended: Vec<Tag>,
+    pub(crate) started: u64,
+    pub(crate) closed: bool,
 }
 
 /// Everything around one machine.
-pub struct World {
-    pub machine: Machine,
-    pub now: Now,
-    pub children: BTreeMap<SlotId, Child>,
+pub(crate) struct World {
+    pub(crate) machine: Machine,
+    pub(crate) now: Now,
+    pub(crate) children: BTreeMap<SlotId, Child>,
     /// Verdicts by delivery: session and tag.
-    pub verdicts: HashMap<(u64, Tag), Verdict>,
-    pub delivered: HashSet<(u64, Tag)>,
+    pub(crate) verdicts: HashMap<(u64, Tag), Verdict>,
+    pub(crate) delivered: HashSet<(u64, Tag)>,
     /// Deliveries whose session ended before their verdict.
-    pub void: HashSet<(u64, Tag)>,
-    pub runs: HashMap<Tag, u32>,
-    pub records: Vec<(String, String)>,
-    pub killed: Vec<SlotId>,
-    pub interrupted: Vec<SlotId>,
-    pub epoch: u64,
-    pub next_tag: u64,
-    pub policies: Vec<Arc<Policy>>,
+    pub(crate) void: HashSet<(u64, Tag)>,
+    pub(crate) runs: HashMap<Tag, u32>,
+    pub(crate) records: Vec<(String, String)>,
+    pub(crate) killed: Vec<SlotId>,
+    pub(crate) interrupted: Vec<SlotId>,
+    pub(crate) epoch: u64,
+    pub(crate) next_tag: u64,
+    pub(crate) policies: Vec<Arc<Policy>>,
 }
 
 impl World {
-    pub fn new(prefetch: Prefetch, slots: u32) -> Self {
+    pub(crate) fn new(prefetch: Prefetch, slots: u32) -> Self {
         let policies = vec![Arc::new(Policy::named("plain"))];
         let mut world = Self {
             machine: Machine::new(prefetch, true),
@@ -68,27 +68,27 @@ impl World {
         world
     }
 
-    pub fn birth(&mut self, slot: SlotId) {
+    pub(crate) fn birth(&mut self, slot: SlotId) {
         self.children.insert(slot, Child::default());
         self.step(Input::SlotMade { slot, killable: true });
         self.step(Input::SlotUp(slot));
     }
 
-    pub fn pass(&mut self, time: Duration) {
+    pub(crate) fn pass(&mut self, time: Duration) {
         self.now.monotonic = self.now.monotonic.after(time);
         self.now.wall = self.now.wall.after(time);
         self.step(Input::Tick);
     }
 
     /// Delivers a job, changed as wanted.
-    pub fn deliver(&mut self, change: impl FnOnce(&mut Job)) -> Tag {
+    pub(crate) fn deliver(&mut self, change: impl FnOnce(&mut Job)) -> Tag {
         self.next_tag += 1;
         let tag = Tag(self.next_tag);
         self.deliver_as(tag, change);
         tag
     }
 
-    pub fn deliver_as(&mut self, tag: Tag, change: impl FnOnce(&mut Job)) {
+    pub(crate) fn deliver_as(&mut self, tag: Tag, change: impl FnOnce(&mut Job)) {
         let delivery = Delivery {
             receipt: Receipt::new(tag, self.epoch),
             queue: "celery".into(),
@@ -117,7 +117,7 @@ impl World {
         self.step(Input::Arrived(Box::new(job)));
     }
 
-    pub fn step(&mut self, input: Input) {
+    pub(crate) fn step(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let mut effects = Effects::new();
@@ -162,7 +162,7 @@ impl World {
     }
 
     /// The executor begins its next job, if it has one and may; whether it did something.
-    pub fn begin(&mut self, slot: SlotId) -> bool {
+    pub(crate) fn begin(&mut self, slot: SlotId) -> bool {
         let Some(child) = self.children.get_mut(&slot) else { return false };
         if child.running.is_some() {
             return false;
@@ -185,33 +185,38 @@ impl World {
     }
 
     /// The executor ends its job; it tells so later.
-    pub fn end(&mut self, slot: SlotId) {
+    pub(crate) fn end(&mut self, slot: SlotId) {
         let Some(child) = self.children.get_mut(&slot) else { return };
         child.ended.extend(child.running.take());
     }
 
     /// The executor tells what has ended.
-    pub fn tell(&mut self, slot: SlotId, runtime: Duration) {
-        let ended = self.children.get_mut(&slot).map(|child| std::mem::take(&mut child.ended)).unwrap_or_default();
+    pub(crate) fn tell(&mut self, slot: SlotId, runtime: Duration) {
+        let ended =
+            self.children.get_mut(&slot).map(|child| std::mem::take(&mut child.ended)).unwrap_or_default();
         for tag in ended {
             self.step(Input::Finished(slot, tag, Box::new(outcome(Ending::Done, runtime))));
         }
     }
 
-    pub fn run_one(&mut self, slot: SlotId, runtime: Duration) -> bool {
+    pub(crate) fn run_one(&mut self, slot: SlotId, runtime: Duration) -> bool {
         let did = self.begin(slot);
         self.end(slot);
         self.tell(slot, runtime);
         did
     }
 
-    pub fn die(&mut self, slot: SlotId) {
+    pub(crate) fn die(&mut self, slot: SlotId) {
         if let Some(child) = self.children.remove(&slot) {
-            self.step(Input::SlotGone { slot, started: child.started, reason: "child 1 was ended by signal 9".into() });
+            self.step(Input::SlotGone {
+                slot,
+                started: child.started,
+                reason: "child 1 was ended by signal 9".into(),
+            });
         }
     }
 
-    pub fn lose_session(&mut self) {
+    pub(crate) fn lose_session(&mut self) {
         let open = self.delivered.iter().filter(|key| !self.verdicts.contains_key(key)).copied();
         self.void.extend(open.collect::<Vec<_>>());
         self.epoch += 1;
@@ -219,7 +224,7 @@ impl World {
     }
 
     /// Runs everything to its end.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         for _ in 0..10_000 {
             let slots: Vec<SlotId> = self.children.keys().copied().collect();
             let mut busy = false;
@@ -236,11 +241,11 @@ impl World {
         panic!("jobs are stuck: {:?}", self.machine);
     }
 
-    pub fn verdict(&self, tag: Tag) -> Option<&Verdict> {
+    pub(crate) fn verdict(&self, tag: Tag) -> Option<&Verdict> {
         self.verdicts.get(&(self.epoch, tag))
     }
 }
 
-pub fn outcome(ending: Ending, runtime: Duration) -> Outcome {
+pub(crate) fn outcome(ending: Ending, runtime: Duration) -> Outcome {
     Outcome { ending, records: Vec::new(), publications: Vec::new(), reason: String::new(), runtime }
 }
