@@ -65,7 +65,7 @@ _SECRET_QUERY: Final = re.compile(r"(?i)((?:^|&)[^=&]*(?:password|passwd|secret|
 
 
 def _hide_in_one(url: str) -> str:
-    from urllib.parse import urlsplit, urlunsplit
+    from urllib.parse import urlsplit  # not on the way of a call
 
     try:
         parts = urlsplit(url)
@@ -73,14 +73,11 @@ def _hide_in_one(url: str) -> str:
     except ValueError:
         # Not a URL: everything before the last @ may be a secret.
         return re.sub(r"//.*@", f"//{MASK}@", url)
-    location = parts.netloc
     if password is not None:
-        user, _, host = location.rpartition("@")
-        location = f"{user.partition(':')[0]}:{MASK}@{host}"
-    query = _SECRET_QUERY.sub(rf"\1{MASK}", parts.query)
-    if location == parts.netloc and query == parts.query:
-        return url  # putting it together again would lose an empty part, such as the `//` of `memory://`
-    return urlunsplit(parts._replace(netloc=location, query=query))
+        user, _, host = parts.netloc.rpartition("@")
+        url = url.replace(parts.netloc, f"{user.partition(':')[0]}:{MASK}@{host}", 1)
+    address, mark, query = url.partition("?")
+    return address + mark + _SECRET_QUERY.sub(rf"\1{MASK}", query)
 
 
 def saferepr(value: Any, maxlen: int | None = 1024, maxlevels: int = 3) -> str:
