@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastq._seam import Record
 from fastq.backends.document import Documents, Meta
@@ -57,7 +57,7 @@ class Backend(ABC):
         url: of the store.
     """
 
-    capability: ClassVar[Capability] | Capability = Capability()
+    capability: Capability = Capability()
 
     def __init__(self, app: App, url: str = "") -> None:
         """Keep the settings; connecting is left to the first use."""
@@ -91,6 +91,7 @@ class Backend(ABC):
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         pause = _FIRST_PAUSE
+        nothing = threading.Event()
         while True:
             ended = [record for record in self.load(task_ids) if record is not None and record.state in READY_STATES]
             if ended:
@@ -100,19 +101,21 @@ class Backend(ABC):
                 if remaining <= 0:
                     return []
                 pause = min(pause, remaining)
-            time.sleep(pause)
+            nothing.wait(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     def clean(self) -> int:
         """Delete what has expired; return how many results that were."""
         return 0
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - not every adapter holds something
         """Let go of connections; a later use opens them again."""
 
     # ------------------------------------------------------------- the records
 
-    def record(self, task_id: str, state: str, result: Any, traceback: str | None = None, request: Any = None) -> Record:
+    def record(
+        self, task_id: str, state: str, result: Any, traceback: str | None = None, request: Any = None
+    ) -> Record:
         """Return the stored form of a state; nothing is written.
 
         Raises:
@@ -211,7 +214,7 @@ class Backend(ABC):
         """Delete what has expired; return how many results that were."""
         return self.clean()
 
-    def process_cleanup(self) -> None:
+    def process_cleanup(self) -> None:  # noqa: B027 - few adapters hold something
         """Run after each task of a worker; adapters that hold something per task let it go here."""
 
     def as_uri(self, include_password: bool = False) -> str:

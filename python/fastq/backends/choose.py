@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from fastq.backends.base import Backend
@@ -12,6 +11,8 @@ from fastq.imports import entry_points, symbol_by_name
 from fastq.text import hide_password
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from fastq.app.protocol import App
 
 __all__ = ["by_name", "by_url"]
@@ -62,7 +63,9 @@ def by_name(name: str, url: str, app: App) -> Callable[[App, str], Backend]:
     try:
         found = symbol_by_name(path)
     except (ImportError, AttributeError) as error:
-        raise ImproperlyConfigured(f"result_backend is {hide_password(url)!r}, but {path} cannot be imported: {error}.") from error
+        raise ImproperlyConfigured(
+            f"result_backend is {hide_password(url)!r}, but {path} cannot be imported: {error}."
+        ) from error
     if not isinstance(found, type) or not issubclass(found, Backend):
         raise ImproperlyConfigured(
             f"result_backend is {hide_password(url)!r}, but {path} is no fastq.backends.Backend. {_USE}"

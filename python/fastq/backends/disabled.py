@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from fastq._seam import Record
 from fastq.backends.base import Backend, Capability
 from fastq.exceptions import NotSupported
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastq._seam import Record
 
 __all__ = ["DisabledBackend", "ResultsDisabled"]
 
 
-class ResultsDisabled(NotSupported, NotImplementedError):
+class ResultsDisabled(NotSupported, NotImplementedError):  # noqa: N818 - named like its base
     """No result backend is configured, so nothing is known of any task: set result_backend."""
 
 
@@ -24,14 +27,14 @@ class DisabledBackend(Backend):
     def save(self, records: Sequence[Record]) -> None:
         """Drop the records."""
 
-    def load(self, task_ids: Sequence[str]) -> NoReturn:
+    def load(self, task_ids: Sequence[str]) -> NoReturn:  # noqa: ARG002
         """Raise: there is nothing to load."""
         raise ResultsDisabled
 
-    def forget(self, task_ids: Sequence[str]) -> NoReturn:
+    def forget(self, task_ids: Sequence[str]) -> NoReturn:  # noqa: ARG002
         """Raise: there is nothing to forget."""
         raise ResultsDisabled
 
-    def wait(self, task_ids: Sequence[str], timeout: float | None = None) -> NoReturn:
+    def wait(self, task_ids: Sequence[str], timeout: float | None = None) -> NoReturn:  # noqa: ARG002
         """Raise at once: waiting would never end."""
         raise ResultsDisabled

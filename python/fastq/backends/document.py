@@ -1,4 +1,4 @@
-"""The stored form of a result (protocol.md §7.1): what a backend keeps for a task, byte for byte as Celery writes it.
+r"""The stored form of a result (protocol.md §7.1): what a backend keeps for a task, byte for byte as Celery writes it.
 
 # Format
 
@@ -9,8 +9,8 @@ A map in the format of `result_serializer`; `{…}` only where they apply::
      {"name": …, "args": …, "kwargs": …, "worker": …, "retries": …, "queue": …,}      with result_extended
      "task_id": "…"}
 
-With `result_compression` the bytes are `\\0celery-compressed\\0`, the compressor's content type, `\\0` and the compressed
-map (§7.4). Readers go by the bytes and by the record's content type, never by their own settings.
+With `result_compression` the bytes are `\0celery-compressed\0`, the compressor's content type, `\0` and the map,
+compressed (§7.4). Readers go by the bytes and by the record's content type, never by their own settings.
 """
 
 from __future__ import annotations
@@ -79,22 +79,25 @@ class Documents:
         self._accept = accepted_types(tuple(conf.result_accept_content or conf.accept_content)) | {JSON}
         self._plain = self._serializer == "json" and not self._compression and not self._extended
 
-    def success(self, task_id: str, result: Any, request: Any) -> Record:
-        """Return the record of a run that returned `result`: as `write`, by a shorter way.
+    def success(self, task_id: str, result: Any, request: Any, alone: bool = False) -> Record:
+        """Return the record of a run that returned `result`: as `write`, by a shorter way where there is one.
+
+        Args:
+            task_id: of the task.
+            result: what it returned.
+            request: of the run.
+            alone: whether it is known that the run has neither parent, group nor children.
 
         Raises:
             EncodeError: the result cannot be written.
         """
-        if not self._plain or self._revision != self._app.conf.revision or type(result) not in _PLAIN:
-            return self.write(task_id, result, SUCCESS, None, request)
-        known = request.__dict__
-        if known.get("children") or request.group is not None or request.parent_id is not None:
+        if not alone or not self._plain or self._revision != self._app.conf.revision or type(result) not in _PLAIN:
             return self.write(task_id, result, SUCCESS, None, request)
         # The frame around the result is put together as text: it is always the same, and most of the time would go
-        # into looking through it for values that JSON lacks.
-        body = b'{"status":"SUCCESS","result":%b,"traceback":null,"children":[],"date_done":"%b","task_id":%b}' % (
+        # into looking through it for values that JSON lacks. orjson writes a time ten times as fast as isoformat.
+        body = b'{"status":"SUCCESS","result":%b,"traceback":null,"children":[],"date_done":%b,"task_id":%b}' % (
             b"null" if result is None else json.dumps(result),
-            datetime.now(self._zone).isoformat().encode(),
+            dump_text(datetime.now(self._zone)),
             dump_text(task_id),
         )
         return Record(task_id, SUCCESS, JSON, body)
@@ -153,7 +156,7 @@ class Documents:
         try:
             content_type, encoding, body = dumps(error, "pickle")
             loads(body, content_type, encoding, {content_type})
-        except Exception:
+        except Exception:  # noqa: BLE001 - unpickling runs the user's constructor
             return False
         return True
 

@@ -4,19 +4,21 @@
 
     {"exc_type": "KeyError", "exc_message": ["sku-9"], "exc_module": "builtins"}
 
-Whoever can write to the result store chooses the names, so nothing is imported to read them: a class is looked for among
-the modules that are loaded, must be an exception class, and is otherwise made up under that name.
+Whoever can write to the result store chooses the names, so nothing is imported to read them: a class is looked for
+among the modules that are loaded, must be an exception class, and is otherwise made up under that name.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from fastq import exceptions
 from fastq.exceptions import SecurityError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 __all__ = ["StoredException", "restore", "stored"]
 
@@ -61,7 +63,7 @@ def _argument(value: Any, writable: Callable[[Any], object]) -> Any:
         return value
     try:
         writable(value)
-    except Exception:
+    except Exception:  # noqa: BLE001 - a serializer raises what it likes
         return _representation(value)
     return value
 
@@ -69,7 +71,7 @@ def _argument(value: Any, writable: Callable[[Any], object]) -> Any:
 def _representation(value: Any) -> str:
     try:
         return repr(value)
-    except Exception as failure:  # user code
+    except Exception as failure:  # noqa: BLE001 - the user's code
         return f"<{type(value).__name__} whose representation raises {type(failure).__name__}>"
 
 
@@ -89,7 +91,7 @@ def restore(document: Mapping[str, Any]) -> BaseException:
     arguments = message if isinstance(message, (list, tuple)) else () if message is None else (message,)
     try:
         return kind(*arguments)
-    except Exception:
+    except Exception:  # noqa: BLE001 - the user's code
         # The class wants other arguments than it keeps in `args`.
         return Exception(f"{kind.__name__}({', '.join(map(_representation, arguments))})")
 

@@ -12,7 +12,6 @@ import hashlib
 import itertools
 import os
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -25,6 +24,8 @@ from fastq.serialization import content_type_of
 from fastq.states import SUCCESS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from fastq.app.protocol import App
 
 __all__ = ["FilesystemBackend"]
@@ -81,7 +82,9 @@ class FilesystemBackend(Backend):
             ) from error
         except OSError as error:
             raise BackendStoreError(
-                f"The result could not be written to {path}: {error.strerror}.", state=record.state, task_id=record.task_id
+                f"The result could not be written to {path}: {error.strerror}.",
+                state=record.state,
+                task_id=record.task_id,
             ) from error
 
     def load(self, task_ids: Sequence[str]) -> list[Record | None]:
@@ -98,7 +101,9 @@ class FilesystemBackend(Backend):
         except (FileNotFoundError, NotADirectoryError):
             return None
         except PermissionError as error:
-            raise ImproperlyConfigured(f"result_backend is {self.url!r}, but {path} cannot be read: {error.strerror}.") from error
+            raise ImproperlyConfigured(
+                f"result_backend is {self.url!r}, but {path} cannot be read: {error.strerror}."
+            ) from error
         record = Record(task_id, "", self._content_type(body), body)
         return record._replace(state=self.decode(record)["status"])
 
@@ -155,5 +160,7 @@ def _directory(url: str) -> Path:
     if path.startswith("localhost/"):
         path = path.removeprefix("localhost")
     if not path:
-        raise ImproperlyConfigured(f"result_backend is {url!r}, which names no directory: write file:///path/to/directory.")
+        raise ImproperlyConfigured(
+            f"result_backend is {url!r}, which names no directory: write file:///path/to/directory."
+        )
     return Path(path)

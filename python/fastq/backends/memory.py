@@ -8,12 +8,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
-from fastq._seam import Record
 from fastq.backends.base import Backend, Capability
 from fastq.states import READY_STATES, SUCCESS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastq._seam import Record
 
 __all__ = ["MemoryBackend"]
 

@@ -6,16 +6,17 @@ transaction that acknowledges the message. This side is what clients see, and wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import orjson
 
 from fastq._core import Results
-from fastq._seam import Record
 from fastq.backends.base import Backend, Capability
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastq._seam import Record
     from fastq.app.protocol import App
 
 __all__ = ["NativeBackend"]

@@ -1,20 +1,23 @@
-"""The arguments of a job: from the body of its message, which may be in any accepted format (protocol.md §1.3, §2, §3)."""
+"""The arguments of a job, from the body of its message, in any accepted format (protocol.md §1.3, §2, §3)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from fastq.exceptions import DecodeError, InvalidTaskError
-from fastq.serialization import accepted_types, decompress, loads
+from fastq.exceptions import DecodeError, InvalidTaskError, SerializationError
+from fastq.serialization import accepted_types, decompress, json, loads
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastq._core import Job
     from fastq.app.protocol import App
 
 __all__ = ["Arguments", "reader"]
+
+JSON: Final = "application/json"
 
 Arguments = tuple[list[Any], dict[str, Any], dict[str, Any]]
 """Positional arguments, keyword arguments, and the embed: what follows the run."""
@@ -26,8 +29,20 @@ def reader(app: App) -> Callable[[Job], Arguments]:
     It raises ContentDisallowed, DecodeError, SerializerNotInstalled, or InvalidTaskError when the body is no task's.
     """
     accepted = accepted_types(tuple(app.conf.accept_content))
+    quick = JSON in accepted
+    load = json.loads
 
     def read(job: Job) -> Arguments:
+        if quick and job.content_type == JSON:
+            try:
+                args, kwargs, embed = load(job.body)
+            except (SerializationError, TypeError, ValueError):
+                return read_any(job)  # compressed, of another protocol, or damaged
+            if type(args) is list and type(kwargs) is dict and type(embed) is dict:
+                return args, kwargs, embed
+        return read_any(job)
+
+    def read_any(job: Job) -> Arguments:
         body = job.body
         compression = _object(job.headers).get("compression")
         if compression:

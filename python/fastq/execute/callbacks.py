@@ -1,7 +1,7 @@
 """What follows a run: callbacks, errbacks, and the next step of a chain (celery-inventory §5.3, protocol.md §1.3).
 
-Nothing is sent from here. The messages travel in the Outcome, and the core publishes them in the same Commit that stores
-the result and acknowledges the job: a crash can neither lose nor double the next step.
+Nothing is sent from here. The messages travel in the Outcome, and the core publishes them in the Commit that stores the
+result and acknowledges the job: a crash can neither lose nor double the next step.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def check(embed: Mapping[str, Any]) -> None:
     """
     if embed.get("chord"):
         raise NotSupported(
-            "This task is part of a chord, and chords are not supported by this version of fastq: it was not run, because "
-            "the chord's body would never be called. Let a Celery worker take it."
+            "This task is part of a chord, and chords are not supported by this version of fastq: it was not run, "
+            "because the chord's body would never be called. Let a Celery worker take it."
         )
     for key in ("callbacks", "errbacks", "chain"):
         for signature in _signatures(embed.get(key)):
@@ -78,13 +78,13 @@ def announce_failure(
     family = {"parent_id": request.id, "root_id": request.root_id or request.id}
     for errback in _signatures(embed.get("errbacks")):
         try:
-            task = app.tasks.get(errback.get("task"))
+            task = app.tasks.get(str(errback.get("task")))
             if task is not None and _takes_exception(task, errback):
                 args, kwargs = _merged(errback, (request, error, traceback))
                 task(*args, **kwargs)
             else:
                 _call(errback, (request.id,), {**_options(errback), **family}, follow_up)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the user's code; it changes nothing about this task's failure
             journal.logger.exception("Errback %s of task %s[%s] raised.", errback.get("task"), request.task, request.id)
 
 

@@ -1,8 +1,8 @@
 """Tasks that are coroutine functions: run to their end, on an event loop that is kept.
 
-One loop per executor, made for the first such task: connections that a task opens and keeps (an HTTP client, a pool of
-database connections) belong to a loop and stay usable in the next run. What a task leaves running in the background goes
-on when the next one runs.
+One loop per executor, made for the first such task: connections that a task opens and keeps (an HTTP client, a pool
+of database connections) belong to a loop and stay usable in the next run. What a task leaves running in the background
+goes on when the next one runs.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastq.exceptions import SoftTimeLimitExceeded
 from fastq.execute import limits
+
+if TYPE_CHECKING:
+    from fastq.exceptions import SoftTimeLimitExceeded
 
 __all__ = ["Loop"]
 
@@ -26,7 +28,9 @@ class Loop:
         """Make nothing yet."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def runner(self, function: Callable[..., Coroutine[Any, Any, Any]], limit_seconds: float | None = None) -> Callable[..., Any]:
+    def runner(
+        self, function: Callable[..., Coroutine[Any, Any, Any]], limit_seconds: float | None = None
+    ) -> Callable[..., Any]:
         """Return a plain function that runs the coroutine function to its end.
 
         Args:
@@ -105,7 +109,7 @@ class _Interruptible(Coroutine[Any, Any, Any]):
         finally:
             self._runs = False
 
-    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:  # noqa: ARG002 - the protocol's
         """Raise in the coroutine, where it awaits something."""
         error = value if value is not None else kind
         pending, self._error = self._error, None

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["apply"]
 
 
-def apply(app: App, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> EagerResult[Any]:
+def apply(
+    app: App, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]
+) -> EagerResult[Any]:
     """Run a task and return its result. A run that asks to be retried is run again at once.
 
     Args:

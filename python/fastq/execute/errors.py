@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import traceback
-from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 __all__ = ["ExceptionInfo", "let_go", "users_traceback"]
 
@@ -32,7 +34,7 @@ class ExceptionInfo:
         tb = error.__traceback__ if internal else users_traceback(error)
         try:
             self.traceback = "".join(traceback.format_exception(self.type, error, tb))
-        except Exception as failure:  # a user's exception may refuse to be shown
+        except Exception as failure:  # noqa: BLE001 - a user's exception may refuse to be shown
             self.traceback = f"{self.type.__name__}, whose traceback cannot be shown: {type(failure).__name__}\n"
 
     @property

@@ -1,7 +1,7 @@
 """The soft time limit, inside the executor.
 
-The core watches the clock and sends SIGUSR1 at the limit. The handler raises SoftTimeLimitExceeded, but only while the code
-of a task that has such a limit runs: a signal that comes a moment too late finds nothing to interrupt.
+The core watches the clock and sends SIGUSR1 at the limit. The handler raises SoftTimeLimitExceeded, but only while the
+code of a task that has such a limit runs: a signal that comes a moment too late finds nothing to interrupt.
 
 Signals reach the main thread only, so tasks that run in other threads have no soft limit.
 """
@@ -11,11 +11,13 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
-from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastq.exceptions import SoftTimeLimitExceeded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
 
 __all__ = ["SIGNAL", "Guard", "guard", "install", "limited"]
 
@@ -51,7 +53,7 @@ class Guard:
         self._seconds = None
         self._interrupt = None
 
-    def handle(self, signum: int, frame: FrameType | None) -> None:
+    def handle(self, _signal: int, _frame: FrameType | None) -> None:
         """Interrupt the run, if it has a limit and that could have passed."""
         seconds = self._seconds
         if seconds is None or time.monotonic() - self._since < seconds * _EARLIEST:

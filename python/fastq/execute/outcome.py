@@ -1,13 +1,12 @@
 """The endings of a run: one function for each, out of the happy path's way (celery-inventory §11).
 
-Each does what its ending asks for in this order: store, errbacks, hook, signal, log, `after_return`, `task_postrun`. What
-hooks raise is logged and changes nothing.
+Each does what its ending asks for in this order: store, errbacks, hook, signal, log, `after_return`, `task_postrun`.
+What hooks raise is logged and changes nothing.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +16,17 @@ from fastq.app.context import Context
 from fastq.exceptions import Ignore, NotRegistered, Reject, Retry
 from fastq.execute import callbacks, journal
 from fastq.execute.errors import ExceptionInfo, let_go
-from fastq.execute.plan import Plan
 from fastq.states import FAILURE, PENDING, RETRY
 from fastq.states import IGNORED as IGNORED_STATE
 from fastq.states import REJECTED as REJECTED_STATE
 from fastq.text import saferepr
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from fastq._core import Job
     from fastq.app.protocol import App
+    from fastq.execute.plan import Plan
 
 __all__ = ["Given", "Run", "finish", "hooked", "internal_error", "not_registered", "raised", "undecodable"]
 
@@ -116,7 +117,7 @@ def _retried(run: Run, control: Retry) -> Outcome:
         record = plan.backend.record(request.id or "", RETRY, control.exc, einfo.traceback, request)
         try:
             left = _keep(run, (record,))
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever the store raises
             # The next try matters more than the news of it.
             journal.logger.exception("The state RETRY of task %s[%s] could not be stored.", plan.task.name, request.id)
     if plan.on_retry is not None:
@@ -165,7 +166,7 @@ def internal_error(run: Run, error: BaseException) -> Outcome:
     try:
         if run.stores_errors:
             left = _keep(run, (plan.backend.record(request.id or "", FAILURE, error, einfo.traceback, request),))
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever the store raises
         journal.logger.exception("The failure of task %s[%s] could not be stored.", plan.task.name, request.id)
     if run.given is not None:
         run.given.state, run.given.value, run.given.einfo = FAILURE, error, einfo
@@ -182,7 +183,9 @@ def undecodable(app: App, job: Job, error: BaseException) -> Outcome:
 
 def not_registered(app: App, job: Job) -> Outcome:
     """End a job of a task that this worker does not have."""
-    journal.logger.error("Task %s[%s] is not registered here: is the module that defines it imported?", job.name, job.id)
+    journal.logger.error(
+        "Task %s[%s] is not registered here: is the module that defines it imported?", job.name, job.id
+    )
     return _never_run(app, job, NotRegistered(job.name), f"The task {job.name!r} is not registered.")
 
 
@@ -229,7 +232,7 @@ def hooked(plan: Plan, request: Context, hook: Callable[..., Any], *args: Any) -
     """Call a hook of the task; what it raises is logged."""
     try:
         hook(*args)
-    except Exception:
+    except Exception:  # noqa: BLE001 - the user's code
         name = getattr(hook, "__name__", repr(hook))
         journal.logger.exception("The hook %s of task %s[%s] raised.", name, plan.task.name, request.id)
 

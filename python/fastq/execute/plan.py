@@ -1,20 +1,21 @@
-"""What is worked out once per task, so that a run need not: hooks that are overridden, where states go, how it is called."""
+"""What is worked out once per task, so that a run need not: its hooks, where its states go, how it is called."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastq.app.attributes import Attributes
 from fastq.app.task import AsyncTask, Task
-from fastq.execute.coroutines import Loop
 from fastq.execute.limits import limited
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastq.app.protocol import App
     from fastq.backends.base import Backend
+    from fastq.execute.coroutines import Loop
 
 __all__ = ["Plan", "make_plan"]
 

@@ -3,18 +3,17 @@
 `compile_trace` makes one function per task, in which a run that returns is written out in line; every other ending is a
 function in `execute/outcome.py`. The order of hooks, signals and stores is celery-inventory §11.1.
 
-Nothing that a run asks for is done here: what it returned, and the messages that must follow, travel in the Outcome, and
-the core carries them out together with the acknowledgement.
+Nothing that a run asks for is done here: what it returned, and the messages that must follow, travel in the Outcome,
+and the core carries them out together with the acknowledgement.
 
-What a task raises ends that task and nothing else, `SystemExit` and `KeyboardInterrupt` included: a worker whose task calls
-`sys.exit()` stores the failure and takes the next job.
+What a task raises ends that task and nothing else, `SystemExit` and `KeyboardInterrupt` included: a worker whose task
+calls `sys.exit()` stores the failure and takes the next job.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,16 +28,15 @@ from fastq.execute.coroutines import Loop
 from fastq.execute.outcome import Given, Run, finish, hooked, internal_error, not_registered, raised, undecodable
 from fastq.execute.plan import Plan, make_plan
 from fastq.result.wait import deny_joins_while
-from fastq.serialization import accepted_types, json
 from fastq.states import STARTED, SUCCESS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from fastq._core import Job
     from fastq.app.protocol import App
 
 __all__ = ["Executor", "Trace", "compile_trace"]
-
-_JSON = "application/json"
 
 
 class Trace(Protocol):
@@ -57,9 +55,7 @@ class Executor:
         store: where states of running tasks go (`Port.store`); None: straight to the backend.
     """
 
-    def __init__(
-        self, app: App, *, hostname: str, store: Callable[[Sequence[Record]], None] | None = None
-    ) -> None:
+    def __init__(self, app: App, *, hostname: str, store: Callable[[Sequence[Record]], None] | None = None) -> None:
         """Set up; tasks are compiled when they are first run."""
         self._app = app
         self._hostname = hostname
@@ -101,29 +97,21 @@ def compile_trace(app: App, task: Any, hostname: str, *, loop: Loop | None = Non
     """
     plan = make_plan(app, task, hostname, loop or Loop(), eager)
     read = reader(app)
-    quick = _JSON in accepted_types(tuple(app.conf.accept_content))
     # Everything a run needs is a local of this function: a look-up in a closure is the cheapest there is.
     stores, in_outcome, tracks_start = plan.stores, plan.in_outcome, plan.tracks_start
     call, call_within, before_start = plan.call, plan.call_within, plan.before_start
     on_success, after_return, clean_up = plan.on_success, plan.after_return, plan.clean_up
     encode, save = plan.backend.documents.success, plan.backend.save
-    load, from_job, logs = json.loads, Context.from_job, journal.logger.isEnabledFor
+    from_job, logs = Context.from_job, journal.logger.isEnabledFor
     push_frame, current_frame, pop_frame = current.push_frame, current.current_frame, current.pop
     prerun, success, postrun = signals.task_prerun, signals.task_success, signals.task_postrun
 
     def trace(job: Job, given: Given | None = None, /) -> Outcome:
         if given is None:
-            args: Any = None
-            if quick and job.content_type == _JSON:
-                try:
-                    args, kwargs, embed = load(job.body)
-                except Exception:  # noqa: S110 - `read` says what is wrong, or knows the form
-                    pass
-            if type(args) is not list or type(kwargs) is not dict or type(embed) is not dict:
-                try:
-                    args, kwargs, embed = read(job)
-                except Exception as error:
-                    return undecodable(app, job, error)
+            try:
+                args, kwargs, embed = read(job)
+            except Exception as error:  # noqa: BLE001 - a serializer raises what it likes
+                return undecodable(app, job, error)
             request = from_job(job, hostname)
             known = request.__dict__
             known["args"], known["kwargs"], known["embed"] = args, kwargs, embed
@@ -131,7 +119,7 @@ def compile_trace(app: App, task: Any, hostname: str, *, loop: Loop | None = Non
         else:
             request, ignored, soft_limit = given.request, given.ignored, None
             known = request.__dict__
-            args, kwargs, embed = request.args, request.kwargs, known["embed"]
+            args, kwargs, embed = known["args"], known["kwargs"], known["embed"]
         followed = any(embed.values())
         followers: list[Any] = []
         record: Record | None = None
@@ -152,7 +140,8 @@ def compile_trace(app: App, task: Any, hostname: str, *, loop: Loop | None = Non
                     follow_up = given.follow_up if given is not None else callbacks.composing(app, task, followers)
                     callbacks.follow(embed, request, value, follow_up)
                 if stores and not ignored:
-                    record = encode(known["id"], value, request)
+                    alone = given is None and "children" not in known and _has_no_family(job.headers)
+                    record = encode(known["id"], value, request, alone)
             except BaseException as error:
                 if eager and not isinstance(error, Exception):
                     raise
@@ -172,7 +161,7 @@ def compile_trace(app: App, task: Any, hostname: str, *, loop: Loop | None = Non
             if "outgoing" in known:
                 followers = [*known["outgoing"], *followers]
             return Outcome(DONE, () if record is None else (record,), tuple(followers))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever failed around the task's code
             return internal_error(Run(plan, request, args, kwargs, embed, ignored, given), error)
         finally:
             pop_frame(token)
@@ -180,6 +169,15 @@ def compile_trace(app: App, task: Any, hostname: str, *, loop: Loop | None = Non
                 clean_up()
 
     return trace
+
+
+def _has_no_family(headers: bytes) -> bool:
+    """Tell whether headers surely name no group and no parent, without the price of decoding them.
+
+    A run that has neither is the common one. More braces than those of headers, stamps and the representation of the
+    keyword arguments could belong to a map inside, whose keys are not meant: then nothing is sure.
+    """
+    return headers.count(b"{") <= 3 and headers.find(b'"group":null') >= 0 and headers.find(b'"parent_id":null') >= 0
 
 
 def _started(plan: Plan, request: Context) -> None:

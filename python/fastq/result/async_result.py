@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from fastq.imports import symbol_by_name
@@ -12,6 +10,9 @@ from fastq.states import FAILURE, PROPAGATE_STATES, READY_STATES, SUCCESS
 from fastq.time import from_iso
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
     from fastq.app.protocol import App
     from fastq.backends.base import Backend, Meta
 
@@ -76,7 +77,7 @@ class AsyncResult(Generic[R]):
         timeout: float | None = None,
         propagate: bool = True,
         interval: float = 0.5,
-        no_ack: bool = True,
+        no_ack: bool = True,  # noqa: ARG002 - Celery's
         follow_parents: bool = True,
         callback: Callable[[str, R], object] | None = None,
         on_message: Callable[[Meta], object] | None = None,
@@ -104,7 +105,7 @@ class AsyncResult(Generic[R]):
         if self.ignored:
             return None  # type: ignore[return-value]
         if disable_sync_subtasks:
-            waiting.assert_will_not_block()
+            self._check_will_not_block()
         if self._meta is None:
             check = self._raise_of_parents if propagate and follow_parents and self.parent is not None else None
             if check is not None:
@@ -117,6 +118,9 @@ class AsyncResult(Generic[R]):
         return cast("R", self._meta.get("result"))
 
     wait = get
+
+    def _check_will_not_block(self) -> None:
+        waiting.assert_will_not_block()
 
     def _raise_of_parents(self) -> None:
         for parent in self._parents():
@@ -235,7 +239,7 @@ class AsyncResult(Generic[R]):
         self._meta = None
         ids = [self.id, *(parent.id for parent in self._parents())]
         for parent in self._parents():
-            parent._meta = None
+            parent._meta = None  # noqa: SLF001 - one of us
         self.backend.forget(ids)
 
     def _read(self) -> Meta:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from fastq.result.async_result import AsyncResult, RemoteTraceback
@@ -42,28 +41,8 @@ class EagerResult(AsyncResult[R]):
             "date_done": None,
         }
 
-    def get(
-        self,
-        timeout: float | None = None,
-        propagate: bool = True,
-        disable_sync_subtasks: bool = True,
-        callback: Callable[[str, R], object] | None = None,
-        **_: Any,
-    ) -> R:
-        """Return what the task returned, or raise what it raised.
-
-        Args:
-            timeout: nothing is waited for.
-            propagate: False returns the exception.
-            disable_sync_subtasks: nothing is waited for, so this may be called anywhere.
-            callback: called with id and value.
-
-        Raises:
-            Exception: what the task raised.
-        """
-        return cast("R", self.maybe_throw(propagate, callback))
-
-    wait = get  # type: ignore[assignment]
+    def _check_will_not_block(self) -> None:
+        """Allow `get` everywhere: nothing is waited for."""
 
     def _throw(self, value: Any, traceback: str | None) -> None:
         if isinstance(value, BaseException) and value.__traceback__ is None and traceback:

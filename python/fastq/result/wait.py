@@ -1,25 +1,26 @@
 """Waiting for a result: `get`, its time limit, and why a task must not wait for another one.
 
-The caller is woken by the store where that can push. Only what must happen meanwhile (`on_interval`, `on_message`, a look
-at the parents of a chain) cuts the wait into pieces.
+The caller is woken by the store where that can push. Only what must happen meanwhile (`on_interval`, `on_message`, a
+look at the parents of a chain) cuts the wait into pieces.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-from fastq.exceptions import TimeoutError
+from fastq.exceptions import TimeoutError  # noqa: A004 - it is the built-in too
 from fastq.states import PENDING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from fastq.backends.base import Backend, Meta
     from fastq.result.async_result import AsyncResult
 
-__all__ = ["allow_join_result", "assert_will_not_block", "deny_joins_while", "denied_join_result", "until_ready"]
+__all__ = ["allow_join_result", "assert_will_not_block", "denied_join_result", "deny_joins_while", "until_ready"]
 
 _allowed: Final[ContextVar[bool | None]] = ContextVar("fastq_join_allowed", default=None)
 """What the innermost `allow_join_result` or `denied_join_result` says; None: neither is in force."""
@@ -143,5 +144,5 @@ def nobody_listens(backend: Backend) -> bool:
     try:
         producer: Any = backend.app.producer
         return producer.capabilities()["native_store"] is True and not producer.workers()
-    except Exception:
+    except Exception:  # noqa: BLE001 - drivers raise what they like
         return False  # it is only a hint; the error at hand is the one to raise
