@@ -14,8 +14,10 @@ from fastq.app.queues import Queues
 from fastq.app.registry import TaskRegistry
 from fastq.app.routes import Router
 from fastq.app.task import Task
+from fastq.backends import by_url
 from fastq.canvas.signature import signature
 from fastq.imports import import_from_cwd, symbol_by_name
+from fastq.result import AsyncResult as Result
 from fastq.signals import Signal
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from fastq.app.protocol import App, Publisher
     from fastq.backends.base import Backend
     from fastq.canvas.signature import Signature
-    from fastq.result import AsyncResult as Result
 
 __all__ = ["FastQ"]
 
@@ -217,8 +218,6 @@ class FastQ(Configuration, Declaration):
     def backend(self) -> Backend:
         """The result backend; made on first use."""
         if self._backend is None:
-            from fastq.backends import by_url
-
             self._backend = by_url(self.conf.result_backend, app=self)
         return self._backend
 
@@ -228,9 +227,7 @@ class FastQ(Configuration, Declaration):
 
     def AsyncResult(self, task_id: str, **options: Any) -> Result[Any]:  # noqa: N802 - Celery's name
         """Return the result of the task with that id."""
-        from fastq.result import AsyncResult
-
-        return AsyncResult(task_id, app=self, **options)
+        return Result(task_id, app=self, **options)
 
     # ----------------------------------------------------------------- programs
 
