@@ -40,9 +40,6 @@ class Server:
         """Whether it speaks its protocol."""
         raise NotImplementedError
 
-    def before_stop(self, folder: Path) -> None:
-        """Do what must be done before it is told to end."""
-
     def after_stop(self, folder: Path) -> None:
         """Do what must be done when it has ended."""
 

@@ -11,6 +11,7 @@ system's package manager where that is allowed (as root, with apt-get); otherwis
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -154,7 +155,6 @@ def stop(server: Running) -> None:
     """Stop one server: politely, then not, and forget its data."""
     definition = SERVERS[server.name]
     folder = FOLDER / server.name
-    definition.before_stop(folder)
     for how in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(server.pid, how)
@@ -173,10 +173,8 @@ def running() -> list[Running]:
 
 def _reaped(server: Running) -> bool:
     """Whether the server is gone; collects its exit status when it is our own child."""
-    try:
+    with contextlib.suppress(ChildProcessError):
         os.waitpid(server.pid, os.WNOHANG)
-    except ChildProcessError:
-        pass
     return not server.alive
 
 
