@@ -7,18 +7,14 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
 
 import pytest
 
 from fastq import _core
 from fastq._seam import DONE, RETRIED, Outcome, OutgoingMessage, Record, Route
 from fastq.exceptions import DecodeError, FastQError, ImproperlyConfigured
+from tests.seam.pipe import BYE, DROPPED, FINISHED, HELLO, STARTED, STORE, Fields, Parent
 
-if TYPE_CHECKING:
-    from .conftest import Fields, Parent
-
-HELLO, STARTED, FINISHED, STORE, BYE, DROPPED = 16, 17, 18, 19, 20, 21
 REDELIVERED, REPORT_START, IGNORE_RESULT = 1, 2, 4
 CLAIM, TAG = 0, 1
 CLOSED = 1 << 63
@@ -26,7 +22,12 @@ CLOSED = 1 << 63
 
 def test_a_job_shows_everything_that_was_sent(parent: Parent) -> None:
     parent.send(
-        1, flags=REDELIVERED | IGNORE_RESULT, priority=7, deaths=2, limits=(1_500_000_000, 250_000_000), body=b"[[1], {}]"
+        1,
+        flags=REDELIVERED | IGNORE_RESULT,
+        priority=7,
+        deaths=2,
+        limits=(1_500_000_000, 250_000_000),
+        body=b"[[1], {}]",
     )
 
     job = parent.port.next(5)
@@ -64,7 +65,7 @@ def test_a_job_taken_back_on_the_page_is_not_handed_out(parent: Parent) -> None:
     assert [parent.hear().kind for _ in range(2)] == [HELLO, DROPPED]
 
 
-def test_an_outcome_arrives_with_its_records_and_messages(parent: Parent, fields: type[Fields]) -> None:
+def test_an_outcome_arrives_with_its_records_and_messages(parent: Parent) -> None:
     parent.send(1)
     job = parent.port.next(5)
     assert job is not None
@@ -77,7 +78,7 @@ def test_an_outcome_arrives_with_its_records_and_messages(parent: Parent, fields
 
     assert parent.hear().kind == HELLO
     frame = parent.hear()
-    read = fields(frame.payload)
+    read = Fields(frame.payload)
     assert (frame.kind, frame.tag, read.number("B")) == (FINISHED, 10, RETRIED)
     assert read.number("Q") > 0, "the run took time"
     assert (read.field(), read.number("I")) == (b"again", 1)
@@ -161,7 +162,7 @@ def test_a_job_ends_once(parent: Parent) -> None:
     assert job is not None
     parent.port.finish(job, Outcome(DONE))
 
-    with pytest.raises(FastQError, match="finished twice .*id-1"):
+    with pytest.raises(FastQError, match=r"finished twice .*id-1"):
         parent.port.finish(job, Outcome(DONE))
 
 
