@@ -1,0 +1,123 @@
+"""The command `fastq` and its sub-commands, each loaded when it is called: `fastq --help` imports none of them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from fastq.cli.chosen import Chosen, app_options
+
+if TYPE_CHECKING:
+    from fastq.app.protocol import App
+
+__all__ = ["COMMANDS", "EXIT_USAGE", "cli", "main"]
+
+EXIT_USAGE: Final = 64
+"""sysexits.h: the command was used incorrectly."""
+
+COMMANDS: Final = {
+    "call": "Send a task; print its id, or with --wait its result.",
+    "dead": "Look at the messages that were set aside, put them back or drop them.",
+    "demo": "Show fastq at work on this computer: no server, no set-up.",
+    "purge": "Erase the messages that wait in queues.",
+    "queues": "Show how much waits in each queue.",
+    "report": "Show versions and settings, for a bug report.",
+    "result": "Show the state and the result of a task.",
+    "shell": "Open a Python shell with the app and its tasks.",
+    "status": "Show the workers that are alive.",
+    "worker": "Start a worker.",
+}
+"""Every command, with the line that the list shows; its module in fastq.cli has its name."""
+
+
+class Commands(click.Group):
+    """A group whose commands are modules."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"fastq.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one may have been meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            # Not at the top: `fastq --help` has no use for it.
+            from fastq.text import closest
+
+            near = closest(args[0], COMMANDS)
+            if near is None or "Did you mean" in error.message:
+                raise
+            raise click.UsageError(f"{error.message.rstrip('.')}. Did you mean {near}?", ctx) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        """Write the list of commands from the table, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what fails becomes one line and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            from fastq.cli.failure import as_failure
+
+            failure = as_failure(error)
+            if failure is None:
+                raise
+            raise failure from error
+
+
+def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    import fastq
+
+    click.echo(f"fastq {fastq.__version__}")
+    ctx.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "FASTQ"})
+@app_options(hidden=False)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and leave.",
+)
+def cli() -> None:
+    """Run functions in other processes, reliably and fast.
+
+    The options below may also stand after the command. Every option has an environment variable too, such as FASTQ_APP
+    or FASTQ_WORKER_CONCURRENCY.
+
+    Start with:  fastq demo
+    """
+
+
+def main(argv: Sequence[str] | None = None, app: App | None = None) -> None:
+    """Run the command line and leave the process with its exit code.
+
+    Args:
+        argv: the arguments after the program's name; None: those of this process.
+        app: the app to work on, when the caller is that app.
+    """
+    # Wrong use has exit code 64 (sysexits.h); 2, which click takes, is the shell's own to many scripts.
+    click.UsageError.exit_code = EXIT_USAGE
+    cli.main(args=None if argv is None else list(argv), prog_name="fastq", obj=Chosen(given=app))

@@ -1,0 +1,32 @@
+"""`fastq queues`: how much waits where."""
+
+from __future__ import annotations
+
+import click
+
+from fastq.cli.chosen import Chosen, app_options, chosen
+from fastq.cli.output import json_option, print_json, print_table
+
+__all__ = ["command"]
+
+
+@click.command("queues")
+@app_options()
+@json_option
+@chosen
+def command(choice: Chosen, as_json: bool) -> None:
+    """Show every queue: what is ready, what workers hold, what is due later, what was set aside."""
+    depths = sorted(choice.load().producer.depths(), key=lambda depth: depth["queue"])
+    if as_json:
+        print_json(depths)
+        return
+    if not depths:
+        click.echo("There are no queues yet: the first message makes one.")
+        return
+    print_table(
+        ("Queue", "Ready", "In flight", "Delayed", "Dead"),
+        [(depth["queue"], depth["ready"], depth["in_flight"], depth["delayed"], depth["dead"]) for depth in depths],
+        no_color=choice.no_color,
+    )
+    if any(depth["dead"] for depth in depths) and not choice.quiet:
+        click.echo("What was set aside, and why: fastq dead list")

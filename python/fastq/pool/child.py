@@ -1,0 +1,148 @@
+"""The life of a pool child: set up, take a job, run it, hand over how it ended; leave when the port ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from fastq import signals
+from fastq._core import Job, Port
+from fastq._seam import FAILED, Outcome
+from fastq.exceptions import FastQError
+from fastq.execute.limits import install as install_soft_limit
+from fastq.execute.trace import Executor
+from fastq.log import name_process
+from fastq.platforms.title import set_title, worker_title
+from fastq.pool.recycle import worn_out
+from fastq.states import FAILURE
+
+if TYPE_CHECKING:
+    from fastq.app.protocol import App
+    from fastq.pool.base import PoolSettings
+    from fastq.pool.nursery import Seat
+
+__all__ = ["Childhood", "hand_over", "take_and_run"]
+
+_logger: Final = logging.getLogger("celery.pool")
+
+SHUTDOWN_SECONDS: Final = 1.0
+"""How long the receivers of `worker_process_shutdown` may take before the child leaves without them."""
+
+
+class Childhood:
+    """What the processes of a prefork pool do."""
+
+    def __init__(self, app: App, settings: PoolSettings) -> None:
+        """Keep what every child needs; called in the parent."""
+        self._app = app
+        self._settings = settings
+
+    def in_nursery(self) -> None:
+        """Name the process."""
+        set_title(worker_title(f"{self._settings.node}:Nursery"))
+
+    def before_fork(self, slot: int) -> None:
+        """Send `worker_before_create_process`."""
+        signals.worker_before_create_process.send(sender=slot)
+
+    def in_child(self, seat: Seat) -> None:
+        """Set up, work until the port ends, and leave cleanly."""
+        settings = self._settings
+        _become_child(seat.slot, settings)
+        port = Port.from_fd(*seat)
+        executor = Executor(self._app, hostname=settings.node, store=port.store)
+        install_soft_limit()
+        signals.worker_process_init.send(sender=settings.node)
+        exit_code = 1
+        try:
+            take_and_run(
+                self._app, port, executor, worn_out(settings.max_tasks_per_child, settings.max_memory_per_child)
+            )
+            exit_code = 0
+        finally:
+            self._leave(exit_code)
+
+    def _leave(self, exit_code: int) -> None:
+        if signals.worker_process_shutdown:
+            # The parent may be gone, and whoever restarts it waits for nobody: no receiver may hold this process.
+            limit = threading.Timer(SHUTDOWN_SECONDS, os._exit, (exit_code,))
+            limit.daemon = True
+            limit.start()
+            signals.worker_process_shutdown.send(sender=self._settings.node, pid=os.getpid(), exitcode=exit_code)
+            limit.cancel()
+        for handler in logging.getLogger().handlers:
+            handler.flush()
+
+
+def take_and_run(app: App, port: Port, executor: Executor, is_worn_out: Callable[[], bool] | None = None) -> None:
+    """Run jobs until the port ends.
+
+    Args:
+        app: keeps results.
+        port: where jobs come from and outcomes go.
+        executor: runs them.
+        is_worn_out: asked after each job; when it says yes, no further job is taken.
+    """
+    take, finish, run = port.next, port.finish, executor.run
+    try:
+        while True:
+            job = take()
+            if job is None:
+                continue
+            outcome = run(job)
+            try:
+                finish(job, outcome)
+            except FastQError as error:
+                _finish_as_failure(app, port, job, error)
+            if is_worn_out is not None and is_worn_out():
+                port.retire()
+    except EOFError:
+        return
+
+
+def hand_over(app: App, port: Port, executor: Executor, job: Job) -> None:
+    """Run one job and hand its outcome over."""
+    outcome = executor.run(job)
+    try:
+        port.finish(job, outcome)
+    except FastQError as error:
+        _finish_as_failure(app, port, job, error)
+
+
+def _finish_as_failure(app: App, port: Port, job: Job, error: FastQError) -> None:
+    """End a run whose outcome the port does not take (it is larger than a frame may be): as a failure that says so."""
+    _logger.error("Task %s[%s]: its outcome cannot be handed over: %s", job.name, job.id, error)
+    wanted = not job.ignore_result and app.backend.capability.native
+    records = (app.backend.record(job.id, FAILURE, error),) if wanted else ()
+    port.finish(job, Outcome(FAILED, records, (), str(error)))
+
+
+def _become_child(slot: int, settings: PoolSettings) -> None:
+    """Part from what the nursery had: standard input, random numbers, title, log file."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, _leave_to_parent)
+    random.seed()
+    if "numpy" in sys.modules:
+        # Its global generator was copied by the fork: every child would draw the same numbers.
+        sys.modules["numpy"].random.seed()
+    name = f"Child-{slot + 1}"
+    name_process(name)
+    set_title(worker_title(f"{settings.node}:{name}"))
+    if settings.set_up_logging is not None:
+        settings.set_up_logging(slot + 1)
+
+
+def _leave_to_parent(_number: int, _frame: object) -> None:
+    """Do nothing: what a terminal or supervisor sends to the whole group is meant for the parent.
+
+    A handler and not SIG_IGN, which programs started by tasks would inherit.
+    """

@@ -1,0 +1,73 @@
+"""Child processes, born by the nursery, replaced by the core."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from fastq.pool import nursery
+from fastq.pool.base import ATTEND_SECONDS, Pool
+from fastq.pool.child import Childhood
+
+if TYPE_CHECKING:
+    from fastq._core import Worker as Core
+
+__all__ = ["PreforkPool"]
+
+_LEAVE_SECONDS: Final = 2.0
+"""How long the nursery may take to kill and reap what is left."""
+_PAUSE_SECONDS: Final = 0.002
+
+
+class PreforkPool(Pool):
+    """A process per slot. The core keeps them alive; this process only waits for Events."""
+
+    name: ClassVar[str] = "prefork"
+
+    _nursery: nursery.NurseryProcess | None = None
+
+    @property
+    def children(self) -> int:
+        """One per slot."""
+        return self.settings.concurrency
+
+    def prepare(self) -> int:
+        """Fork the nursery."""
+        self._nursery = nursery.start(Childhood(self.app, self.settings))
+        return self._nursery.control_fd
+
+    def serve(self, core: Core, attend: Callable[[float], bool]) -> None:  # noqa: ARG002 - it feeds the children
+        """Wait for Events until the worker has stopped."""
+        while attend(ATTEND_SECONDS):
+            pass
+
+    def close(self) -> None:
+        """Reap the nursery, which ends when the core lets go of its socket; end it if it does not."""
+        if self._nursery is None:
+            return
+        pid, self._nursery = self._nursery.pid, None
+        if not _reaped_within(pid, _LEAVE_SECONDS):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+    def info(self) -> dict[str, Any]:
+        """Return what is to be known of it."""
+        return {**super().info(), "nursery": self._nursery.pid if self._nursery else None}
+
+
+def _reaped_within(pid: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            reaped, _ = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            return True  # somebody in this process reaps every child
+        if reaped:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        select.select([], [], [], _PAUSE_SECONDS)

@@ -1,0 +1,50 @@
+"""Jobs one after the other on the worker's own main thread: for debuggers, and where forking is not possible."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from fastq import signals
+from fastq.execute.trace import Executor
+from fastq.pool.base import ATTEND_SECONDS, Pool
+from fastq.pool.child import hand_over
+
+if TYPE_CHECKING:
+    from fastq._core import Worker as Core
+
+__all__ = ["SoloPool"]
+
+_JOB_SECONDS: Final = 0.2
+"""How long to wait for a job before Events are looked at: log lines of an idle worker are late by so much."""
+
+
+class SoloPool(Pool):
+    """One slot, in this process, over the same port that a child has."""
+
+    name: ClassVar[str] = "solo"
+    inline: ClassVar[bool] = True
+
+    @property
+    def slots(self) -> int:
+        """One, whatever the concurrency."""
+        return 1
+
+    def serve(self, core: Core, attend: Callable[[float], bool]) -> None:
+        """Run jobs, and see to Events between them, until the worker has stopped."""
+        port = core.port()
+        executor = Executor(self.app, hostname=self.settings.node, store=port.store)
+        signals.worker_process_init.send(sender=self.settings.node)
+        try:
+            while attend(0.0):
+                job = port.next(_JOB_SECONDS)
+                if job is not None:
+                    hand_over(self.app, port, executor, job)
+            return
+        except EOFError:
+            pass  # the slot was retired: the worker stops, and says so by an Event
+        finally:
+            signals.worker_process_shutdown.send(sender=self.settings.node, pid=os.getpid(), exitcode=0)
+        while attend(ATTEND_SECONDS):
+            pass

@@ -1,0 +1,73 @@
+"""Settings of the app → WorkerConfig: what the core is told at its start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from fastq._seam import QueueSpec, WorkerConfig
+from fastq.exceptions import ImproperlyConfigured
+from fastq.pool.choose import processors
+
+if TYPE_CHECKING:
+    from fastq.app.protocol import App
+    from fastq.pool.base import Pool
+
+__all__ = ["concurrency", "core_config"]
+
+
+def concurrency(app: App) -> int:
+    """Return how many slots the settings ask for.
+
+    Raises:
+        ImproperlyConfigured: it is no number, or not between 1 and 1024.
+    """
+    value: Any = app.conf.worker_concurrency
+    if value is None or value == "auto":
+        return processors()
+    try:
+        count = int(value)
+    except (TypeError, ValueError):
+        count = 0
+    if not 1 <= count <= 1024:
+        raise ImproperlyConfigured(f"worker_concurrency is {value!r}: use a number from 1 to 1024, or `auto`.")
+    return count
+
+
+def core_config(app: App, node: str, pool: Pool) -> WorkerConfig:
+    """Return what the core must know of this worker; the nursery's descriptor is still to come.
+
+    Raises:
+        ImproperlyConfigured: no queue is left to take from.
+    """
+    conf = app.conf
+    backend = app.backend
+    multiplier = conf.worker_prefetch_multiplier
+    return WorkerConfig(
+        node=node,
+        broker_url=conf.broker_read_url or conf.broker_url,
+        queues=_queues(app),
+        broker_options=_json(conf.broker_transport_options),
+        store_url=backend.url if backend.capability.native else None,
+        store_options=_json(conf.result_backend_transport_options),
+        children=pool.children,
+        prefetch_multiplier=None if multiplier in (None, "auto") else int(multiplier),
+        lease=conf.worker_lease,
+        max_deaths=conf.task_max_deaths,
+        result_expires=backend.expires_seconds,
+        stop_within=conf.worker_stop_timeout,
+    )
+
+
+def _queues(app: App) -> tuple[QueueSpec, ...]:
+    queues = app.queues.consume_from
+    if not queues:
+        raise ImproperlyConfigured(
+            "This worker has no queue to take from: -X excludes every queue that -Q or task_queues names."
+        )
+    return tuple(spec for queue in queues.values() for spec in queue.specs())
+
+
+def _json(options: Any) -> str:
+    return orjson.dumps(options or {}, default=str).decode()

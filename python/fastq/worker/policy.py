@@ -1,0 +1,64 @@
+"""Task → Policy: what the core must know of each task (celery-inventory §1.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from fastq._seam import Policy
+from fastq.exceptions import ImproperlyConfigured
+
+if TYPE_CHECKING:
+    from fastq.app.protocol import App
+    from fastq.app.task import Task
+
+__all__ = ["policies", "policy"]
+
+
+def policies(app: App) -> list[Policy]:
+    """Return the policy of every task of the app.
+
+    Raises:
+        ImproperlyConfigured: a task's limits cannot work.
+    """
+    tasks: Iterable[Any] = app.tasks.values()
+    return [policy(task, app.conf.task_max_deaths) for task in tasks]
+
+
+def policy(task: Task[..., Any], max_deaths: int) -> Policy:
+    """Return the policy of one task; what it leaves open its settings say.
+
+    Raises:
+        ImproperlyConfigured: a limit is no number, or the soft one is not below the hard one.
+    """
+    hard, soft = _limit(task, "time_limit"), _limit(task, "soft_time_limit")
+    if hard is not None and soft is not None and soft > hard:
+        raise ImproperlyConfigured(
+            f"Task {task.name}: soft_time_limit ({soft:g} s) is above time_limit ({hard:g} s), so it would never come."
+        )
+    older = _flag(task.acks_on_failure_or_timeout, True)
+    return Policy(
+        name=task.name,
+        acks_late=bool(task.acks_late),
+        acks_on_failure=_flag(task.acks_on_failure, older),
+        acks_on_timeout=_flag(task.acks_on_timeout, older),
+        reject_on_worker_lost=bool(task.reject_on_worker_lost),
+        max_deaths=max_deaths,
+        ignore_result=bool(task.ignore_result),
+        store_errors_even_if_ignored=bool(task.store_errors_even_if_ignored),
+        time_limit=hard,
+        soft_time_limit=soft,
+    )
+
+
+def _flag(value: bool | None, otherwise: bool) -> bool:
+    return otherwise if value is None else bool(value)
+
+
+def _limit(task: Task[..., Any], attribute: str) -> float | None:
+    """Return a limit in seconds; as in Celery, 0 is none."""
+    value: Any = getattr(task, attribute)
+    try:
+        return float(value) or None if value is not None else None
+    except (TypeError, ValueError):
+        raise ImproperlyConfigured(f"Task {task.name}: {attribute} is {value!r}, not a number of seconds.") from None
