@@ -32,7 +32,8 @@ impl<'a> Properties<'a> {
     /// # Errors
     /// `Decode` when the bytes are no JSON object.
     pub fn parse(bytes: &'a [u8]) -> Result<Self> {
-        serde_json::from_slice(bytes)
-            .map_err(|error| Error::new(ErrorKind::Decode, "properties are not a valid JSON object").because(error))
+        serde_json::from_slice(bytes).map_err(|error| {
+            Error::new(ErrorKind::Decode, "properties are not a valid JSON object").because(error)
+        })
     }
 }

@@ -50,10 +50,13 @@ impl<'a> Headers<'a> {
     /// `Decode` when the bytes are no JSON object, or a header the core needs has the wrong type.
     pub fn parse(bytes: &'a [u8]) -> Result<Self> {
         if bytes.len() > HEADERS_LIMIT_BYTES {
-            return Err(Error::new(ErrorKind::Decode, "headers are larger than 4 MiB").with("bytes", bytes.len()));
+            return Err(
+                Error::new(ErrorKind::Decode, "headers are larger than 4 MiB").with("bytes", bytes.len())
+            );
         }
-        serde_json::from_slice(bytes)
-            .map_err(|error| Error::new(ErrorKind::Decode, "headers are not a valid JSON object").because(error))
+        serde_json::from_slice(bytes).map_err(|error| {
+            Error::new(ErrorKind::Decode, "headers are not a valid JSON object").because(error)
+        })
     }
 
     /// The moment before which the task must not run.

@@ -14,7 +14,9 @@ pub fn parse(text: &str) -> Result<WallTime> {
     let moment = OffsetDateTime::parse(text, &Rfc3339)
         .or_else(|_| OffsetDateTime::parse(text, &Iso8601::DEFAULT))
         .or_else(|_| PrimitiveDateTime::parse(text, &Iso8601::DEFAULT).map(PrimitiveDateTime::assume_utc))
-        .map_err(|error| Error::new(ErrorKind::Decode, "not an ISO 8601 date and time").with("text", text).because(error))?;
+        .map_err(|error| {
+            Error::new(ErrorKind::Decode, "not an ISO 8601 date and time").with("text", text).because(error)
+        })?;
     Ok(WallTime((moment.unix_timestamp_nanos() / 1_000_000) as i64))
 }
 

@@ -6,6 +6,7 @@
 //! nothing but the socket.
 
 use std::collections::VecDeque;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -115,6 +116,8 @@ impl Port {
             }
             if incoming.ended {
                 self.outgoing.flush()?;
+                // The parent waits for the end of file, and in one process nobody may close the descriptor for long.
+                let _ = self.socket.shutdown(Shutdown::Write);
                 return Ok(Next::Ended);
             }
             if self.receive(&mut incoming)? {

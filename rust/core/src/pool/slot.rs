@@ -81,7 +81,16 @@ pub struct Slot {
 impl Slot {
     /// A slot whose executor has yet to say hello. `killable`: it is a process of its own.
     pub fn new(id: SlotId, killable: bool, now: Instant) -> Self {
-        Self { id, state: SlotState::Starting, sent: VecDeque::new(), last_sequence: 0, owed: 0, cautious: false, progress_at: now, killable }
+        Self {
+            id,
+            state: SlotState::Starting,
+            sent: VecDeque::new(),
+            last_sequence: 0,
+            owed: 0,
+            cautious: false,
+            progress_at: now,
+            killable,
+        }
     }
 
     /// Its name.
@@ -186,7 +195,10 @@ impl Slot {
     /// Lets it be assigned to again.
     pub fn reopen(&mut self) -> Result<()> {
         if self.owed > 0 {
-            return Err(Error::new(ErrorKind::Unexpected, "a slot was reopened before it dropped what was taken back"));
+            return Err(Error::new(
+                ErrorKind::Unexpected,
+                "a slot was reopened before it dropped what was taken back",
+            ));
         }
         self.change(SlotInput::Reopen)
     }
@@ -222,7 +234,9 @@ pub fn next(state: SlotState, input: SlotInput, empty: bool) -> Option<SlotState
                 S::Busy
             }
         }
-        (S::Draining, I::Finish | I::Close | I::Retire) | (S::Idle | S::Busy | S::Closed, I::Retire) => S::Draining,
+        (S::Draining, I::Finish | I::Close | I::Retire) | (S::Idle | S::Busy | S::Closed, I::Retire) => {
+            S::Draining
+        }
         (S::Busy, I::Close) | (S::Closed, I::Finish) => S::Closed,
         (S::Closed, I::Reopen) if empty => S::Idle,
         (_, I::Eof) => S::Gone,
@@ -274,6 +288,9 @@ mod tests {
     fn an_input_that_does_not_fit_names_state_and_input() {
         let mut slot = Slot::new(SlotId(3), true, Instant(0));
         let error = slot.assign(Tag(1), None, Instant(0)).unwrap_err().to_string();
-        assert!(error.contains("Starting") && error.contains("Assign") && error.contains("slot: 3"), "{error}");
+        assert!(
+            error.contains("Starting") && error.contains("Assign") && error.contains("slot: 3"),
+            "{error}"
+        );
     }
 }

@@ -36,7 +36,8 @@ pub fn lost(policy: &Policy, deaths: u32, acked: bool) -> Decision {
         return Decision { verdict: Some(Verdict::Ack), store_failure: true };
     }
     if deaths + 1 >= policy.max_deaths {
-        let reason = format!("{} workers died running it (task_max_deaths = {})", deaths + 1, policy.max_deaths);
+        let reason =
+            format!("{} workers died running it (task_max_deaths = {})", deaths + 1, policy.max_deaths);
         return Decision { verdict: Some(Verdict::Bury { reason, died: true }), store_failure: true };
     }
     Decision { verdict: Some(Verdict::Requeue { died: true }), store_failure: false }
@@ -50,7 +51,8 @@ pub fn timed_out(policy: &Policy, deaths: u32, acked: bool) -> Decision {
     // Put back, but counted as a death: a task that can never end in time must not run for ever.
     let mut decision = lost(&Policy { reject_on_worker_lost: true, ..policy.clone() }, deaths, false);
     if let Some(Verdict::Bury { reason, .. }) = &mut decision.verdict {
-        *reason = format!("it ran out of time {} times (task_max_deaths = {})", deaths + 1, policy.max_deaths);
+        *reason =
+            format!("it ran out of time {} times (task_max_deaths = {})", deaths + 1, policy.max_deaths);
     }
     decision
 }
@@ -84,7 +86,9 @@ mod tests {
         }
         assert_eq!(told(&late, Ending::Requeued, "", false), Some(Verdict::Requeue { died: false }));
         for ending in [Ending::Rejected, Ending::Undecodable] {
-            assert!(matches!(told(&late, ending, "no", false), Some(Verdict::Bury { reason, died: false }) if reason == "no"));
+            assert!(
+                matches!(told(&late, ending, "no", false), Some(Verdict::Bury { reason, died: false }) if reason == "no")
+            );
         }
         let strict = policy(|policy| policy.acks_on_failure = false);
         assert!(matches!(told(&strict, Ending::Failed, "", false), Some(Verdict::Bury { .. })));
@@ -115,7 +119,10 @@ mod tests {
 
     #[test]
     fn a_run_out_of_time_is_acknowledged_or_put_back_as_the_task_says() {
-        assert_eq!(timed_out(&policy(|_| {}), 0, false), Decision { verdict: Some(Verdict::Ack), store_failure: true });
+        assert_eq!(
+            timed_out(&policy(|_| {}), 0, false),
+            Decision { verdict: Some(Verdict::Ack), store_failure: true }
+        );
         let back = policy(|policy| policy.acks_on_timeout = false);
         assert_eq!(timed_out(&back, 0, false).verdict, Some(Verdict::Requeue { died: true }));
         assert!(matches!(timed_out(&back, 2, false).verdict, Some(Verdict::Bury { .. })));
