@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from fastq import time
 from fastq._seam import OutgoingMessage, Route
 from fastq.app.queues import Exchange, Queue
@@ -91,40 +93,11 @@ def build(
     expires, expiration = _expires(options, now, app)
     priority = _priority(options.get("priority"))
     exchange, routing_key = _destination(app, options)
-    levels = app.conf.task_repr_maxlevels
-    task_id = options["task_id"]
-    headers: dict[str, Any] = {
-        "lang": "py",
-        "task": name,
-        "id": task_id,
-        "shadow": options.get("shadow"),
-        "eta": eta,
-        "expires": expires,
-        "group": options.get("group_id"),
-        "group_index": options.get("group_index"),
-        "retries": options.get("retries") or 0,
-        "timelimit": _time_limits(options),
-        "root_id": options.get("root_id") or task_id,
-        "parent_id": options.get("parent_id"),
-        "argsrepr": options.get("argsrepr") or saferepr(tuple(arguments), REPR_LIMIT, levels),
-        "kwargsrepr": options.get("kwargsrepr") or saferepr(keywords, REPR_LIMIT, levels),
-        "origin": options.get("origin") or origin,
-        "ignore_result": options.get("ignore_result"),
-        "replaced_task_nesting": options.get("replaced_task_nesting") or 0,
-        "stamped_headers": list(options["stamped_headers"]) if options.get("stamped_headers") else None,
-        "stamps": _stamps(options),
-    }
+    headers = _headers(name, arguments, keywords, options, app.conf.task_repr_maxlevels)
+    headers["eta"], headers["expires"] = eta, expires
+    headers["origin"] = headers["origin"] or origin
     headers.update(options.get("headers") or {})
-    properties: dict[str, Any] = {"correlation_id": task_id, "reply_to": options.get("reply_to") or reply_to}
-    stamped = set(options.get("stamped_headers") or ())
-    properties.update(
-        {
-            key: value
-            for key, value in options.items()
-            if key not in _CONSUMED and key not in stamped and value is not None
-        }
-    )
-    properties["delivery_mode"] = _delivery_mode(app, options)
+    properties = _properties(options, reply_to, _delivery_mode(app, options))
     if priority is not None:
         properties["priority"] = priority
     if expiration is not None:
@@ -144,6 +117,48 @@ def build(
     )
 
 
+def _headers(
+    name: str, args: Sequence[Any], kwargs: dict[str, Any], options: Mapping[str, Any], levels: int
+) -> dict[str, Any]:
+    """Return every standard header in the order of protocol.md §1.1; what depends on the time is added by `build`."""
+    task_id = options["task_id"]
+    return {
+        "lang": "py",
+        "task": name,
+        "id": task_id,
+        "shadow": options.get("shadow"),
+        "eta": None,
+        "expires": None,
+        "group": options.get("group_id"),
+        "group_index": options.get("group_index"),
+        "retries": options.get("retries") or 0,
+        "timelimit": _time_limits(options),
+        "root_id": options.get("root_id") or task_id,
+        "parent_id": options.get("parent_id"),
+        "argsrepr": options.get("argsrepr") or saferepr(tuple(args), REPR_LIMIT, levels),
+        "kwargsrepr": options.get("kwargsrepr") or saferepr(kwargs, REPR_LIMIT, levels),
+        "origin": options.get("origin"),
+        "ignore_result": options.get("ignore_result"),
+        "replaced_task_nesting": options.get("replaced_task_nesting") or 0,
+        "stamped_headers": list(options["stamped_headers"]) if options.get("stamped_headers") else None,
+        "stamps": _stamps(options),
+    }
+
+
+def _properties(options: Mapping[str, Any], reply_to: str, delivery_mode: int) -> dict[str, Any]:
+    """Return the properties of protocol.md §1.2 and whatever option has no other meaning."""
+    properties: dict[str, Any] = {
+        "correlation_id": options["task_id"],
+        "reply_to": options.get("reply_to") or reply_to,
+    }
+    stamped = options.get("stamped_headers") or ()
+    for key, value in options.items():
+        if key not in _CONSUMED and key not in stamped and value is not None:
+            properties[key] = value
+    properties["delivery_mode"] = delivery_mode
+    return properties
+
+
 def encode(draft: Draft) -> OutgoingMessage:
     """Return the draft as bytes.
 
@@ -156,7 +171,15 @@ def encode(draft: Draft) -> OutgoingMessage:
         headers["compression"], body = compression.compress(body, draft.compression)
     properties = {**draft.properties, "content_type": content_type, "content_encoding": content_encoding}
     route = Route(draft.exchange, draft.routing_key, draft.priority, draft.due)
-    return OutgoingMessage(route, json.dumps(headers), json.dumps(properties), body)
+    return OutgoingMessage(route, _json(headers), _json(properties), body)
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    """Return headers or properties as JSON; values of other types as the serializer writes them."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_DATETIME)
+    except TypeError:
+        return json.dumps(value)
 
 
 def _arguments(

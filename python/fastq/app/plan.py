@@ -26,6 +26,7 @@ from fastq.time import now
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from fastq.app.context import Context
     from fastq.app.message import Draft
     from fastq.conf.settings import Settings
     from fastq.result import AsyncResult
@@ -129,23 +130,13 @@ def _sender(task: Any, route: Route, head: bytes, tail: bytes) -> Callable[[Any,
             return send.call(task, args, kwargs, {})
         task_id = new_id()
         quoted = b'"%b"' % task_id.encode()
-        root, parent = quoted, b"null"
-        if frame is not None:
-            parent = dump_text(frame.request.id)
-            root = dump_text(frame.request.root_id or frame.request.id)
+        root, parent = (quoted, b"null") if frame is None else _family(frame.request)
         sender = identity()
         _, _, body = encode([args, kwargs, _EMBED], serializer)
-        headers = head % (
-            quoted,
-            root,
-            parent,
-            _text(saferepr(tuple(args), REPR_LIMIT, levels)),
-            _text(saferepr(kwargs, REPR_LIMIT, levels)),
-            sender.origin_text,
-        )
-        send.publish_one(
-            app, app.producer, OutgoingMessage(route, headers, tail % (quoted, sender.reply_to_text), body)
-        )
+        shown = _text(saferepr(tuple(args), REPR_LIMIT, levels)), _text(saferepr(kwargs, REPR_LIMIT, levels))
+        headers = head % (quoted, root, parent, *shown, sender.origin_text)
+        properties = tail % (quoted, sender.reply_to_text)
+        send.publish_one(app, app.producer, OutgoingMessage(route, headers, properties, body))
         result: AsyncResult[Any] = make_result(task_id)
         result.ignored = ignored
         if frame is not None:
@@ -153,6 +144,11 @@ def _sender(task: Any, route: Route, head: bytes, tail: bytes) -> Callable[[Any,
         return result
 
     return quick
+
+
+def _family(request: Context) -> tuple[bytes, bytes]:
+    """Return the root and the parent of what a run sends."""
+    return dump_text(request.root_id or request.id), dump_text(request.id)
 
 
 def _text(value: str) -> bytes:

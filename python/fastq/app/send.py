@@ -108,7 +108,8 @@ def compose(
 ) -> OutgoingMessage:
     """Return the message of a call without sending it.
 
-    Handlers of `before_task_publish` are called when there are any, for they may change what is sent.
+    Handlers of `before_task_publish` are called when there are any, for they may change what is sent; a queue that has
+    more than a name is declared, for whoever publishes the message does not know of it.
 
     Args:
         app: gives settings, routes and queues.
@@ -119,7 +120,10 @@ def compose(
     """
     task = app.registry.get(name)
     merged = merge(task, options or {})
-    return encode(_draft(app, task, name, args, kwargs, merged)[0])
+    draft, _ = _draft(app, task, name, args, kwargs, merged)
+    if draft.declare:
+        declare(app, app.producer, draft.declare)
+    return encode(draft)
 
 
 def publish(app: App, messages: OutgoingMessage | Sequence[OutgoingMessage], producer: Publisher | None = None) -> None:

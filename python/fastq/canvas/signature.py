@@ -301,14 +301,11 @@ class Signature(dict[str, Any], Generic[R]):
         return self._type if self._type is not None else self.app.tasks.get(self.task)
 
     @property
-    def name(self) -> str:
-        """The name of the task."""
-        return cast("str", self["task"])
-
-    @property
     def task(self) -> str:
         """The name of the task."""
         return cast("str", self["task"])
+
+    name = task
 
     @property
     def args(self) -> Sequence[Any]:

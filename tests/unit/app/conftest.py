@@ -70,6 +70,15 @@ def app(recorder: Recorder) -> Iterator[FastQ]:
         yield made
 
 
+@pytest.fixture
+def add(app: FastQ) -> Any:
+    @app.task(name="shop.add")
+    def add(x: int, y: int = 0) -> int:
+        return x + y
+
+    return add
+
+
 class StateKept:
     """Puts back which app is current and what is shared, and ends the runs that a test has left open."""
 
