@@ -42,7 +42,7 @@ $(STAMP_TOOLS): requirements/dev.txt scripts/venv
 	@touch $@
 
 $(STAMP_BUILD): $(STAMP_TOOLS) $(BUILD_INPUTS)
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --extras all --quiet
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --extras brotli,msgpack,yaml,zstd
 	@touch $@
 
 .PHONY: fmt
@@ -95,7 +95,7 @@ lock: ## renew requirements/dev.txt from requirements/dev.in
 
 .PHONY: clean
 clean: ## remove what was built
-	cargo clean --quiet
+	cargo clean
 	rm -rf $(VENV) .venv-bench .venv-law2 .services dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find python -name '*.so' -delete
 	find python tests benches scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -50,7 +50,7 @@ def test_comments_strings_and_test_modules_are_not_code() -> None:
 
 
 def test_the_length_of_a_function_is_counted_from_its_signature_to_its_brace() -> None:
-    code = "trait T { fn none(&self) -> [u8; 3]; }\n\npub(crate) async fn long(\n    a: u8,\n) -> () {\n    if a { b }\n}\n"
+    code = "trait T { fn none(&self) -> [u8; 3]; }\n\npub(crate) async fn long(\n    a: u8,\n) -> () {\n    a\n}\n"
 
     assert list(rust_source.functions(code)) == [(3, "long", 5)]
 
