@@ -29,6 +29,8 @@ __all__ = ["MAX_BYTES", "compress", "content_types", "decompress", "register"]
 MAX_BYTES: Final = 256 * 1024 * 1024
 """The most that is unpacked from one message."""
 
+_ZSTD_PIECE: Final = 256
+
 Compress = Callable[[bytes], bytes]
 Decompress = Callable[[bytes, int], bytes]
 
@@ -136,16 +138,14 @@ def _brotli_compress(data: bytes) -> bytes:
 
 def _brotli_decompress(data: bytes, max_bytes: int) -> bytes:
     decompressor = _package("brotli", "brotli").Decompressor()
-    parts, size = [], 0
-    # Fed in small pieces, so that the bound is noticed after one of them: not every version takes a bound itself.
-    for start in range(0, len(data), 1024):
-        part = decompressor.process(data[start : start + 1024])
+    parts, room, piece = [], max_bytes + 1, data
+    while room > 0 and not decompressor.is_finished():
+        part: bytes = decompressor.process(piece, output_buffer_limit=room)
+        if not part and not decompressor.is_finished() and decompressor.can_accept_more_data():
+            raise DecodeError("The compressed data is cut short.")
+        piece = b""
         parts.append(part)
-        size += len(part)
-        if size > max_bytes:
-            return b"".join(parts)
-    if not decompressor.is_finished():
-        raise DecodeError("The compressed data is cut short.")
+        room -= len(part)
     return b"".join(parts)
 
 
@@ -155,10 +155,16 @@ def _zstd_compress(data: bytes) -> bytes:
 
 
 def _zstd_decompress(data: bytes, max_bytes: int) -> bytes:
-    decompressor = _package("zstandard", "zstd").ZstdDecompressor()
-    with decompressor.stream_reader(data, read_across_frames=True) as reader:
-        found: bytes = reader.read(max_bytes + 1)
-    return found
+    decompressor = _package("zstandard", "zstd").ZstdDecompressor().decompressobj()
+    parts, room = [], max_bytes + 1
+    # It takes no bound, so it is fed so little at a time that no piece unpacks into more than a few megabytes.
+    for start in range(0, len(data), _ZSTD_PIECE):
+        part: bytes = decompressor.decompress(data[start : start + _ZSTD_PIECE])
+        parts.append(part)
+        room -= len(part)
+        if room <= 0 or decompressor.eof:
+            return b"".join(parts)
+    raise DecodeError("The compressed data is cut short.")
 
 
 register(zlib.compress, _bounded(zlib.decompressobj), "application/x-gzip", "zlib", "gzip")

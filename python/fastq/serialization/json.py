@@ -202,16 +202,16 @@ def _dumps_standard(value: Any) -> bytes:
         raise EncodeError(f"{error} (at {place})" if place else str(error)) from error
 
 
-def _locate(value: Any, path: str = "value") -> str | None:
+def _locate(value: Any, path: str = "value", levels: int = 16) -> str | None:
     """Return where the first part lies that cannot be written: `value[0]['when']`."""
-    if isinstance(value, (dict, list, tuple)):
+    if levels and isinstance(value, (dict, list, tuple)):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            found = _locate(item, f"{path}[{key!r}]")
+            found = _locate(item, f"{path}[{key!r}]", levels - 1)
             if found:
                 return found
     try:
         _standard.encode(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return path
     return None
 
