@@ -189,3 +189,13 @@ def test_a_fork_of_the_parent_cannot_use_its_worker(shared_url: str) -> None:
 
         assert os.waitpid(child, 0)[1] == 0
         assert events_of(worker, "ready"), "the original works on"
+
+
+def test_an_executor_that_was_told_to_leave_holds_up_nobody(url: str) -> None:
+    with running(url) as worker:
+        port = ready_port(worker)
+        worker.stop("warm")
+        with pytest.raises(EOFError):
+            port.next(10)
+
+        assert events_of(worker, "stopped"), "although the port still exists"

@@ -24,25 +24,27 @@ use crate::seam::{OutcomeParts, read_all, read_message, read_record};
 /// The executor's end of a slot.
 #[pyclass(frozen, module = "fastq._core")]
 pub(crate) struct Port {
-    port: CorePort,
+    inner: CorePort,
     home: Home,
+    /// The worker's core is in this process.
+    beside_core: bool,
 }
 
 impl Port {
-    /// The port over its end of a socket pair.
-    pub(crate) fn over(socket: UnixStream, page: Arc<dyn Page>, slot: SlotId) -> Self {
-        Self { port: CorePort::new(socket, page, slot), home: Home::here() }
+    /// The port of a slot in the process of the worker's core.
+    pub(crate) fn beside_core(socket: UnixStream, page: Arc<dyn Page>, slot: SlotId) -> Self {
+        Self { inner: CorePort::new(socket, page, slot), home: Home::here(), beside_core: true }
     }
 
     /// The port, unless this is a fork of its process.
     fn here(&self, py: Python<'_>) -> PyResult<&CorePort> {
         self.home.check("Port").or_raise(py)?;
-        Ok(&self.port)
+        Ok(&self.inner)
     }
 
     fn send_if(&self, py: Python<'_>, gathered: Gathered) -> PyResult<()> {
         match gathered {
-            Gathered::Enough => enter(py, || self.port.flush()),
+            Gathered::Enough => enter(py, || self.inner.flush()),
             Gathered::ForLater => Ok(()),
         }
     }
@@ -54,7 +56,8 @@ impl Port {
     fn from_fd(py: Python<'_>, fd: i32, page_fd: i32, slot: u32) -> PyResult<Self> {
         let socket = descriptor(py, "fd", fd)?;
         let page = page::open(descriptor(py, "page_fd", page_fd)?).or_raise(py)?;
-        Ok(Self::over(socket.into(), page, SlotId(slot)))
+        let inner = CorePort::new(socket.into(), page, SlotId(slot));
+        Ok(Self { inner, home: Home::here(), beside_core: false })
     }
 
     #[pyo3(signature = (timeout = None))]
@@ -69,13 +72,18 @@ impl Port {
         })?;
         match next {
             Some(Some(run)) => Ok(Some(Job { run, finished: AtomicBool::new(false) })),
-            Some(None) => Err(PyEOFError::new_err("the worker has ended or retired this slot")),
+            Some(None) => {
+                if self.beside_core {
+                    port.hang_up();
+                }
+                Err(PyEOFError::new_err("the worker has ended or retired this slot"))
+            }
             None => Ok(None),
         }
     }
 
     fn fileno(&self) -> i32 {
-        self.port.as_fd().as_raw_fd()
+        self.inner.as_fd().as_raw_fd()
     }
 
     fn finish(&self, py: Python<'_>, job: &Bound<'_, Job>, outcome: &Bound<'_, PyAny>) -> PyResult<()> {

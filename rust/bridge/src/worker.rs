@@ -82,7 +82,7 @@ impl Worker {
     fn port(&self, py: Python<'_>) -> PyResult<Port> {
         let (core, page) = self.parts(py)?;
         let (socket, slot) = enter(py, || core.port())?;
-        Ok(Port::over(socket, Arc::clone(page), slot))
+        Ok(Port::beside_core(socket, Arc::clone(page), slot))
     }
 
     fn attend<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Vec<Bound<'py, PyAny>>> {
@@ -177,8 +177,11 @@ impl Plan {
         let broker = connect(&self.broker_url, &self.broker_options)?;
         let store = self.separate_store()?;
         let page = page::create(broker.run_directory()?.as_deref())?;
-        let words = Arc::clone(&page.words);
-        let core = CoreWorker::start((self.config)(page), broker, store)?;
+        let (words, path) = (Arc::clone(&page.words), page.path.clone());
+        let core = CoreWorker::start((self.config)(page), broker, store).inspect_err(|_| {
+            // No session owns the file, so nobody else would remove it.
+            path.map(std::fs::remove_file);
+        })?;
         Ok(Running { core: Some(core), page: words, home: Home::here() })
     }
 

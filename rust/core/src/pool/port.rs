@@ -116,8 +116,6 @@ impl Port {
             }
             if incoming.ended {
                 self.outgoing.flush()?;
-                // The parent waits for the end of file, and in one process nobody may close the descriptor for long.
-                let _ = self.socket.shutdown(Shutdown::Write);
                 return Ok(Next::Ended);
             }
             if self.receive(&mut incoming)? {
@@ -169,6 +167,13 @@ impl Port {
     /// `Unreachable` when the socket fails. A parent that is gone is no error: [`Port::next`] tells.
     pub fn flush(&self) -> Result<()> {
         self.outgoing.flush()
+    }
+
+    /// Tells the parent that this executor has left, as closing the socket does: for slots within the parent's own
+    /// process, where a port may be kept long after its end. A child does not: what it still does after its last job
+    /// belongs to its life, and the parent ends what goes on for long after its pipe.
+    pub fn hang_up(&self) {
+        let _ = self.socket.shutdown(Shutdown::Both); // the parent may have left before: that was the aim
     }
 
     /// Starts the next job that the parent has not taken back.
