@@ -58,6 +58,11 @@ class FastQ(Configuration, Declaration):
     """
 
     task_cls: type[Task[..., Any]] | str = Task
+    finalized = False
+    closed = False
+    _producer: Publisher | None = None
+    _backend: Backend | None = None
+    _router: tuple[int, Router] | None = None
 
     def __init__(
         self,
@@ -88,11 +93,7 @@ class FastQ(Configuration, Declaration):
         self.on_after_finalize = Signal("app.on_after_finalize")
         self.registry = TaskRegistry()
         self.declared: set[str] = set()
-        self.finalized = False
-        self.closed = False
         self._finalizing = threading.RLock()
-        self._producer: Publisher | None = None
-        self._backend: Backend | None = None
         self._discoveries: list[Callable[[], object]] = []
         given = {"broker_url": broker, "result_backend": backend, "include": _listed(include)}
         preset = {**(changes or {}), **settings, **{key: value for key, value in given.items() if value is not None}}
@@ -191,10 +192,13 @@ class FastQ(Configuration, Declaration):
         """The queues of the settings."""
         return Queues.from_settings(self.conf)
 
-    @cached_property
+    @property
     def router(self) -> Router:
-        """What decides where a call goes: the setting `task_routes`."""
-        return Router(self.conf.task_routes, self.queues, self.conf.task_default_queue)
+        """What decides where a call goes: the setting `task_routes`. Made anew when a setting has changed."""
+        conf = self.conf
+        if self._router is None or self._router[0] != conf.revision:
+            self._router = conf.revision, Router(conf.task_routes, self.queues, conf.task_default_queue)
+        return self._router[1]
 
     def select_queues(self, queues: Iterable[str] | str | None = None) -> None:
         """Consume only these queues."""

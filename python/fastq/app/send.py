@@ -50,7 +50,9 @@ __all__ = [
 def make_producer(app: App) -> Publisher:
     """Return a new producer for the broker of the settings; it connects on first use."""
     conf = app.conf
-    options = {**(conf.broker_transport_options or {}), "publish_timeout": conf.broker_publish_timeout}
+    options = dict(conf.broker_transport_options or {})
+    if conf.is_set("broker_publish_timeout"):  # the core has the same default, and not every broker has the option
+        options["publish_timeout"] = conf.broker_publish_timeout
     return Producer(conf.broker_write_url or conf.broker_url, orjson.dumps(options, default=str).decode())
 
 

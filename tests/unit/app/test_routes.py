@@ -117,3 +117,10 @@ def test_the_default_queue_has_the_name_of_the_setting(app: FastQ, recorder: Rec
     app.conf.task_default_queue = "main"
     app.send_task("job")
     assert recorder.last.route == Route("", "main")
+
+
+def test_a_changed_route_counts_from_the_next_call(app: FastQ, recorder: Recorder) -> None:
+    app.send_task("job")
+    app.conf.task_routes = {"job": "elsewhere"}
+    app.send_task("job")
+    assert [sent.route.routing_key for sent in recorder.messages] == ["celery", "elsewhere"]
