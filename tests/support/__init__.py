@@ -1,0 +1,1 @@
+"""What tests of all kinds share: a running worker, waiting for facts, a ledger of runs, servers."""
