@@ -193,7 +193,10 @@ def _retrying(task: Any, run: Callable[..., Any], wanted: Any, unwanted: Any) ->
         except unwanted:
             raise
         except wanted as error:
-            _again(task, error)
+            control = _next_try(task, error)
+            if control is None:
+                raise
+            raise control from error
 
     return attempt
 
@@ -206,19 +209,26 @@ def _retrying_coroutine(task: Any, run: Callable[..., Any], wanted: Any, unwante
         except unwanted:
             raise
         except wanted as error:
-            _again(task, error)
+            control = _next_try(task, error)
+            if control is None:
+                raise
+            raise control from error
 
     return attempt
 
 
-def _again(task: Any, error: BaseException) -> NoReturn:
-    options = dict(task.retry_kwargs)
+def _next_try(task: Any, error: BaseException) -> Retry | None:
+    """Return the retry of a run that raised, None when it is to fail: then what it raised goes on as it came."""
+    request: Context = task.request
+    options = {key: value for key, value in task.retry_kwargs.items() if key not in ("throw", "exc")}
+    if getattr(task, "override_max_retries", None) is not None:
+        options["max_retries"] = task.override_max_retries
+    limit = options.get("max_retries")
+    limit = task.max_retries if limit is None else limit
+    if request.called_directly or (limit is not None and request.retries >= limit):
+        return None
     if task.retry_backoff:
         factor = 1.0 if task.retry_backoff is True else float(task.retry_backoff)
-        options["countdown"] = backoff(factor, task.request.retries, task.retry_backoff_max, task.retry_jitter)
-    override = getattr(task, "override_max_retries", None)
-    if override is not None:
-        options["max_retries"] = override
-    control = task.retry(exc=error, throw=False, **{key: value for key, value in options.items() if key != "throw"})
-    control.exc = error
-    raise control from error
+        options["countdown"] = backoff(factor, request.retries, task.retry_backoff_max, task.retry_jitter)
+    control: Retry = task.retry(exc=error, throw=False, **options)
+    return control

@@ -268,8 +268,14 @@ def test_jitter_is_a_part_of_the_wait() -> None:
 def test_automatic_retries_give_up_with_the_exception(app: FastQ) -> None:
     auto = automatic(app, OSError("down"), autoretry_for=(OSError,), max_retries=1)
     running(auto, retries=1)
-    with pytest.raises(OSError, match="down"):
+    with pytest.raises(OSError, match="down") as caught:
         auto.run(1)
+    # What the user reads is the way to the error, without the way of the decision.
+    assert [entry.name for entry in caught.traceback] == [
+        "test_automatic_retries_give_up_with_the_exception",
+        "attempt",
+        "auto",
+    ]
 
 
 def test_an_overridden_limit_counts_in_automatic_retries(app: FastQ) -> None:

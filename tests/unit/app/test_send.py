@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import warnings
 from typing import Any
 
 import orjson
@@ -167,7 +168,9 @@ def test_stamps_are_handed_on_to_what_a_run_sends(add: Any, recorder: Recorder) 
 def test_the_origin_names_the_child_right_after_a_fork(add: Any, recorder: Recorder) -> None:
     add.delay(1)
     reading, writing = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, from Python 3.12 on
+        child = os.fork()
     if child == 0:
         add.delay(1)
         os.write(writing, orjson.dumps([recorder.last.headers["origin"], recorder.last.properties["reply_to"]]))
