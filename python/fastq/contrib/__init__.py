@@ -1,0 +1,1 @@
+"""What is built with fastq and comes with it."""

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fastq import FastQ, signals
+from fastq._seam import Event
+from fastq.exceptions import NotRegistered, TimeLimitExceeded, WorkerLostError
+from fastq.worker.attend import Attendance
+
+if TYPE_CHECKING:
+    from fastq.signals import Signal
+
+ABOUT = {"id": "i1", "name": "shop.add"}
+
+
+@pytest.fixture
+def app() -> FastQ:
+    made = FastQ("shop", set_as_current=False)
+    made.failures = []  # type: ignore[attr-defined]
+
+    @made.task(name="shop.add", bind=True)
+    def add(self: Any) -> None:
+        """Do nothing."""
+
+    def on_failure(exc: Any, task_id: Any, args: Any, kwargs: Any, einfo: Any) -> None:
+        task = made.tasks["shop.add"]
+        made.failures.append((exc, task_id, task.request.id))  # type: ignore[attr-defined]
+
+    made.tasks["shop.add"].on_failure = on_failure  # type: ignore[method-assign]
+    return made
+
+
+@pytest.fixture
+def attendance(app: FastQ, caplog: pytest.LogCaptureFixture) -> Attendance:
+    caplog.set_level(logging.DEBUG)
+    return Attendance(app, "celery@here", consumer="consumer", on_ready=lambda _fields: None)
+
+
+@contextmanager
+def heard(signal: Signal) -> Iterator[list[dict[str, Any]]]:
+    told: list[dict[str, Any]] = []
+
+    def hear(**named: Any) -> None:
+        told.append(named)
+
+    signal.connect(hear)
+    try:
+        yield told
+    finally:
+        signal.disconnect(hear)
+
+
+@pytest.mark.parametrize(
+    ("event", "level", "words"),
+    [
+        (
+            Event("link", {"state": "backing off", "reason": "refused", "retry_in": 2.0}),
+            "WARNING",
+            "cannot be reached: refused. Trying again in 2.0 s",
+        ),
+        (Event("link", {"state": "failed", "reason": "no file"}), "ERROR", "cannot be used: no file"),
+        (
+            Event("child-gone", {"slot": 0, "pid": 7, "reason": "killed by signal 9", "expected": False}),
+            "ERROR",
+            "Child 1 (pid 7) is gone: killed by signal 9",
+        ),
+        (Event("child-gone", {"slot": 0, "pid": 7, "reason": "", "expected": True}), "DEBUG", "has left"),
+        (Event("nursery-gone", {}), "CRITICAL", "Start the worker again"),
+        (Event("received", {**ABOUT, "queue": "celery"}), "INFO", "Task shop.add[i1] received"),
+        (Event("received", {**ABOUT, "queue": "celery", "eta": 0.5}), "INFO", "due at 1970-01-01T00:00:00.5"),
+        (
+            Event("lost", {**ABOUT, "deaths": 1, "requeued": True, "reason": "signal 9"}),
+            "ERROR",
+            "died (signal 9), the first time. It runs again",
+        ),
+        (Event("timed-out", {**ABOUT, "seconds": 3.0, "hard": False}), "WARNING", "soft time limit of 3 s"),
+        (Event("unknown", {**ABOUT, "queue": "q"}), "ERROR", "not registered in this worker"),
+        (Event("expired", ABOUT), "INFO", "had expired"),
+        (
+            Event("buried", {**ABOUT, "queue": "q", "reason": "unreadable"}),
+            "ERROR",
+            "dead letters of queue q: unreadable",
+        ),
+        (Event("refused", {"count": 2}), "WARNING", "2 outcomes came after"),
+        (Event("recovered", {"recovered": 1, "buried": 0}), "WARNING", "1 task of a dead worker went back"),
+        (Event("recovered", {"recovered": 0, "buried": 2}), "ERROR", "2 tasks of a dead worker went to the dead"),
+        (Event("bug", {"reason": "impossible"}), "ERROR", "please report it: impossible"),
+        (Event("brand-new", {}), "DEBUG", "nobody handles"),
+    ],
+)
+def test_an_event_is_a_line_of_its_level(
+    attendance: Attendance, caplog: pytest.LogCaptureFixture, event: Event, level: str, words: str
+) -> None:
+    attendance.see_to(event)
+    assert [record.levelname for record in caplog.records] == [level]
+    assert words in caplog.text
+
+
+def test_a_lost_run_that_is_not_repeated_calls_on_failure_and_sends_task_failure(
+    app: FastQ, attendance: Attendance
+) -> None:
+    with heard(signals.task_failure) as told:
+        attendance.see_to(Event("lost", {**ABOUT, "deaths": 3, "requeued": False, "reason": "signal 9"}))
+    assert [(named["task_id"], type(named["exception"])) for named in told] == [("i1", WorkerLostError)]
+    assert [(type(error), task_id, request_id) for error, task_id, request_id in app.failures] == [  # type: ignore[attr-defined]
+        (WorkerLostError, "i1", "i1")
+    ]
+
+
+def test_a_lost_run_that_is_repeated_has_not_failed(app: FastQ, attendance: Attendance) -> None:
+    with heard(signals.task_failure) as told:
+        attendance.see_to(Event("lost", {**ABOUT, "deaths": 1, "requeued": True, "reason": "signal 9"}))
+    assert told == []
+    assert app.failures == []  # type: ignore[attr-defined]
+
+
+def test_a_run_killed_at_its_limit_has_failed(attendance: Attendance) -> None:
+    with heard(signals.task_failure) as told:
+        attendance.see_to(Event("timed-out", {**ABOUT, "seconds": 3.0, "hard": True}))
+    assert isinstance(told[0]["exception"], TimeLimitExceeded)
+
+
+def test_a_hook_that_raises_is_logged_and_the_signal_is_sent_all_the_same(
+    app: FastQ, attendance: Attendance, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_args: Any) -> None:
+        raise ZeroDivisionError
+
+    app.tasks["shop.add"].on_failure = broken  # type: ignore[method-assign]
+    with heard(signals.task_failure) as told:
+        attendance.see_to(Event("timed-out", {**ABOUT, "seconds": 3.0, "hard": True}))
+    assert told
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_an_unknown_task_sends_task_unknown(attendance: Attendance) -> None:
+    with heard(signals.task_unknown) as told:
+        attendance.see_to(Event("unknown", {"id": "i2", "name": "no.such", "queue": "q"}))
+    assert [(named["name"], named["id"], type(named["exc"])) for named in told] == [("no.such", "i2", NotRegistered)]
+
+
+def test_an_expired_task_sends_task_revoked(app: FastQ, attendance: Attendance) -> None:
+    with heard(signals.task_revoked) as told:
+        attendance.see_to(Event("expired", ABOUT))
+    assert [(named["sender"].name, named["expired"], named["request"].id) for named in told] == [
+        ("shop.add", True, "i1")
+    ]
+
+
+def test_a_buried_message_sends_task_rejected(attendance: Attendance) -> None:
+    with heard(signals.task_rejected) as told:
+        attendance.see_to(Event("buried", {"id": "", "name": "", "queue": "q", "reason": "unreadable"}))
+    assert str(told[0]["exc"]) == "unreadable"
+
+
+def test_a_received_task_sends_task_received(attendance: Attendance) -> None:
+    with heard(signals.task_received) as told:
+        attendance.see_to(Event("received", {**ABOUT, "queue": "mail"}))
+    request = told[0]["request"]
+    assert (request.task_id, request.task_name, request.delivery_info["routing_key"]) == ("i1", "shop.add", "mail")
+
+
+def test_the_end_of_the_core_is_remembered(attendance: Attendance, caplog: pytest.LogCaptureFixture) -> None:
+    assert attendance.stopped is None
+    attendance.see_to(Event("stopped", {"clean": False, "reason": "disk full"}))
+    assert attendance.stopped == {"clean": False, "reason": "disk full"}
+    assert "disk full" in caplog.text

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fastq import FastQ
+from fastq._seam import Policy
+from fastq.exceptions import ImproperlyConfigured
+from fastq.worker.policy import policies, policy
+
+
+def made(options: dict[str, Any] | None = None, **settings: Any) -> Policy:
+    app = FastQ("shop", set_as_current=False, **settings)
+
+    @app.task(name="shop.add", **(options or {}))
+    def add() -> None:
+        """Do nothing."""
+
+    return policy(app.tasks["shop.add"], app.conf.task_max_deaths)
+
+
+def test_a_task_that_says_nothing_has_the_settings_defaults() -> None:
+    assert made() == Policy(
+        name="shop.add",
+        acks_late=True,
+        acks_on_failure=True,
+        acks_on_timeout=True,
+        reject_on_worker_lost=True,
+        max_deaths=3,
+        ignore_result=False,
+        store_errors_even_if_ignored=False,
+        time_limit=None,
+        soft_time_limit=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("attribute", "setting"),
+    [
+        ("acks_late", "task_acks_late"),
+        ("acks_on_failure", "task_acks_on_failure"),
+        ("acks_on_timeout", "task_acks_on_timeout"),
+        ("reject_on_worker_lost", "task_reject_on_worker_lost"),
+        ("ignore_result", "task_ignore_result"),
+        ("store_errors_even_if_ignored", "task_store_errors_even_if_ignored"),
+    ],
+)
+@pytest.mark.parametrize("value", [True, False])
+def test_the_tasks_word_wins_over_the_setting(attribute: str, setting: str, value: bool) -> None:
+    assert getattr(made(**{setting: value}), attribute) is value
+    assert getattr(made({attribute: value}, **{setting: not value}), attribute) is value
+
+
+def test_the_older_setting_for_failure_and_timeout_counts_where_the_newer_ones_say_nothing() -> None:
+    older = made(task_acks_on_failure_or_timeout=False)
+    assert (older.acks_on_failure, older.acks_on_timeout) == (False, False)
+    both = made(task_acks_on_failure_or_timeout=False, task_acks_on_timeout=True)
+    assert (both.acks_on_failure, both.acks_on_timeout) == (False, True)
+    own = made({"acks_on_failure_or_timeout": False, "acks_on_failure": True})
+    assert (own.acks_on_failure, own.acks_on_timeout) == (True, False)
+
+
+def test_limits_are_seconds_and_zero_is_none() -> None:
+    limited = made({"time_limit": 3, "soft_time_limit": 0}, task_soft_time_limit=2)
+    assert (limited.time_limit, limited.soft_time_limit) == (3.0, None)
+
+
+def test_a_soft_limit_above_the_hard_one_is_refused_by_the_tasks_name() -> None:
+    with pytest.raises(
+        ImproperlyConfigured, match=r"Task shop\.add: soft_time_limit \(5 s\) is above time_limit \(3 s\)"
+    ):
+        made({"time_limit": 3, "soft_time_limit": 5})
+
+
+def test_a_limit_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"Task shop\.add: time_limit is 'soon'"):
+        made({"time_limit": "soon"})
+
+
+def test_every_task_of_the_app_has_a_policy() -> None:
+    app = FastQ("shop", set_as_current=False)
+    assert {found.name for found in policies(app)} == set(app.tasks)
