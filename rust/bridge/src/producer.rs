@@ -24,9 +24,9 @@ pub(crate) struct Producer {
 #[pymethods]
 impl Producer {
     #[new]
-    #[pyo3(signature = (url, options = "{}".to_owned()))]
-    fn new(url: String, options: String) -> Self {
-        Self { url, options, broker: OnceLock::new() }
+    #[pyo3(signature = (url, options = "{}"))]
+    fn new(url: &str, options: &str) -> Self {
+        Self { url: url.to_owned(), options: options.to_owned(), broker: OnceLock::new() }
     }
 
     fn declare(&self, py: Python<'_>, queues: Vec<QueueSpec>) -> PyResult<()> {

@@ -24,9 +24,9 @@ pub(crate) struct Results {
 #[pymethods]
 impl Results {
     #[new]
-    #[pyo3(signature = (url, options = "{}".to_owned()))]
-    fn new(url: String, options: String) -> Self {
-        Self { url, options, store: OnceLock::new() }
+    #[pyo3(signature = (url, options = "{}"))]
+    fn new(url: &str, options: &str) -> Self {
+        Self { url: url.to_owned(), options: options.to_owned(), store: OnceLock::new() }
     }
 
     #[pyo3(signature = (records, expires))]

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use nix::sys::signal::SigSet;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
@@ -133,6 +134,8 @@ impl Outgoing {
 
     /// The flusher: looks once a millisecond while something is gathered, and sleeps when nothing is.
     fn watch(&self) {
+        // Signals are for the main thread: only there do they end what user code waits for.
+        let _ = SigSet::all().thread_block(); // the set is valid, and else it cannot fail
         let mut state = lock(&self.state);
         loop {
             state = match state.flusher {
