@@ -102,18 +102,15 @@ def rest_of_chain(embed: Mapping[str, Any]) -> list[tuple[str, Context]]:
 
 
 def _takes_exception(task: Any, errback: Mapping[str, Any]) -> bool:
-    """Tell whether an errback wants (request, exception, traceback) and not just the id of the failed task."""
-    if task.bind_self:
+    """Tell whether an errback can be called with (request, exception, traceback), and not just with an id."""
+    if task.bind_self or errback.get("immutable"):
         return False
+    args, kwargs = _merged(errback, (None, None, None))
     try:
-        parameters = inspect.signature(task.run).parameters.values()
+        inspect.signature(task.run).bind(*args, **kwargs)
     except (TypeError, ValueError):
         return False
-    if any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters):
-        return True
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    count = sum(parameter.kind in positional for parameter in parameters)
-    return count - len(errback.get("args") or ()) > 1
+    return True
 
 
 def _call(signature: Mapping[str, Any], given: tuple[Any, ...], options: dict[str, Any], follow_up: Follow) -> None:

@@ -28,7 +28,17 @@ if TYPE_CHECKING:
     from fastq.app.protocol import App
     from fastq.execute.plan import Plan
 
-__all__ = ["Given", "Run", "finish", "hooked", "internal_error", "not_registered", "raised", "undecodable"]
+__all__ = [
+    "Given",
+    "Run",
+    "finish",
+    "hooked",
+    "internal_error",
+    "not_registered",
+    "raised",
+    "undecodable",
+    "unprepared",
+]
 
 _REASON_LENGTH = 500
 
@@ -189,14 +199,23 @@ def not_registered(app: App, job: Job) -> Outcome:
     return _never_run(app, job, NotRegistered(job.name), f"The task {job.name!r} is not registered.")
 
 
+def unprepared(app: App, job: Job, error: BaseException) -> Outcome:
+    """End a job whose task cannot be run as it is configured."""
+    journal.logger.critical("Task %s[%s] cannot be run: %s", job.name, job.id, error, exc_info=error)
+    return _never_run(app, job, error, f"The task cannot be run: {type(error).__name__}: {error}")
+
+
 def _never_run(app: App, job: Job, error: BaseException, reason: str) -> Outcome:
-    backend = app.backend
     records: tuple[Record, ...] = ()
-    if backend.capability.stores and not job.ignore_result:
-        records = (backend.record(job.id, FAILURE, error, None, Context.from_job(job)),)
-        if not backend.capability.native:
-            backend.save(records)
-            records = ()
+    try:
+        backend = app.backend
+        if backend.capability.stores and not job.ignore_result:
+            records = (backend.record(job.id, FAILURE, error, None, Context.from_job(job)),)
+            if not backend.capability.native:
+                backend.save(records)
+                records = ()
+    except Exception:  # noqa: BLE001 - whatever the store raises
+        journal.logger.exception("The failure of task %s[%s] could not be stored.", job.name, job.id)
     return Outcome(UNDECODABLE, records, (), reason[:_REASON_LENGTH])
 
 

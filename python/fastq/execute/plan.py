@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from fastq.app.attributes import Attributes
 from fastq.app.task import AsyncTask, Task
+from fastq.backends.base import Backend
 from fastq.execute.limits import limited
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastq.app.protocol import App
-    from fastq.backends.base import Backend
     from fastq.execute.coroutines import Loop
 
 __all__ = ["Plan", "make_plan"]
@@ -91,6 +91,4 @@ def _hook(task: Any, name: str) -> Callable[..., Any] | None:
 
 
 def _clean_up(backend: Backend) -> Callable[[], Any] | None:
-    from fastq.backends.base import Backend as Base
-
-    return None if type(backend).process_cleanup is Base.process_cleanup else backend.process_cleanup
+    return None if type(backend).process_cleanup is Backend.process_cleanup else backend.process_cleanup

@@ -25,7 +25,17 @@ from fastq.app.current import Frame
 from fastq.execute import callbacks, journal
 from fastq.execute.arguments import reader
 from fastq.execute.coroutines import Loop
-from fastq.execute.outcome import Given, Run, finish, hooked, internal_error, not_registered, raised, undecodable
+from fastq.execute.outcome import (
+    Given,
+    Run,
+    finish,
+    hooked,
+    internal_error,
+    not_registered,
+    raised,
+    undecodable,
+    unprepared,
+)
 from fastq.execute.plan import Plan, make_plan
 from fastq.result.wait import deny_joins_while
 from fastq.states import STARTED, SUCCESS
@@ -72,7 +82,10 @@ class Executor:
             task = self._app.tasks.get(job.name)
             if task is None:
                 return not_registered(self._app, job)
-            trace = self._traces[job.name] = compile_trace(self._app, task, self._hostname, loop=self._loop)
+            try:
+                trace = self._traces[job.name] = compile_trace(self._app, task, self._hostname, loop=self._loop)
+            except Exception as error:  # noqa: BLE001 - settings and backends are the users'
+                return unprepared(self._app, job, error)
         return trace(job)
 
     def close(self) -> None:
@@ -174,10 +187,10 @@ def compile_trace(app: App, task: Any, hostname: str, *, loop: Loop | None = Non
 def _has_no_family(headers: bytes) -> bool:
     """Tell whether headers surely name no group and no parent, without the price of decoding them.
 
-    A run that has neither is the common one. More braces than those of headers, stamps and the representation of the
-    keyword arguments could belong to a map inside, whose keys are not meant: then nothing is sure.
+    A run that has neither is the common one. A map inside the headers could have such keys too, but then it begins with
+    these two bytes, which within a text are never neighbours: there the quote has a backslash before it.
     """
-    return headers.count(b"{") <= 3 and headers.find(b'"group":null') >= 0 and headers.find(b'"parent_id":null') >= 0
+    return headers.find(b'{"', 1) < 0 and headers.find(b'"group":null') >= 0 and headers.find(b'"parent_id":null') >= 0
 
 
 def _started(plan: Plan, request: Context) -> None:
