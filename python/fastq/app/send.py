@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 import time as clock
-import uuid
 import warnings
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
@@ -78,8 +77,7 @@ def identity() -> Sender:
     known: Sender | None = getattr(_senders, "known", None)
     if known is not None and known.process == process:
         return known
-    thread = f"{uuid.getnode():x}-{process}-{threading.get_ident()}-{id(_senders):x}"
-    origin, reply_to = anonymous_node(), str(uuid.uuid3(uuid.NAMESPACE_OID, thread))
+    origin, reply_to = anonymous_node(), new_id()
     made = Sender(process, origin, reply_to, orjson.dumps(origin), orjson.dumps(reply_to))
     _senders.known = made
     return made
@@ -171,6 +169,7 @@ def _draft(
     sender = identity()
     draft = build(app, name, args, kwargs, merged, now=app.now(), origin=sender.origin, reply_to=sender.reply_to)
     if signals.before_task_publish:
+        merged["retry_policy"] = retry_policy(app, merged)
         signals.before_task_publish.send(
             name,
             body=draft.body,
@@ -179,7 +178,7 @@ def _draft(
             headers=draft.headers,
             properties=draft.properties,
             declare=draft.declare,
-            retry_policy=retry_policy(app, merged),
+            retry_policy=merged["retry_policy"],
         )
     return draft, merged
 

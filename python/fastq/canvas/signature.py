@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from fastq.app import current
 from fastq.app.send import identity, new_id
+from fastq.canvas.fields import Fields
 from fastq.text import saferepr
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _KEPT_WHEN_FROZEN = frozenset({"group_id", "stamped_headers"})
 """Options that a later call does not change once they are set: they say where the signature belongs."""
 
 
-class Signature(dict[str, Any], Generic[R]):
+class Signature(Fields, Generic[R]):
     """A call of a task; `R` is what the task returns.
 
     Args:
@@ -199,12 +200,9 @@ class Signature(dict[str, Any], Generic[R]):
     ) -> Signature[R]:
         """Return a copy that has these arguments and options instead of its own; None leaves them."""
         copy = self.clone()
-        if args is not None:
-            copy["args"] = tuple(args)
-        if kwargs is not None:
-            copy["kwargs"] = dict(kwargs)
-        if options is not None:
-            copy["options"] = dict(options)
+        copy["args"] = copy.args if args is None else tuple(args)
+        copy["kwargs"] = copy.kwargs if kwargs is None else dict(kwargs)
+        copy["options"] = copy.options if options is None else dict(options)
         return copy
 
     def set(self, immutable: bool | None = None, **options: Any) -> Signature[R]:
@@ -299,53 +297,6 @@ class Signature(dict[str, Any], Generic[R]):
     def _find_type(self) -> Any:
         """Return the task itself when it is known here, else None: sending needs the name only."""
         return self._type if self._type is not None else self.app.tasks.get(self.task)
-
-    @property
-    def task(self) -> str:
-        """The name of the task."""
-        return cast("str", self["task"])
-
-    name = task
-
-    @property
-    def args(self) -> Sequence[Any]:
-        """The positional arguments."""
-        return cast("Sequence[Any]", self["args"])
-
-    @property
-    def kwargs(self) -> dict[str, Any]:
-        """The keyword arguments."""
-        return cast("dict[str, Any]", self["kwargs"])
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The calling options."""
-        return cast("dict[str, Any]", self["options"])
-
-    @property
-    def subtask_type(self) -> str | None:
-        """The kind of a composed signature; None for a task."""
-        return cast("str | None", self["subtask_type"])
-
-    @property
-    def immutable(self) -> bool:
-        """Whether it takes no more arguments."""
-        return bool(self["immutable"])
-
-    @property
-    def id(self) -> str | None:
-        """The id, once frozen."""
-        return self.options.get("task_id")
-
-    @property
-    def parent_id(self) -> str | None:
-        """The id of the task that sends it, once frozen."""
-        return self.options.get("parent_id")
-
-    @property
-    def root_id(self) -> str | None:
-        """The id of the first task of its workflow, once frozen."""
-        return self.options.get("root_id")
 
     def reprcall(self, *args: Any, **kwargs: Any) -> str:
         """Return it as it would be written as a call: `shop.add(1, y=2)`."""

@@ -28,6 +28,7 @@ add.apply_async(1)  # expect-error
 add.apply_async((1, 2), task_id=5)  # expect-error
 other: str = add.s(1).delay().get()  # expect-error
 add.nonsense()  # expect-error
+two = add.s(1) | add.s(2)  # expect-error
 
 
 @app.task(max_retries=3)

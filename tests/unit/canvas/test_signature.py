@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fastq import FastQ, Signature, maybe_signature, signature
-from fastq.exceptions import NotRegistered
+from fastq.exceptions import NotRegistered, NotSupported
 from tests.unit.app.conftest import Recorder, StateKept
 
 if TYPE_CHECKING:
@@ -168,3 +168,10 @@ def test_the_app_of_a_task_is_that_of_its_signatures(app: FastQ, add: Any) -> No
     FastQ("other")
     assert add.s(1).app is app
     assert add.s(1).type is add
+
+
+def test_two_signatures_are_not_merged_as_dictionaries(add: Any) -> None:
+    with pytest.raises(NotSupported, match="link="):
+        add.s(1) | add.s(2)
+    with pytest.raises(NotSupported, match="link="):
+        {} | add.s(2)
