@@ -15,8 +15,8 @@ OPTIONS = (
         "Where tasks wait: a URL, a list of them, or several with `;` between them.",
         celery=None,
     ),
-    Option("broker_read_url", URLS, None, "Connections of workers; None: `broker_url`.", acts=False),
-    Option("broker_write_url", URLS, None, "Connections of those who call tasks; None: `broker_url`.", acts=False),
+    Option("broker_read_url", URLS, None, "Connections of workers; None: `broker_url`."),
+    Option("broker_write_url", URLS, None, "Connections of those who call tasks; None: `broker_url`."),
     Option("broker_transport", TEXT, None, "Scheme of a broker URL that has none.", acts=False),
     Option(
         "broker_transport_options",

@@ -26,7 +26,7 @@ OPTIONS = (
         "Zone of dates without one; None: UTC, or the machine's own without `enable_utc`.",
         old="CELERY_TIMEZONE",
     ),
-    Option("override_backends", MAP, None, "Backend classes by URL scheme, before the built-in ones.", acts=False),
+    Option("override_backends", MAP, None, "Backend classes by URL scheme, before the built-in ones."),
     Option(
         "db_reuse_max",
         INTEGER,

@@ -45,7 +45,6 @@ OPTIONS = (
         None,
         "Compression of results; None: none.",
         old="CELERY_RESULT_COMPRESSION",
-        acts=False,
     ),
     Option(
         "result_cache_max",
@@ -54,7 +53,6 @@ OPTIONS = (
         "Results a client remembers; -1: none, 0: without bound.",
         unit="results",
         old="CELERY_MAX_CACHED_RESULTS",
-        acts=False,
     ),
     Option(
         "result_exchange",

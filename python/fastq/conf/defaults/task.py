@@ -116,7 +116,6 @@ OPTIONS = (
         None,
         "Type of the exchange of queues defined so; None: direct.",
         old="CELERY_CREATE_MISSING_QUEUE_EXCHANGE_TYPE",
-        acts=False,
     ),
     Option(
         "task_default_queue",
@@ -139,7 +138,6 @@ OPTIONS = (
         None,
         "Exchange of queues that name none; None: as `task_default_queue`.",
         old="CELERY_DEFAULT_EXCHANGE",
-        acts=False,
     ),
     Option(
         "task_default_exchange_type",
@@ -147,7 +145,6 @@ OPTIONS = (
         "direct",
         "Type of that exchange.",
         old="CELERY_DEFAULT_EXCHANGE_TYPE",
-        acts=False,
     ),
     Option(
         "task_default_routing_key",
@@ -155,7 +152,6 @@ OPTIONS = (
         None,
         "Routing key of queues that name none; None: as `task_default_queue`.",
         old="CELERY_DEFAULT_ROUTING_KEY",
-        acts=False,
     ),
     Option(
         "task_default_delivery_mode",
