@@ -121,8 +121,8 @@ class Worker:
     def _run(self, core: _core.Worker, pool: Pool) -> None:
         if self.options.purge:
             self._purge()
-        core.start()
         self._say_hello(pool)
+        core.start()
         set_title(worker_title(f"{self.hostname}:MainProcess"))
         if _logger.isEnabledFor(logging.INFO) or signals.task_received:
             core.watch(["received"])

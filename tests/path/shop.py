@@ -1,0 +1,177 @@
+"""The app whose stories are told here. Broker and results come from the environment, or from who imports it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+from fastq import FastQ, signals
+from fastq.exceptions import Ignore, Reject, SoftTimeLimitExceeded
+from fastq.log import get_task_logger
+
+app = FastQ("shop", set_as_current=False)
+logger = get_task_logger(__name__)
+
+
+@app.task(name="shop.add")
+def add(x: int, y: int) -> int:
+    """Return the sum."""
+    return x + y
+
+
+@app.task(name="shop.who")
+def who() -> dict[str, int]:
+    """Return the process and its parent."""
+    return {"pid": os.getpid(), "nursery": os.getppid()}
+
+
+@app.task(name="shop.note")
+def note(file: str, word: str) -> None:
+    """Write a line."""
+    with Path(file).open("a", encoding="utf-8") as out:
+        out.write(f"{word}\n")
+
+
+@app.task(name="shop.ignored", ignore_result=True)
+def ignored(file: str) -> int:
+    """Return what nobody stores."""
+    Path(file).touch()
+    return 7
+
+
+@app.task(name="shop.wait")
+def wait(begun: str, go_on: str, word: str = "done") -> str:
+    """Create one file, wait for another, and return the word."""
+    Path(begun).touch()
+    pause = threading.Event()
+    while not Path(go_on).exists():
+        pause.wait(0.01)
+    return word
+
+
+@app.task(name="shop.wait_early", acks_late=False)
+def wait_early(begun: str, go_on: str) -> str:
+    """Wait as above, acknowledged when it starts."""
+    return wait(begun, go_on)
+
+
+@app.task(name="shop.die")
+def die(number: int = signal.SIGKILL) -> None:
+    """Kill the process that runs this."""
+    os.kill(os.getpid(), number)
+
+
+@app.task(name="shop.die_early", acks_late=False)
+def die_early() -> None:
+    """Kill the process that runs this, acknowledged when it starts."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(name="shop.die_once", bind=True)
+def die_once(self: Any, file: str) -> dict[str, Any]:
+    """Kill the process that runs this the first time."""
+    if not Path(file).exists():
+        Path(file).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"redelivered": self.request.delivery_info["redelivered"], "deaths": self.request.deaths}
+
+
+@app.task(name="shop.flaky", bind=True, autoretry_for=(OSError,), retry_backoff=0.05, retry_jitter=False, max_retries=3)
+def flaky(self: Any, fails: int) -> int:
+    """Raise so many times, then return how often it was retried."""
+    if self.request.retries < fails:
+        raise OSError(f"try {self.request.retries}")
+    return int(self.request.retries)
+
+
+@app.task(name="shop.wrong")
+def wrong() -> None:
+    """Raise."""
+    raise ValueError("no luck")
+
+
+@app.task(name="shop.leave")
+def leave() -> None:
+    """Raise what ends a program."""
+    raise SystemExit(3)
+
+
+@app.task(name="shop.forget")
+def forget() -> None:
+    """Ask to be forgotten."""
+    raise Ignore
+
+
+@app.task(name="shop.refuse", bind=True)
+def refuse(self: Any, requeue_once: bool = False) -> str:
+    """Refuse the message: for good, or the first time."""
+    if requeue_once and self.request.delivery_info["redelivered"]:
+        return "taken the second time"
+    raise Reject("not wanted", requeue=requeue_once)
+
+
+@app.task(name="shop.too_long", time_limit=0.3)
+def too_long() -> None:
+    """Never end."""
+    threading.Event().wait()
+
+
+@app.task(name="shop.careful", soft_time_limit=0.2)
+def careful() -> str:
+    """End when the soft limit comes."""
+    try:
+        threading.Event().wait(20)
+    except SoftTimeLimitExceeded:
+        return "cleaned up"
+    return "never interrupted"
+
+
+@app.task(name="shop.speak")
+def speak(word: str) -> None:
+    """Log and print."""
+    logger.warning("logged %s", word)
+    print("printed", word)
+
+
+@app.task(name="shop.big")
+def big(size: int) -> str:
+    """Return so many characters."""
+    return "x" * size
+
+
+@app.task(name="shop.progress", bind=True)
+def progress(self: Any, begun: str, go_on: str) -> str:
+    """Tell how far it is, wait, and return."""
+    self.update_state(state="HALFWAY", meta={"done": 50})
+    return wait(begun, go_on)
+
+
+def _tell(what: str, **_named: Any) -> None:
+    """Write a line for a signal, when a file for it is named."""
+    place = os.environ.get("SHOP_SIGNALS")
+    if place:
+        with Path(place).open("a", encoding="utf-8") as out:
+            out.write(f"{what} {os.getpid()}\n")
+
+
+def _teller(what: str) -> Any:
+    def tell(**named: Any) -> None:
+        _tell(what, **named)
+
+    return tell
+
+
+for _name in (
+    "celeryd_init",
+    "celeryd_after_setup",
+    "worker_init",
+    "worker_ready",
+    "worker_shutting_down",
+    "worker_shutdown",
+    "worker_process_init",
+    "worker_process_shutdown",
+):
+    getattr(signals, _name).connect(_teller(_name), weak=False)
