@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any, Final
 
-from fastq.backends.base import Backend
+from fastq.backends.base import Backend, shown
 from fastq.exceptions import ImproperlyConfigured
 from fastq.imports import entry_points, symbol_by_name
-from fastq.text import hide_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,6 +22,8 @@ _OURS: Final[Mapping[str, str]] = {
     "file": "fastq.backends.filesystem:FilesystemBackend",
     "disabled": "fastq.backends.disabled:DisabledBackend",
 }
+_COMES_WITH_RESULTS: Final = "fastq.backends.native:comes_with_results"
+"""Found by name, so that an app with another backend need not load the core for it."""
 _USE: Final = "Use sqlite:///path/to/file.db, memory://, file:///directory, cache+memory:// or disabled://."
 
 
@@ -64,21 +64,18 @@ def by_name(name: str, url: str, app: App) -> Callable[[App, str], Backend]:
         found = symbol_by_name(path)
     except (ImportError, AttributeError) as error:
         raise ImproperlyConfigured(
-            f"result_backend is {hide_password(url)!r}, but {path} cannot be imported: {error}."
+            f"result_backend is {shown(url)!r}, but {path} cannot be imported: {error}."
         ) from error
     if not isinstance(found, type) or not issubclass(found, Backend):
-        raise ImproperlyConfigured(
-            f"result_backend is {hide_password(url)!r}, but {path} is no fastq.backends.Backend. {_USE}"
-        )
+        raise ImproperlyConfigured(f"result_backend is {shown(url)!r}, but {path} is no fastq.backends.Backend. {_USE}")
     return found
 
 
 def _store_of_broker(app: App) -> str:
     """Return the URL of the broker when the core keeps results there too."""
-    core = importlib.import_module("fastq._core")
     broker: str = app.conf.broker_url
-    return broker if core.url_info(broker)["native_store"] else "disabled://"
+    return broker if symbol_by_name(_COMES_WITH_RESULTS)(broker) else "disabled://"
 
 
 def _unknown(url: str) -> ImproperlyConfigured:
-    return ImproperlyConfigured(f"result_backend is {hide_password(url)!r}, which this version cannot use. {_USE}")
+    return ImproperlyConfigured(f"result_backend is {shown(url)!r}, which this version cannot use. {_USE}")

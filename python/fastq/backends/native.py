@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from fastq._core import Results
+from fastq._core import Results, url_info
 from fastq.backends.base import Backend, Capability
 
 if TYPE_CHECKING:
@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from fastq._seam import Record
     from fastq.app.protocol import App
 
-__all__ = ["NativeBackend"]
+__all__ = ["NativeBackend", "comes_with_results"]
+
+
+def comes_with_results(broker_url: str) -> bool:
+    """Tell whether the core keeps results on the same server as this broker.
+
+    Raises:
+        ImproperlyConfigured: the URL cannot be read.
+    """
+    return bool(url_info(broker_url)["native_store"])
 
 
 class NativeBackend(Backend):
