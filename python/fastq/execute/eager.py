@@ -8,8 +8,8 @@ from fastq.app.context import Context
 from fastq.app.send import new_id
 from fastq.canvas import signature
 from fastq.exceptions import Retry
-from fastq.execute.coroutines import Loop
 from fastq.execute.outcome import Given
+from fastq.execute.plan import KeptLoop
 from fastq.execute.trace import compile_trace
 from fastq.names import host_name
 from fastq.result import EagerResult
@@ -40,7 +40,7 @@ def apply(
     app.finalize(auto=True)
     throw = options.pop("throw", None)
     throw = app.conf.task_eager_propagates if throw is None else throw
-    loop = Loop()
+    loop = KeptLoop()
     trace = compile_trace(app, task, host_name(), loop=loop, eager=True)
     try:
         while True:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 __all__ = ["ExceptionInfo", "let_go", "users_traceback"]
 
 _HERE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_LOOP: Final = tuple(os.path.join("asyncio", file) for file in ("base_events.py", "events.py"))
+"""What stands between the tracer and a coroutine."""
 
 
 class ExceptionInfo:
@@ -67,9 +69,13 @@ def _again(error: BaseException, text: str, internal: bool) -> ExceptionInfo:
 def users_traceback(error: BaseException) -> TracebackType | None:
     """Return the traceback from the user's code on; all of it when no user's code was reached."""
     tb = error.__traceback__
-    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(_HERE):
+    while tb is not None and _is_machinery(tb.tb_frame.f_code.co_filename):
         tb = tb.tb_next
     return tb or error.__traceback__
+
+
+def _is_machinery(file: str) -> bool:
+    return file.startswith(_HERE) or file.endswith(_LOOP)
 
 
 def let_go(error: BaseException) -> None:

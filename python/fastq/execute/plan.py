@@ -10,6 +10,7 @@ from fastq.app.attributes import Attributes
 from fastq.app.task import AsyncTask, Task
 from fastq.backends.base import Backend
 from fastq.execute.limits import limited
+from fastq.imports import symbol_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +18,29 @@ if TYPE_CHECKING:
     from fastq.app.protocol import App
     from fastq.execute.coroutines import Loop
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["KeptLoop", "Plan", "make_plan"]
+
+
+class KeptLoop:
+    """The event loop of one executor, made for its first coroutine task.
+
+    Most workers have none, and asyncio alone takes as long to import as all of fastq that a child needs.
+    """
+
+    def __init__(self) -> None:
+        """Make nothing yet."""
+        self._loop: Loop | None = None
+
+    def find(self) -> Loop:
+        """Return the loop."""
+        if self._loop is None:
+            self._loop = symbol_by_name("fastq.execute.coroutines:Loop")()
+        return self._loop
+
+    def close(self) -> None:
+        """End the loop, if there is one, and what tasks have left running on it."""
+        if self._loop is not None:
+            self._loop.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +70,7 @@ class Plan:
     clean_up: Callable[[], Any] | None
 
 
-def make_plan(app: App, task: Any, hostname: str, loop: Loop, eager: bool = False) -> Plan:
+def make_plan(app: App, task: Any, hostname: str, loop: KeptLoop, eager: bool = False) -> Plan:
     """Return the plan for a task as it and the settings are now."""
     backend = task.backend
     native = backend.capability.native and backend is app.backend
@@ -55,8 +78,9 @@ def make_plan(app: App, task: Any, hostname: str, loop: Loop, eager: bool = Fals
     plain = function
     within = lambda seconds: limited(function, seconds)  # noqa: E731 - the other half is one too
     if inspect.iscoroutinefunction(function) or isinstance(task, AsyncTask):
-        plain = loop.runner(function)
-        within = lambda seconds: loop.runner(function, seconds)  # noqa: E731
+        runner = loop.find().runner
+        plain = runner(function)
+        within = lambda seconds: runner(function, seconds)  # noqa: E731
     return Plan(
         app=app,
         task=task,

@@ -24,7 +24,6 @@ from fastq.app.context import Context
 from fastq.app.current import Frame
 from fastq.execute import callbacks, journal
 from fastq.execute.arguments import reader
-from fastq.execute.coroutines import Loop
 from fastq.execute.outcome import (
     Given,
     Run,
@@ -36,7 +35,7 @@ from fastq.execute.outcome import (
     undecodable,
     unprepared,
 )
-from fastq.execute.plan import Plan, make_plan
+from fastq.execute.plan import KeptLoop, Plan, make_plan
 from fastq.result.wait import deny_joins_while
 from fastq.states import STARTED, SUCCESS
 
@@ -69,7 +68,7 @@ class Executor:
         """Set up; tasks are compiled when they are first run."""
         self._app = app
         self._hostname = hostname
-        self._loop = Loop()
+        self._loop = KeptLoop()
         self._traces: dict[str, Trace] = {}
         deny_joins_while(_runs_here)
         if store is not None and app.backend.capability.native:
@@ -98,7 +97,7 @@ def _runs_here() -> bool:
     return any(not frame.request.called_directly and not frame.request.is_eager for frame in current.frames())
 
 
-def compile_trace(app: App, task: Any, hostname: str, *, loop: Loop | None = None, eager: bool = False) -> Trace:
+def compile_trace(app: App, task: Any, hostname: str, *, loop: KeptLoop | None = None, eager: bool = False) -> Trace:
     """Return the function that runs a task.
 
     Args:
@@ -108,7 +107,7 @@ def compile_trace(app: App, task: Any, hostname: str, *, loop: Loop | None = Non
         loop: where coroutines run; a new one by default.
         eager: for runs that did not come from a broker.
     """
-    plan = make_plan(app, task, hostname, loop or Loop(), eager)
+    plan = make_plan(app, task, hostname, loop or KeptLoop(), eager)
     read = reader(app)
     # Everything a run needs is a local of this function: a look-up in a closure is the cheapest there is.
     stores, in_outcome, tracks_start = plan.stores, plan.in_outcome, plan.tracks_start

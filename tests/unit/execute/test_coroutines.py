@@ -58,7 +58,9 @@ def test_what_a_coroutine_raises_is_the_failure_of_the_task(bench: Bench) -> Non
 
     for how, name in (("value", "ValueError"), ("exit", "SystemExit"), ("cancelled", "CancelledError")):
         outcome = bench.run(work, how)
-        assert (outcome.ending, type(bench.meta(outcome)["result"]).__name__) == (FAILED, name)
+        meta = bench.meta(outcome)
+        assert (outcome.ending, type(meta["result"]).__name__) == (FAILED, name)
+        assert meta["traceback"].count("File") == 1, "it begins and ends with the user's code"
 
 
 @pytest.mark.parametrize("waits", [True, False])
