@@ -178,11 +178,7 @@ impl Machine {
             held.job.delivery.receipt = job.delivery.receipt;
             return;
         }
-        if self.tell_received {
-            let event =
-                Event::new(EventKind::Received).with("id", job.id.as_str()).with("name", job.name.as_str());
-            effects.push(Effect::Tell(event.with("queue", &*job.delivery.queue)));
-        }
+        effects.extend(self.tell_received.then(|| Effect::Tell(received(&job))));
         if self.stopping {
             effects.extend(
                 job.delivery
@@ -270,6 +266,11 @@ impl Machine {
         }
         Ok(())
     }
+}
+
+fn received(job: &Job) -> Event {
+    let event = Event::new(EventKind::Received).with("id", job.id.as_str()).with("name", job.name.as_str());
+    event.with("queue", &*job.delivery.queue)
 }
 
 /// Whether a slot will take jobs, now or soon.

@@ -5,6 +5,7 @@
 pub mod command;
 pub mod config;
 mod drive;
+mod hear;
 pub mod stats;
 mod stop;
 mod tell;

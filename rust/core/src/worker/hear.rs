@@ -1,0 +1,175 @@
+//! What the loop hears, turned into inputs of the machine and facts for Python.
+
+use std::time::Duration;
+
+use super::command::Command;
+use super::config::StopHow;
+use super::drive::Drive;
+use super::stats::Stats;
+use crate::broker::Delivery;
+use crate::consumer::News;
+use crate::consumer::accept::{Accepted, accept};
+use crate::consumer::link::LinkState;
+use crate::dispatch::{Input, Now};
+use crate::event::{Event, EventKind};
+use crate::ident::SlotId;
+use crate::job::ending::Commit;
+use crate::pool::Departure;
+use crate::pool::link::LinkEvent;
+use crate::pool::nursery::NurseryEvent;
+
+impl Drive {
+    pub(super) fn command(&mut self, command: Command) {
+        match command {
+            Command::Stop(how) => {
+                if let Some(input) = self.stop.begin(how, self.clock.now()) {
+                    self.tell.put(Event::new(EventKind::Stopping).with("how", how.name()));
+                    self.inputs.push_back(input);
+                }
+            }
+            Command::Adopt(slot, socket) => match self.pool.adopt(slot, socket) {
+                Ok(()) => self.inputs.push_back(Input::SlotMade { slot, killable: false }),
+                Err(error) => self.tell.put(Event::new(EventKind::Bug).with("reason", error.to_string())),
+            },
+            Command::Watch(kinds) => self.machine.tell_received = kinds.contains(&EventKind::Received),
+        }
+    }
+
+    pub(super) fn link(&mut self, slot: SlotId, events: Vec<LinkEvent>) {
+        for event in events {
+            match event {
+                LinkEvent::Hello => self.inputs.push_back(Input::SlotUp(slot)),
+                LinkEvent::Started(tag) => self.inputs.push_back(Input::Started(slot, tag)),
+                LinkEvent::Finished(tag, outcome) => {
+                    self.pool.got_on();
+                    Stats::add(&self.stats.finished, 1);
+                    self.inputs.push_back(Input::Finished(slot, tag, Box::new(outcome)));
+                }
+                LinkEvent::Store(records) => self.commits.push(Commit::store(records)),
+                LinkEvent::Bye => {
+                    self.pool.leaves(slot);
+                    self.inputs.push_back(Input::SlotRetires(slot));
+                }
+                LinkEvent::Dropped(tag) => self.inputs.push_back(Input::Dropped(slot, tag)),
+                LinkEvent::Gone(error) => {
+                    if let Some(error) = error {
+                        self.tell.put(Event::new(EventKind::Bug).with("reason", error.to_string()));
+                        self.pool.kill(slot);
+                    }
+                    let departure = self.pool.pipe_ended(slot, self.clock.now());
+                    self.departed(departure);
+                }
+            }
+        }
+    }
+
+    pub(super) fn nursery(&mut self, event: NurseryEvent) {
+        match event {
+            NurseryEvent::Born { slot, pid } => {
+                self.pool.born(slot, pid);
+                self.tell.put(Event::new(EventKind::ChildUp).with("slot", slot.0).with("pid", pid));
+            }
+            NurseryEvent::Gone { slot, pid, status } => {
+                let departure = self.pool.reaped(slot, pid, status);
+                self.departed(departure);
+            }
+            NurseryEvent::Failed { slot, errno } => {
+                let reason = format!("no child could be forked (errno {errno})");
+                self.tell.put(Event::new(EventKind::Bug).with("reason", reason));
+                let departure = self.pool.pipe_ended(slot, self.clock.now());
+                self.departed(departure);
+            }
+            NurseryEvent::Closed => self.nursery_closed(),
+        }
+    }
+
+    /// Without a nursery no child can be replaced: finish what runs and stop, so that a supervisor starts afresh.
+    fn nursery_closed(&mut self) {
+        if self.children == 0 || self.stop.has_begun() {
+            return;
+        }
+        self.pool.nursery_gone();
+        self.stop.fail("the nursery process is gone");
+        self.tell.put(Event::new(EventKind::NurseryGone));
+        self.command(Command::Stop(StopHow::Warm));
+    }
+
+    pub(super) fn news(&mut self, news: News) {
+        match news {
+            News::Taken { deliveries, harvest } => {
+                self.harvest = harvest;
+                Stats::add(&self.stats.taken, deliveries.len());
+                self.accept(deliveries);
+            }
+            News::Refused(tags) => {
+                Stats::add(&self.stats.refused, tags.len());
+                self.tell.put(Event::new(EventKind::Refused).with("count", tags.len() as u64));
+            }
+            News::Renewed(renewal) => {
+                let event = Event::new(EventKind::Recovered).with("recovered", renewal.recovered);
+                self.tell.put(event.with("buried", renewal.buried));
+            }
+            News::Link { state, reason, retry_in } => self.link_changed(state, reason, retry_in),
+            News::Failed(error) => {
+                self.stop.fail(&error.to_string());
+                match self.opened.take() {
+                    Some(opened) => drop(opened.send(Err(error))),
+                    None => self.tell.put(
+                        Event::new(EventKind::Link).with("state", "failed").with("reason", error.to_string()),
+                    ),
+                }
+                self.command(Command::Stop(StopHow::Warm));
+            }
+            News::SessionLost => {
+                self.inputs.push_back(Input::SessionLost);
+                self.told.2 = u64::MAX; // a new session knows nothing of the credit of the old one
+            }
+            News::Ended { clean } => self.stop.settled(clean),
+        }
+    }
+
+    fn link_changed(&mut self, state: LinkState, reason: String, retry_in: Duration) {
+        if let (Some(opened), LinkState::Open) = (self.opened.take_if(|_| state == LinkState::Open), state) {
+            let _ = opened.send(Ok(()));
+            self.tell.put(Event::new(EventKind::Ready).with("queues", self.queues.as_str()));
+            return;
+        }
+        let name = if state == LinkState::Open { "open" } else { "backing off" };
+        let event = Event::new(EventKind::Link).with("state", name).with("reason", reason);
+        self.tell.put(event.with("retry_in", retry_in.as_secs_f64()));
+    }
+
+    fn accept(&mut self, deliveries: Vec<Delivery>) {
+        let Now { monotonic, wall } = self.now();
+        for delivery in deliveries {
+            match accept(delivery, &self.policies, monotonic, wall) {
+                Accepted::Job(job) => self.inputs.push_back(Input::Arrived(job)),
+                Accepted::Settled(commit, event) => {
+                    self.tell.put(event);
+                    self.commits.push(commit);
+                }
+            }
+        }
+        // Even when nothing became a job, the consumer must hear that this harvest was counted.
+        self.inputs.push_back(Input::Tick);
+    }
+
+    pub(super) fn departed(&mut self, departure: Option<Departure>) {
+        let Some(departure) = departure else { return };
+        let reason = departure.reason();
+        if let Some(pid) = departure.pid {
+            let event = Event::new(EventKind::ChildGone).with("slot", departure.slot.0).with("pid", pid);
+            let event = event
+                .with("status", i64::from(departure.status.unwrap_or(-1)))
+                .with("reason", reason.as_str());
+            self.tell.put(event.with("expected", departure.expected || self.stop.has_begun()));
+        }
+        if !departure.expected && !self.stop.has_begun() {
+            Stats::add(&self.stats.lost, 1);
+        }
+        if departure.slot.0 < self.children && !self.stop.has_begun() {
+            self.pool.replace(&departure, self.clock.now());
+        }
+        self.inputs.push_back(Input::SlotGone { slot: departure.slot, started: departure.started, reason });
+    }
+}
