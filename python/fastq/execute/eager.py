@@ -13,7 +13,7 @@ from fastq.execute.plan import KeptLoop
 from fastq.execute.trace import compile_trace
 from fastq.names import host_name
 from fastq.result import EagerResult
-from fastq.states import PROPAGATE_STATES
+from fastq.states import IGNORED, PROPAGATE_STATES, REJECTED
 
 if TYPE_CHECKING:
     from fastq._core import Job
@@ -56,8 +56,9 @@ def apply(
         loop.close()
     if throw and given.state in PROPAGATE_STATES and isinstance(given.value, BaseException):
         raise given.value
+    value = None if given.state in (IGNORED, REJECTED) else given.value
     text = given.einfo.traceback if given.einfo is not None else None
-    return EagerResult(request.id or "", given.value, given.state, text, task.name)
+    return EagerResult(request.id or "", value, given.state, text, task.name)
 
 
 def _request(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Context:

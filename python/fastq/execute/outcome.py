@@ -248,10 +248,12 @@ def finish(run: Run, state: str, value: Any, einfo: ExceptionInfo | None) -> Non
 
 
 def hooked(plan: Plan, request: Context, hook: Callable[..., Any], *args: Any) -> None:
-    """Call a hook of the task; what it raises is logged."""
+    """Call a hook of the task; what it raises is logged, be it a `SystemExit`."""
     try:
         hook(*args)
-    except Exception:  # noqa: BLE001 - the user's code
+    except BaseException as error:
+        if plan.eager and not isinstance(error, Exception):
+            raise
         name = getattr(hook, "__name__", repr(hook))
         journal.logger.exception("The hook %s of task %s[%s] raised.", name, plan.task.name, request.id)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastq.app.attributes import Attributes
 from fastq.app.task import AsyncTask, Task
 from fastq.backends.base import Backend
+from fastq.execute import journal
 from fastq.execute.limits import limited
 from fastq.imports import symbol_by_name
 
@@ -115,4 +116,14 @@ def _hook(task: Any, name: str) -> Callable[..., Any] | None:
 
 
 def _clean_up(backend: Backend) -> Callable[[], Any] | None:
-    return None if type(backend).process_cleanup is Backend.process_cleanup else backend.process_cleanup
+    """Return what the backend wants done after each run, None when that is nothing."""
+    if type(backend).process_cleanup is Backend.process_cleanup:
+        return None
+
+    def clean_up() -> None:
+        try:
+            backend.process_cleanup()
+        except Exception:  # noqa: BLE001 - a backend of the user's; the run has ended and stays as it ended
+            journal.logger.exception("The clean-up of %r raised.", backend)
+
+    return clean_up

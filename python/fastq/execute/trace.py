@@ -173,7 +173,9 @@ def compile_trace(app: App, task: Any, hostname: str, *, loop: KeptLoop | None =
             if "outgoing" in known:
                 followers = [*known["outgoing"], *followers]
             return Outcome(DONE, () if record is None else (record,), tuple(followers))
-        except Exception as error:  # noqa: BLE001 - whatever failed around the task's code
+        except BaseException as error:
+            if eager and not isinstance(error, Exception):
+                raise
             return internal_error(Run(plan, request, args, kwargs, embed, ignored, given), error)
         finally:
             pop_frame(token)

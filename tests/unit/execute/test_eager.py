@@ -108,7 +108,8 @@ def test_an_ignored_run_has_that_state(app: FastQ) -> None:
     def work() -> None:
         raise Ignore
 
-    assert work.apply().state == states.IGNORED
+    result = work.apply()
+    assert (result.state, result.get()) == (states.IGNORED, None)
 
 
 def test_results_are_stored_only_when_asked_for(app: FastQ) -> None:

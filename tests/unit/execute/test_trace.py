@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fastq import signals
 from fastq._seam import DONE, FAILED, UNDECODABLE
 from fastq.app import current
 from fastq.app.task import Task
@@ -309,3 +310,63 @@ def test_backends_that_are_off_store_nothing(app: FastQ) -> None:
 
     outcome = Bench(app).run(work)
     assert (outcome.ending, outcome.records) == (DONE, ())
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+def test_a_backend_that_cannot_clean_up_changes_nothing(bench: Bench, error: type[BaseException]) -> None:
+    class Untidy(MemoryBackend):
+        def process_cleanup(self) -> None:
+            raise ValueError
+
+    class Abrupt(Task[..., Any]):
+        def on_success(self, *args: Any) -> None:
+            raise error
+
+    @bench.app.task(base=Abrupt)
+    def work() -> int:
+        return 5
+
+    work.backend = Untidy(bench.app, "cache+memory://")
+    assert bench.run(work).ending == DONE
+    work.backend.forget(["id-1"])
+
+
+def test_a_signal_receiver_that_leaves_does_not_take_the_worker_along(bench: Bench) -> None:
+    @bench.app.task
+    def work() -> int:
+        return 5
+
+    def leave(**_: Any) -> None:
+        raise SystemExit
+
+    signals.task_success.connect(leave, sender=work)
+    try:
+        outcome = bench.run(work)
+    finally:
+        signals.task_success.disconnect(leave, sender=work)
+    assert outcome.ending == FAILED
+    assert "SystemExit" in outcome.reason
+
+
+def test_waiting_for_another_task_is_refused_in_a_worker(bench: Bench) -> None:
+    @bench.app.task
+    def work() -> Any:
+        return bench.app.AsyncResult("other").get(timeout=0)
+
+    error = bench.meta(bench.run(work))["result"]
+    assert isinstance(error, RuntimeError)
+    assert "Never wait for a result inside a task" in str(error)
+
+
+def test_a_task_that_cannot_be_run_as_configured_is_set_aside(app: FastQ) -> None:
+    @app.task
+    def work() -> int:
+        return 5
+
+    app.conf.accept_content = ["json", "no-such-format"]
+    app.conf.result_accept_content = ["json"]
+    bench = Bench(app)
+    outcome = bench.run(work)
+    assert outcome.ending == UNDECODABLE
+    assert "cannot be run" in outcome.reason
+    assert "no-such-format" in outcome.reason

@@ -240,7 +240,7 @@ def test_the_hint_is_no_error_of_its_own(app: FastQ, result: AsyncResult[Any]) -
 
 
 def test_the_time_out_is_pythons_too(result: AsyncResult[Any]) -> None:
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError, match="no worker is running"):
         result.get(timeout=0)
 
 
