@@ -75,7 +75,7 @@ contract: build ## the contract suites: brokers and stores in Rust, backends and
 
 .PHONY: faults
 faults: build ## 50 000 tasks under 200 kills, and the other faults at full length (some minutes)
-	FASTQ_FAULTS=long $(BIN)/pytest -q tests/faults --timeout 1800 -s
+	FASTQ_FAULTS=long $(BIN)/pytest -q tests/faults --timeout 1800 -o faulthandler_timeout=1700 -s
 
 .PHONY: no-reference-pool
 no-reference-pool: $(STAMP_TOOLS) ## law 2: abort when a Rust thread drops a Python object (a build and .venv of its own)
