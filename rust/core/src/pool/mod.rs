@@ -38,7 +38,7 @@ pub struct Pool {
 struct Seat {
     link: Option<LinkHandle>,
     pid: Option<u32>,
-    /// The pipe ended at this time, and no exit status has come yet.
+    /// The pipe ended, or the process was reaped, at this time; the other has yet to come.
     leaving_since: Option<Instant>,
     status: Option<i32>,
     expected: bool,
@@ -60,7 +60,7 @@ pub struct Departure {
 }
 
 impl Pool {
-    /// How long an exit status is waited for after the pipe ended.
+    /// How long the pipe's end and the exit status wait for each other.
     const STATUS_WITHIN: Duration = Duration::from_millis(500);
 
     /// A pool without slots.
@@ -154,14 +154,20 @@ impl Pool {
         None
     }
 
-    /// The nursery reaped a child. Its pipe may still hold what it said last, so it is gone when that ended too.
-    pub fn reaped(&mut self, slot: SlotId, pid: u32, status: i32) -> Option<Departure> {
+    /// The nursery reaped a child. Its pipe may still hold what it said last, so it is gone when that ended too; or
+    /// after a while, for a process that it forked may keep the pipe open.
+    pub fn reaped(&mut self, slot: SlotId, pid: u32, status: i32, now: Instant) -> Option<Departure> {
         let seat = self.seats.get_mut(&slot).filter(|seat| seat.pid == Some(pid))?;
         seat.status = Some(status);
-        if seat.leaving_since.is_some() { self.depart(slot) } else { None }
+        if seat.link.is_none() {
+            return self.depart(slot);
+        }
+        seat.leaving_since = Some(now);
+        None
     }
 
-    /// Slots whose pipe ended and whose exit status did not come in time: their process is killed to be sure.
+    /// Slots whose pipe ended, or whose process was reaped, and where the other did not follow in time: the process is
+    /// killed to be sure.
     pub fn overdue(&mut self, now: Instant) -> Vec<Departure> {
         let late: Vec<SlotId> = self
             .seats

@@ -70,7 +70,7 @@ impl Drive {
                 self.tell.put(Event::new(EventKind::ChildUp).with("slot", slot.0).with("pid", pid));
             }
             NurseryEvent::Gone { slot, pid, status } => {
-                let departure = self.pool.reaped(slot, pid, status);
+                let departure = self.pool.reaped(slot, pid, status, self.clock.now());
                 self.departed(departure);
             }
             NurseryEvent::Failed { slot, errno } => {

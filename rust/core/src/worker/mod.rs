@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use nix::sys::signal::SigSet;
 use tokio::sync::mpsc;
 
 use crate::broker::{Broker, Subscription};
@@ -30,6 +31,7 @@ use crate::event::{Event, EventKind, Value};
 use crate::ident::SlotId;
 use crate::pool::Pool;
 use crate::pool::nursery::Nursery;
+use crate::pool::page::SLOTS;
 use crate::store::Store;
 use command::Command;
 use config::{SlotPage, StopHow, WorkerConfig};
@@ -96,9 +98,15 @@ impl Worker {
     /// Makes a slot in this process; the executor's end of its socket.
     ///
     /// # Errors
-    /// `Closed` when the worker has ended.
+    /// `Closed` when the worker has ended; `Config` when it has as many slots as its page has room for.
     pub fn port(&self) -> Result<(UnixStream, SlotId)> {
         let slot = SlotId(self.next_slot.fetch_add(1, Ordering::Relaxed));
+        if slot.0 as usize >= SLOTS {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "a worker has room for 1024 slots; start another worker",
+            ));
+        }
         let (ours, theirs) = UnixStream::pair()
             .map_err(|error| Error::new(ErrorKind::Unexpected, "cannot make a socket pair").because(error))?;
         self.send(Command::Adopt(slot, ours))?;
@@ -161,6 +169,8 @@ struct Assembly {
 impl Assembly {
     /// The thread: whatever happens, its end is told.
     fn run_to_the_end(self) {
+        // Signals are for Python's main thread: one that lands here would not end its wait.
+        let _ = SigSet::all().thread_block(); // the set is valid, and else it cannot fail
         let tell = self.tell.clone();
         let opened = self.opened.clone();
         let ended = catch_unwind(AssertUnwindSafe(|| self.run()));
