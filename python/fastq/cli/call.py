@@ -13,6 +13,9 @@ from fastq.cli.output import json_option, print_json, print_value
 
 __all__ = ["command"]
 
+_SHOWN = 8
+"""Tasks that are named when the one given is not known."""
+
 
 def _json(kind: type, what: str) -> Any:
     """Return a callback that reads an option as JSON of one kind."""
@@ -23,9 +26,9 @@ def _json(kind: type, what: str) -> Any:
         try:
             found = orjson.loads(value)
         except orjson.JSONDecodeError as error:
-            raise click.BadParameter(f"{value!r} is not JSON: {error}. Write {what}.", param=parameter) from None
+            raise click.BadParameter(f"{value!r} is not JSON ({error}). Write {what}.", param=parameter) from None
         if not isinstance(found, kind):
-            raise click.BadParameter(f"{value} is no JSON {what.partition(',')[0]}. Write {what}.", param=parameter)
+            raise click.BadParameter(f"{value} is of the wrong kind. Write {what}.", param=parameter)
         return found
 
     return callback
@@ -58,12 +61,12 @@ def _time(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 @app_options()
 @click.argument("name")
 @click.option(
-    "-a", "--args", callback=_json(list, 'list, such as [1, "two"]'), metavar="JSON", help="Arguments: a list."
+    "-a", "--args", callback=_json(list, 'a list, such as [1, "two"]'), metavar="JSON", help="Arguments: a list."
 )
 @click.option(
     "-k",
     "--kwargs",
-    callback=_json(dict, 'object, such as {"size": 3}'),
+    callback=_json(dict, 'an object, such as {"size": 3}'),
     metavar="JSON",
     help="Named arguments: an object.",
 )
@@ -143,9 +146,10 @@ def _full_name(app: Any, name: str, is_own: bool) -> str:
         return str(meant[0])
     if meant:
         raise click.UsageError(f"{name} may mean {', '.join(sorted(meant))}: say which.")
-    from fastq.text import closest
+    from fastq.text import closest, join_words
 
-    near = closest(name, app.tasks)
-    hint = f" Did you mean {near}?" if near else ""
-    click.echo(f"Warning: this app knows no task {name!r}, it is sent all the same.{hint}", err=True)
+    own = sorted(known for known in app.tasks if not known.startswith("celery."))
+    near = closest(name, [*own, *(known.rpartition(".")[2] for known in own)])
+    hint = f"Did you mean {near}?" if near else f"It knows {join_words(own[:_SHOWN]) or 'none'}."
+    click.echo(f"Warning: this app knows no task {name!r}, it is sent all the same. {hint}", err=True)
     return name

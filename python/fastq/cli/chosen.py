@@ -81,6 +81,24 @@ class Chosen:
             app.conf.broker_url = self.broker
         if self.result_backend is not None:
             app.conf.result_backend = self.result_backend
+        source = "--broker" if self.broker is not None else app.conf.source_of("broker_url")
+        _check_broker(app.conf.broker_url, source)
+
+
+def _check_broker(url: str, source: str) -> None:
+    """Refuse a broker that cannot be used with the name of the setting and of where it was set."""
+    from fastq._core import url_info
+    from fastq.exceptions import ImproperlyConfigured
+
+    try:
+        info = url_info(url)
+    except ImproperlyConfigured as error:
+        raise click.ClickException(f"broker_url (set by {source}) cannot be used: {error}") from error
+    if not info["supported"]:
+        raise click.ClickException(
+            f"broker_url (set by {source}) is {info['display']}, but this version has no "
+            f"{info['scheme']} broker. Use sqlite:///path/to/file.db."
+        )
 
 
 def chosen(command: Callable[..., Any]) -> Callable[..., Any]:

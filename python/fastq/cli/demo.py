@@ -112,7 +112,9 @@ class _Run:
             except TimeoutError:
                 if self._worker.poll() is not None:
                     lines = self._log.read_text("utf-8", "replace").strip() or "it wrote nothing"
-                    raise Failure(f"The demo's worker has ended (exit code {self._worker.returncode}): {lines}") from None
+                    raise Failure(
+                        f"The demo's worker has ended (exit code {self._worker.returncode}): {lines}"
+                    ) from None
         raise Failure(f"No result came within {_PATIENCE_SECONDS:g} s. The worker wrote: {self._log.read_text()}")
 
 

@@ -132,8 +132,7 @@ def _named_app(module: ModuleType, path: str, spec: str) -> Any:
     if isinstance(found, ModuleType):
         return _only_app(found, spec)
     if not isinstance(found, FastQ):
-        kind = type(found).__name__
-        raise click.ClickException(f"-A {spec}: {path} is a {kind} and no FastQ app. {_candidates(module)}")
+        raise click.ClickException(f"-A {spec}: {path} is no FastQ app. {_candidates(module)}")
     return found
 
 

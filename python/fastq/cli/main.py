@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
@@ -17,6 +19,9 @@ __all__ = ["COMMANDS", "EXIT_USAGE", "cli", "main"]
 
 EXIT_USAGE: Final = 64
 """sysexits.h: the command was used incorrectly."""
+
+EXIT_INTERRUPTED: Final = 130
+"""What shells use for a program that Ctrl-C ended."""
 
 COMMANDS: Final = {
     "call": "Send a task; print its id, or with --wait its result.",
@@ -62,6 +67,23 @@ class Commands(click.Group):
                 raise
             raise click.UsageError(f"{error.message.rstrip('.')}. Did you mean {near}?", ctx) from error
 
+    def main(self, *args: Any, **extra: Any) -> NoReturn:
+        """Run, and leave the process: what goes wrong is one line on standard error, and an exit code."""
+        try:
+            code = super().main(*args, **{**extra, "standalone_mode": False})
+        except click.ClickException as error:
+            _show(error)
+            sys.exit(error.exit_code)
+        except click.Abort as error:
+            if not isinstance(error.__cause__, KeyboardInterrupt):
+                click.echo("Nothing was done.", err=True)
+            sys.exit(EXIT_INTERRUPTED if isinstance(error.__cause__, KeyboardInterrupt) else 1)
+        except BrokenPipeError:
+            # Whoever read our output has had enough. Python would complain when it flushes what is left.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
+            sys.exit(1)
+        sys.exit(code if isinstance(code, int) else 0)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         """Write the list of commands from the table, without importing any."""
         with formatter.section("Commands"):
@@ -71,7 +93,7 @@ class Commands(click.Group):
         """Run the command; what fails becomes one line and an exit code."""
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
             from fastq.cli.failure import as_failure
@@ -80,6 +102,15 @@ class Commands(click.Group):
             if failure is None:
                 raise
             raise failure from error
+
+
+def _show(error: click.ClickException) -> None:
+    """Print an error as one line; for wrong use the line says where the options are explained."""
+    if isinstance(error, click.UsageError) and not isinstance(error, click.exceptions.NoArgsIsHelpError):
+        where = f" See: {error.ctx.command_path} --help" if error.ctx is not None else ""
+        click.echo(f"Error: {error.format_message()}{where}", err=True)
+    else:
+        error.show()
 
 
 def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -111,7 +142,7 @@ def cli() -> None:
     """
 
 
-def main(argv: Sequence[str] | None = None, app: App | None = None) -> None:
+def main(argv: Sequence[str] | None = None, app: App | None = None) -> NoReturn:
     """Run the command line and leave the process with its exit code.
 
     Args:

@@ -91,5 +91,5 @@ def ago(moment: float) -> str:
     seconds = max(0.0, time.time() - moment)
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
+            return f"{seconds // size:.0f} {unit}"
     return f"{seconds:.0f} s"

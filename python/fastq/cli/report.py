@@ -32,6 +32,8 @@ def command(choice: Chosen, as_json: bool) -> None:
         click.echo(title)
         for name, value in values.items():
             click.echo(f"  {name:<28} {value if isinstance(value, str) else repr(value)}")
+        if not values:
+            click.echo("  all defaults")
         click.echo()
 
 

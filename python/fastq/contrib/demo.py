@@ -104,7 +104,7 @@ def running_worker(broker: str, children: int, log: Path) -> Iterator[subprocess
             stderr=output,
             # A session of its own: Ctrl-C is for this process, which then stops the worker. And it never outlives us.
             start_new_session=True,
-            preexec_fn=lambda: deathsig.die_with_parent(parent),  # noqa: PLW1509 - there are no threads yet
+            preexec_fn=lambda: deathsig.die_with_parent(parent),
         )
     try:
         yield worker

@@ -71,6 +71,16 @@ class Worker:
             LockFailed: another worker holds the pid file.
             OSError: a file or process cannot be made.
         """
+        # What is printed goes to the log while the worker runs; afterwards it is the caller's again.
+        streams = sys.stdout, sys.stderr
+        try:
+            self._boot()
+        finally:
+            sys.stdout, sys.stderr = streams
+        signals.worker_shutdown.send(sender=self)
+        return self.exitcode
+
+    def _boot(self) -> None:
         app, options, node = self.app, self.options, self.hostname
         signals.celeryd_init.send(sender=node, instance=self, conf=app.conf, options=options.as_dict())
         options.apply(app)
@@ -90,8 +100,6 @@ class Worker:
                 self._run(core, pool)
             finally:
                 pool.close()
-        signals.worker_shutdown.send(sender=self)
-        return self.exitcode
 
     def _make_pool(self) -> Pool:
         conf = self.app.conf
@@ -111,6 +119,8 @@ class Worker:
         for name, near in conf.unknown.items():
             _logger.warning("There is no setting %s.%s", name, f" Did you mean {near}?" if near else "")
         conf.maybe_warn_deprecated_settings()
+        if conf.broker_url.startswith("memory:"):
+            _logger.warning("broker_url is %s, which no other process can send to.", conf.broker_url)
 
     def _pid_file(self) -> AbstractContextManager[object]:
         path = self.app.conf.worker_pidfile
