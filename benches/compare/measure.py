@@ -1,4 +1,4 @@
-"""Measure one side once, in the environment of that side: measure.py APP WHAT COUNT
+"""Measure one side once, in the environment of that side (measure.py APP WHAT COUNT).
 
 The code is the same for both sides; what differs stands in app_huey.py and app_fastq.py. Prints the figure: calls or
 tasks in a second.

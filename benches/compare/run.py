@@ -1,4 +1,4 @@
-"""The same workload for huey and fastq, in turn, on this machine: run.py OUTPUT.json
+"""The same workload for huey and fastq, in turn, on this machine (run.py OUTPUT.json).
 
 huey lives in an environment of its own, .venv-bench, made on first use.
 """

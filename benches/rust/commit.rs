@@ -17,7 +17,7 @@ use fastq_core::message::Message;
 use fastq_core::store::Record;
 
 /// How result ids are made: those of fastq grow with time, those of Celery's clients are random.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Ids {
     Ordered,
     Random,
@@ -57,70 +57,67 @@ fn subscription() -> Subscription {
     }
 }
 
-fn done(delivery: Delivery, ids: Ids) -> Commit {
+fn result(ids: Ids) -> Record {
     let task_id = match ids {
         Ids::Ordered => task_id(),
         Ids::Random => uuid::Uuid::new_v4().to_string(),
     };
-    let record = Record {
+    Record {
         task_id,
         state: "SUCCESS".into(),
         content_type: "application/json".into(),
         body: vec![b'r'; 180],
-    };
-    Commit { settle: Some((delivery.receipt, Verdict::Ack)), records: vec![record], publications: Vec::new() }
+    }
+}
+
+fn done(delivery: Delivery, ids: Ids) -> Commit {
+    let settle = Some((delivery.receipt, Verdict::Ack));
+    Commit { settle, records: vec![result(ids)], publications: Vec::new() }
 }
 
 /// The time of `rounds` exchanges of `batch` tasks each.
-fn drain(rounds: u64, batch: usize, ids: Ids, prefilled: usize) -> Duration {
-    let folder = tempfile::tempdir().expect("a folder");
-    let broker = broker(folder.path());
-    fill(&broker, batch * (rounds as usize + 2));
-    let records: Vec<Record> = (0..prefilled)
-        .map(|_| Record {
-            task_id: match ids {
-                Ids::Ordered => task_id(),
-                Ids::Random => uuid::Uuid::new_v4().to_string(),
-            },
-            state: "SUCCESS".into(),
-            content_type: "application/json".into(),
-            body: vec![b'r'; 180],
-        })
-        .collect();
-    let store = broker.store().expect("a store");
-    for chunk in records.chunks(2000) {
-        store.save(chunk, Some(Duration::from_secs(86_400))).expect("saved");
+async fn drain(broker: &SqliteBroker, rounds: u64, batch: usize, ids: Ids) -> Duration {
+    fill(broker, batch * (rounds as usize + 2));
+    let mut session = broker.subscribe(subscription()).await.expect("a session");
+    let mut held = session.exchange(&mut Vec::new(), batch).await.expect("taken").deliveries;
+    let mut spent = Duration::ZERO;
+    for _ in 0..rounds {
+        let mut commits: Vec<Commit> = held.drain(..).map(|delivery| done(delivery, ids)).collect();
+        let began = Instant::now();
+        held = session.exchange(&mut commits, batch).await.expect("exchanged").deliveries;
+        spent += began.elapsed();
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let mut session = broker.subscribe(subscription()).await.expect("a session");
-        let mut held = session.exchange(&mut Vec::new(), batch).await.expect("taken").deliveries;
-        let mut spent = Duration::ZERO;
-        for _ in 0..rounds {
-            let mut commits: Vec<Commit> = held.drain(..).map(|delivery| done(delivery, ids)).collect();
-            let began = Instant::now();
-            held = session.exchange(&mut commits, batch).await.expect("exchanged").deliveries;
-            spent += began.elapsed();
-        }
-        session.close().await.expect("closed");
-        spent
-    })
+    session.close().await.expect("closed");
+    spent
 }
 
 fn exchange(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut group = criterion.benchmark_group("sqlite exchange: claim, result, ack");
     group.sample_size(20);
-    for batch in [1_usize, 8, 32, 128] {
+    let cases = [
+        (1, Ids::Ordered, 0),
+        (8, Ids::Ordered, 0),
+        (32, Ids::Ordered, 0),
+        (128, Ids::Ordered, 0),
+        (64, Ids::Ordered, 100_000),
+        (64, Ids::Random, 100_000),
+    ];
+    for (batch, ids, stored) in cases {
+        let folder = tempfile::tempdir().expect("a folder");
+        let broker = broker(folder.path());
+        let store = broker.store().expect("a store");
+        for _ in 0..stored / 1000 {
+            let records: Vec<Record> = (0..1000).map(|_| result(ids)).collect();
+            store.save(&records, Some(Duration::from_secs(86_400))).expect("saved");
+        }
         group.throughput(Throughput::Elements(batch as u64));
-        group.bench_function(format!("batch of {batch}"), |bencher| {
-            bencher.iter_custom(|rounds| drain(rounds, batch, Ids::Ordered, 0));
-        });
-    }
-    for (name, ids) in [("ordered", Ids::Ordered), ("random", Ids::Random)] {
-        group.throughput(Throughput::Elements(64));
-        group.bench_function(format!("batch of 64, {name} ids, 200000 results stored"), |bencher| {
-            bencher.iter_custom(|rounds| drain(rounds, 64, ids, 200_000));
-        });
+        group.bench_function(
+            format!("batch of {batch}, {ids:?} ids, {stored} results stored before"),
+            |bencher| {
+                bencher.iter_custom(|rounds| runtime.block_on(drain(&broker, rounds, batch, ids)));
+            },
+        );
     }
     group.finish();
 }

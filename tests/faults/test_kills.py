@@ -10,12 +10,12 @@ from tests.support.processes import alive, descendants_of, kill
 from tests.support.wait import wait_for
 from tests.support.worker import RunningWorker
 
-LEDGER_BYTES = 68
-"""What one run writes into the ledger, about."""
+LEDGER_BYTES = 76
+"""What one run writes into the ledger, about: kills are spread by its growth."""
 
 
 class Killer:
-    """Kills a process of the worker each time the ledger has grown enough; starts the worker again when it ends."""
+    """Kills a process of the worker when the ledger has grown so far; starts the worker again when it ends."""
 
     def __init__(self, place: Place, chance: random.Random) -> None:
         self.place = place
@@ -23,12 +23,12 @@ class Killer:
         self.worker = place.worker(("-c", "4"))
         self.done = {"child": 0, "nursery": 0, "parent": 0}
 
-    def kill_every(self, tasks: int, count: int) -> None:
-        """Kill `count` times, once in about `tasks` runs."""
-        grown = self.place.ledger.size
-        for _ in range(count):
-            enough = grown() + int(tasks * LEDGER_BYTES * self.chance.uniform(0.5, 1.3))
-            wait_for(lambda enough=enough: grown() >= enough, "more runs", limit=60.0)  # type: ignore[misc]
+    def kill_during(self, tasks: int, count: int) -> None:
+        """Kill `count` times, at points spread by chance over the runs of all tasks."""
+        size = self.place.ledger.size
+        for point in sorted(self.chance.uniform(0.01, 0.9) for _ in range(count)):
+            enough = int(point * tasks * LEDGER_BYTES)
+            wait_for(lambda enough=enough: size() >= enough, "more runs", limit=60.0)  # type: ignore[misc]
             (who,) = self.chance.choices(("child", "nursery", "parent"), weights=(7, 1, 2))
             getattr(self, f"_kill_{who}")()
             self.done[who] += 1
@@ -59,7 +59,7 @@ def test_no_task_is_lost_and_every_repeated_run_was_killed(place: Place, chance:
     began = time.monotonic()
 
     killer = Killer(place, chance)
-    killer.kill_every(tasks // (kills + 2), kills)
+    killer.kill_during(tasks, kills)
     results = place.results(ids)
     code = killer.worker.stop()
 
