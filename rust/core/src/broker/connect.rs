@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use super::Broker;
 use super::memory::MemoryBroker;
 use super::options::Options;
 #[cfg(feature = "sqlite")]
 use super::sqlite::{SqliteBroker, SqliteConfig};
 use super::url::{BrokerUrl, Target};
-use super::Broker;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;
@@ -40,7 +40,9 @@ pub fn connect(url: &str, options: &str) -> Result<Arc<dyn Broker>> {
 /// As [`connect`].
 pub fn connect_store(url: &str, options: &str) -> Result<Arc<dyn Store>> {
     let broker = connect(url, options)?;
-    broker.store().ok_or_else(|| Error::new(ErrorKind::Unsupported, "results cannot be stored there").with("url", url))
+    broker
+        .store()
+        .ok_or_else(|| Error::new(ErrorKind::Unsupported, "results cannot be stored there").with("url", url))
 }
 
 #[cfg(test)]

@@ -94,7 +94,11 @@ pub trait Session: Send {
     ///
     /// # Cancel safety
     /// Not cancel safe: poll it to its end.
-    fn exchange<'a>(&'a mut self, commits: &'a mut Vec<Commit>, credit: usize) -> BoxFuture<'a, Result<Harvest>>;
+    fn exchange<'a>(
+        &'a mut self,
+        commits: &'a mut Vec<Commit>,
+        credit: usize,
+    ) -> BoxFuture<'a, Result<Harvest>>;
 
     /// Completes when taking again is worth while: a message came or fell due.
     ///

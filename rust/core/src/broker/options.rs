@@ -56,7 +56,9 @@ impl Options {
         match self.take(name) {
             None => Ok(default),
             Some(value) => {
-                let found = value.as_str().and_then(|text| words.iter().position(|word| word.eq_ignore_ascii_case(text)));
+                let found = value
+                    .as_str()
+                    .and_then(|text| words.iter().position(|word| word.eq_ignore_ascii_case(text)));
                 found.ok_or_else(|| wrong(name, &value, &words.join(" or ")))
             }
         }
@@ -73,7 +75,10 @@ impl Options {
             None if self.asked.is_empty() => "; it has none".to_owned(),
             None => format!("; it has {}", self.asked.join(", ")),
         };
-        Err(Error::new(ErrorKind::Config, format!("the {scheme} broker has no transport option {name:?}{hint}")))
+        Err(Error::new(
+            ErrorKind::Config,
+            format!("the {scheme} broker has no transport option {name:?}{hint}"),
+        ))
     }
 
     fn take(&mut self, name: &'static str) -> Option<Value> {
@@ -83,5 +88,6 @@ impl Options {
 }
 
 fn wrong(name: &str, value: &Value, expected: &str) -> Error {
-    Error::new(ErrorKind::Config, format!("transport option {name:?} must be {expected}")).with("value", value)
+    Error::new(ErrorKind::Config, format!("transport option {name:?} must be {expected}"))
+        .with("value", value)
 }

@@ -26,7 +26,13 @@ pub struct Queue {
 impl Queue {
     /// A durable queue reached by its name.
     pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into(), exchange_type: "direct".into(), durable: true, arguments: "{}".into(), ..Self::default() }
+        Self {
+            name: name.into(),
+            exchange_type: "direct".into(),
+            durable: true,
+            arguments: "{}".into(),
+            ..Self::default()
+        }
     }
 }
 
@@ -164,8 +170,10 @@ pub fn matching<'a>(
     exchange: &str,
     routing_key: &str,
 ) -> Result<Vec<String>> {
-    let mut queues: Vec<String> =
-        bindings.filter(|(key, _)| kind.matches(key, routing_key)).map(|(_, queue)| queue.to_owned()).collect();
+    let mut queues: Vec<String> = bindings
+        .filter(|(key, _)| kind.matches(key, routing_key))
+        .map(|(_, queue)| queue.to_owned())
+        .collect();
     queues.sort_unstable();
     queues.dedup();
     if queues.is_empty() && kind != ExchangeKind::Fanout {
@@ -211,7 +219,9 @@ fn object(queue: &str, text: &str) -> Result<serde_json::Map<String, serde_json:
         return Ok(serde_json::Map::new());
     }
     serde_json::from_str(text).map_err(|error| {
-        Error::new(ErrorKind::Config, "queue arguments must be a JSON object").with("queue", queue).because(error)
+        Error::new(ErrorKind::Config, "queue arguments must be a JSON object")
+            .with("queue", queue)
+            .because(error)
     })
 }
 

@@ -14,8 +14,7 @@ pub const SUPPORTED: &str = "memory://name, sqlite:///relative/path.db, sqlite:/
 /// Schemes that work.
 const BUILT_IN: [&str; 2] = ["memory", "sqlite"];
 /// Schemes of servers that fastq does not drive in this version.
-const KNOWN: [&str; 8] =
-    ["redis", "rediss", "redis+socket", "sentinel", "amqp", "amqps", "pyamqp", "unix"];
+const KNOWN: [&str; 8] = ["redis", "rediss", "redis+socket", "sentinel", "amqp", "amqps", "pyamqp", "unix"];
 /// Words in the name of a query parameter whose value must not be shown.
 const SECRET_WORDS: [&str; 4] = ["password", "secret", "token", "key"];
 
@@ -92,8 +91,11 @@ impl BrokerUrl {
 
     /// The error for a server that this version does not speak to.
     pub fn unsupported(&self) -> Error {
-        Error::new(ErrorKind::Unsupported, format!("this version has no {} broker; it has {SUPPORTED}", self.scheme))
-            .with("url", self)
+        Error::new(
+            ErrorKind::Unsupported,
+            format!("this version has no {} broker; it has {SUPPORTED}", self.scheme),
+        )
+        .with("url", self)
     }
 }
 
@@ -111,7 +113,10 @@ impl fmt::Debug for BrokerUrl {
 
 fn sqlite_path(address: &str, display: &str) -> Result<PathBuf> {
     let Some(path) = address.strip_prefix('/') else {
-        return Err(malformed("a path follows three slashes (sqlite:///queue.db), an absolute one four", display));
+        return Err(malformed(
+            "a path follows three slashes (sqlite:///queue.db), an absolute one four",
+            display,
+        ));
     };
     if path.is_empty() || path.ends_with('/') {
         return Err(malformed("the URL names no file; write sqlite:///queue.db", display));
@@ -143,7 +148,8 @@ fn hidden(text: &str) -> String {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         None => (String::new(), text),
     };
-    let (address, query) = rest.split_once('?').map_or((rest, None), |(address, query)| (address, Some(query)));
+    let (address, query) =
+        rest.split_once('?').map_or((rest, None), |(address, query)| (address, Some(query)));
     // The last `@` ends the credentials: a password may hold unescaped ones. A path has none.
     let is_path = BUILT_IN.iter().any(|scheme| text.starts_with(&format!("{scheme}://")));
     let address = match address.rsplit_once('@') {
@@ -162,7 +168,9 @@ fn hidden(text: &str) -> String {
 
 fn hidden_pair(pair: &str) -> String {
     match pair.split_once('=') {
-        Some((key, _)) if SECRET_WORDS.iter().any(|word| key.to_lowercase().contains(word)) => format!("{key}=**"),
+        Some((key, _)) if SECRET_WORDS.iter().any(|word| key.to_lowercase().contains(word)) => {
+            format!("{key}=**")
+        }
         _ => pair.to_owned(),
     }
 }

@@ -156,7 +156,12 @@ fn load(handle: &Handle, task_id: &str, now: WallTime) -> Result<Option<Record>>
         "SELECT state, content_type, body FROM result WHERE task_id = ?1 AND (expires IS NULL OR expires > ?2)",
     )?;
     let record = select.query_row((task_id, now.0), |row| {
-        Ok(Record { task_id: task_id.to_owned(), state: row.get(0)?, content_type: row.get(1)?, body: row.get(2)? })
+        Ok(Record {
+            task_id: task_id.to_owned(),
+            state: row.get(0)?,
+            content_type: row.get(1)?,
+            body: row.get(2)?,
+        })
     });
     Ok(record.optional()?)
 }

@@ -121,7 +121,13 @@ impl Hub {
     }
 
     /// Carries out one Commit; false when its Receipt is not (or no longer) one of the session `epoch`.
-    pub(super) fn commit(&mut self, commit: Commit, epoch: u64, now: WallTime, expires: Option<WallTime>) -> bool {
+    pub(super) fn commit(
+        &mut self,
+        commit: Commit,
+        epoch: u64,
+        now: WallTime,
+        expires: Option<WallTime>,
+    ) -> bool {
         if let Some((receipt, verdict)) = commit.settle
             && !self.settle(&receipt, verdict, epoch, now)
         {
@@ -237,7 +243,8 @@ impl Hub {
 
     /// When the next message of these queues falls due.
     pub(super) fn next_due(&self, queues: &[String]) -> Option<WallTime> {
-        let first = |name: &String| self.queues.get(name.as_str())?.delayed.keys().next().map(|(due, _)| *due);
+        let first =
+            |name: &String| self.queues.get(name.as_str())?.delayed.keys().next().map(|(due, _)| *due);
         queues.iter().filter_map(first).min()
     }
 

@@ -10,8 +10,8 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::{
-    BoxFuture, Broker, Capabilities, DeadLetter, Depth, PriorityOrder, Publication, Queue, Session, Subscription,
-    WorkerEntry,
+    BoxFuture, Broker, Capabilities, DeadLetter, Depth, PriorityOrder, Publication, Queue, Session,
+    Subscription, WorkerEntry,
 };
 use crate::clock::{Clock, WallTime};
 use crate::error::Result;
@@ -57,7 +57,8 @@ impl MemoryBroker {
 
     fn matching_dead(&self, queue: Option<&str>, ids: &[String]) -> Vec<u64> {
         let wanted = |(id, dead): &(&u64, &Dead)| {
-            queue.is_none_or(|queue| *dead.queue == *queue) && (ids.is_empty() || ids.contains(&id.to_string()))
+            queue.is_none_or(|queue| *dead.queue == *queue)
+                && (ids.is_empty() || ids.contains(&id.to_string()))
         };
         self.shared.lock().dead.iter().filter(wanted).map(|(id, _)| *id).collect()
     }
@@ -103,7 +104,8 @@ impl Broker for MemoryBroker {
         let now = self.shared.now();
         let mut hub = self.shared.lock();
         // All routes before the first message: all or none.
-        let routes = publications.iter().map(|publication| hub.route(publication)).collect::<Result<Vec<_>>>()?;
+        let routes =
+            publications.iter().map(|publication| hub.route(publication)).collect::<Result<Vec<_>>>()?;
         for (publication, queues) in publications.iter().zip(&routes) {
             hub.put(queues, publication, now);
         }
@@ -219,7 +221,8 @@ impl Shared {
         let _inside = fork::enter();
         let now = self.now();
         let hub = self.lock();
-        let find = |id: &String| hub.results.get(id).filter(|kept| kept.lives(now)).map(|kept| kept.record.clone());
+        let find =
+            |id: &String| hub.results.get(id).filter(|kept| kept.lives(now)).map(|kept| kept.record.clone());
         task_ids.iter().map(find).collect()
     }
 
@@ -252,6 +255,10 @@ impl Shared {
         };
         // Not inside the gate: a wait must not hold off a fork.
         let hub = self.lock();
-        drop(self.stored.wait_timeout_while(hub, limit, |hub| !ended(hub)).unwrap_or_else(PoisonError::into_inner));
+        drop(
+            self.stored
+                .wait_timeout_while(hub, limit, |hub| !ended(hub))
+                .unwrap_or_else(PoisonError::into_inner),
+        );
     }
 }

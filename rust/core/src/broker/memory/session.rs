@@ -30,8 +30,12 @@ impl MemorySession {
         let queues: Vec<String> = subscription.queues.into_iter().map(|queue| queue.name).collect();
         let epoch = hub.next_id();
         let lease_until = now.after(subscription.lease);
-        let member =
-            super::hub::Member { node: subscription.node, started_at: now, lease_until, queues: queues.clone() };
+        let member = super::hub::Member {
+            node: subscription.node,
+            started_at: now,
+            lease_until,
+            queues: queues.clone(),
+        };
         hub.members.insert(epoch, member);
         drop(hub);
         let (lease, result_expires) = (subscription.lease, subscription.result_expires);
@@ -92,7 +96,11 @@ impl MemorySession {
 }
 
 impl Session for MemorySession {
-    fn exchange<'a>(&'a mut self, commits: &'a mut Vec<Commit>, credit: usize) -> BoxFuture<'a, Result<Harvest>> {
+    fn exchange<'a>(
+        &'a mut self,
+        commits: &'a mut Vec<Commit>,
+        credit: usize,
+    ) -> BoxFuture<'a, Result<Harvest>> {
         Box::pin(async move { self.step(commits, credit) })
     }
 

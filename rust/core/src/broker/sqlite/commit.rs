@@ -81,7 +81,14 @@ pub(super) fn put_back(handle: &Handle, worker: i64, id: i64, redelivered: bool,
 }
 
 /// Sets a message aside with the reason.
-pub(super) fn bury(handle: &Handle, worker: i64, id: i64, reason: &str, died: bool, now: WallTime) -> Result<bool> {
+pub(super) fn bury(
+    handle: &Handle,
+    worker: i64,
+    id: i64,
+    reason: &str,
+    died: bool,
+    now: WallTime,
+) -> Result<bool> {
     let mut insert = handle.connection.prepare_cached(
         "INSERT INTO dead (queue, rank, deaths, reason, buried_at, priority, exchange, routing_key, headers, properties,
                            body)
@@ -93,7 +100,12 @@ pub(super) fn bury(handle: &Handle, worker: i64, id: i64, reason: &str, died: bo
 }
 
 /// Writes records in order; one of a task that has succeeded stays as it is.
-pub(crate) fn save(handle: &Handle, records: &[Record], expires: Option<WallTime>, now: WallTime) -> Result<()> {
+pub(crate) fn save(
+    handle: &Handle,
+    records: &[Record],
+    expires: Option<WallTime>,
+    now: WallTime,
+) -> Result<()> {
     if records.is_empty() {
         return Ok(());
     }
@@ -105,7 +117,14 @@ pub(crate) fn save(handle: &Handle, records: &[Record], expires: Option<WallTime
     )?;
     for record in records {
         let expires = expires.map(|expires| expires.0);
-        upsert.execute(params![record.task_id, record.state, record.content_type, record.body, expires, now.0])?;
+        upsert.execute(params![
+            record.task_id,
+            record.state,
+            record.content_type,
+            record.body,
+            expires,
+            now.0
+        ])?;
     }
     Ok(())
 }

@@ -53,12 +53,14 @@ impl Handle {
         let waits = Arc::clone(patience);
         connection.busy_handler(Some(move |count| waits.wait(count)))?;
         if connection.is_readonly("main")? {
-            let sentence = "the database file in broker_url cannot be written; check its owner and permissions";
+            let sentence =
+                "the database file in broker_url cannot be written; check its owner and permissions";
             return Err(Error::new(ErrorKind::Denied, sentence));
         }
         let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         if !mode.eq_ignore_ascii_case("wal") {
-            let sentence = "the file system of broker_url has no shared memory, which SQLite needs; use a local disk";
+            let sentence =
+                "the file system of broker_url has no shared memory, which SQLite needs; use a local disk";
             return Err(Error::new(ErrorKind::Config, sentence));
         }
         let synchronous = if config.synchronous == Synchronous::Full { "FULL" } else { "NORMAL" };

@@ -20,19 +20,27 @@ fn translate(error: rusqlite::Error) -> Error {
         Some(ErrorCode::NotADatabase) => {
             (ErrorKind::Config, "broker_url names a file that is not an SQLite database; choose another path")
         }
-        Some(ErrorCode::DatabaseCorrupt) => {
-            (ErrorKind::Decode, "the database file is damaged; move it away (fastq makes a new one) or restore a copy")
+        Some(ErrorCode::DatabaseCorrupt) => (
+            ErrorKind::Decode,
+            "the database file is damaged; move it away (fastq makes a new one) or restore a copy",
+        ),
+        Some(
+            ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied,
+        ) => (
+            ErrorKind::Denied,
+            "the database file or its folder cannot be written; check its owner and permissions",
+        ),
+        Some(ErrorCode::CannotOpen) => (
+            ErrorKind::Denied,
+            "the database file cannot be opened; check that its folder exists and can be written",
+        ),
+        Some(ErrorCode::SystemIoFailure) => {
+            (ErrorKind::Unreachable, "reading or writing the database file failed")
         }
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied) => {
-            (ErrorKind::Denied, "the database file or its folder cannot be written; check its owner and permissions")
-        }
-        Some(ErrorCode::CannotOpen) => {
-            (ErrorKind::Denied, "the database file cannot be opened; check that its folder exists and can be written")
-        }
-        Some(ErrorCode::SystemIoFailure) => (ErrorKind::Unreachable, "reading or writing the database file failed"),
-        Some(ErrorCode::FileLockingProtocolFailed | ErrorCode::NoLargeFileSupport) => {
-            (ErrorKind::Config, "the file system of broker_url cannot lock files as SQLite needs it; use a local disk")
-        }
+        Some(ErrorCode::FileLockingProtocolFailed | ErrorCode::NoLargeFileSupport) => (
+            ErrorKind::Config,
+            "the file system of broker_url cannot lock files as SQLite needs it; use a local disk",
+        ),
         Some(ErrorCode::TooBig) => (ErrorKind::Encode, "a message or result is larger than SQLite can store"),
         Some(ErrorCode::OutOfMemory) => (ErrorKind::Busy, "memory ran out"),
         _ => (ErrorKind::Unexpected, "SQLite refused a statement"),

@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, Row, params_from_iter};
 
 use super::connection::Handle;
 use super::consume::message;
+use super::schema::least_id;
 use crate::broker::{DeadLetter, Depth, WorkerEntry};
 use crate::clock::WallTime;
 use crate::error::Result;
@@ -13,9 +14,10 @@ use crate::message::task::Headers;
 pub(super) fn purge(handle: &mut Handle, queue: &str) -> Result<u64> {
     let Some(id) = handle.find_queue(queue)? else { return Ok(0) };
     let mut purged = 0;
-    for statement in
-        ["DELETE FROM message WHERE state = 0 AND queue = ?1", "DELETE FROM message WHERE state = 2 AND queue = ?1"]
-    {
+    for statement in [
+        "DELETE FROM message WHERE state = 0 AND queue = ?1",
+        "DELETE FROM message WHERE state = 2 AND queue = ?1",
+    ] {
         purged += handle.connection.prepare_cached(statement)?.execute([id])?;
     }
     Ok(purged as u64)
@@ -74,15 +76,20 @@ fn letter(row: &Row<'_>) -> Result<DeadLetter> {
 }
 
 /// Puts dead letters at the end of their queues, their deaths forgotten. Inside a transaction.
-pub(super) fn requeue_dead(handle: &mut Handle, queue: Option<&str>, ids: &[String]) -> Result<u64> {
+pub(super) fn requeue_dead(
+    handle: &mut Handle,
+    queue: Option<&str>,
+    ids: &[String],
+    now: WallTime,
+) -> Result<u64> {
     let chosen = choose(handle, queue, ids)?;
     let mut insert = handle.connection.prepare_cached(
-        "INSERT INTO message (queue, rank, state, priority, exchange, routing_key, headers, properties, body)
-         SELECT queue, rank, 0, priority, exchange, routing_key, headers, properties, body FROM dead WHERE id = ?1",
+        "INSERT INTO message (id, queue, rank, state, priority, exchange, routing_key, headers, properties, body)
+         SELECT max(ifnull((SELECT max(id) FROM message), 0) + 1, ?2), queue, rank, 0, priority, exchange, routing_key, headers, properties, body FROM dead WHERE id = ?1",
     )?;
     let mut delete = handle.connection.prepare_cached("DELETE FROM dead WHERE id = ?1")?;
     for id in &chosen {
-        insert.execute([id])?;
+        insert.execute([*id, least_id(now)])?;
         delete.execute([id])?;
     }
     Ok(chosen.len() as u64)
@@ -108,12 +115,14 @@ fn choose(handle: &mut Handle, queue: Option<&str>, ids: &[String]) -> Result<Ve
         None => None,
     };
     if ids.is_empty() {
-        let mut select = handle.connection.prepare_cached("SELECT id FROM dead WHERE ?1 IS NULL OR queue = ?1")?;
+        let mut select =
+            handle.connection.prepare_cached("SELECT id FROM dead WHERE ?1 IS NULL OR queue = ?1")?;
         let rows = select.query_map([queue], |row| row.get(0))?;
         return Ok(rows.collect::<rusqlite::Result<_>>()?);
     }
-    let mut select =
-        handle.connection.prepare_cached("SELECT id FROM dead WHERE id = ?2 AND (?1 IS NULL OR queue = ?1)")?;
+    let mut select = handle
+        .connection
+        .prepare_cached("SELECT id FROM dead WHERE id = ?2 AND (?1 IS NULL OR queue = ?1)")?;
     let mut chosen = Vec::new();
     // An id that is no number names nothing.
     for id in ids.iter().filter_map(|id| id.parse::<i64>().ok()) {

@@ -93,7 +93,8 @@ impl Lease {
     /// # Errors
     /// `Closed` as [`Self::check`].
     pub(super) fn renew(&self, handle: &Handle, now: WallTime) -> Result<()> {
-        let mut update = handle.connection.prepare_cached("UPDATE worker SET lease_until = ?2 WHERE id = ?1")?;
+        let mut update =
+            handle.connection.prepare_cached("UPDATE worker SET lease_until = ?2 WHERE id = ?1")?;
         let renewed = update.execute([self.worker, now.after(self.term).0])?;
         if renewed == 1 { Ok(()) } else { Err(lost()) }
     }

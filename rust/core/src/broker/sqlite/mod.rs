@@ -23,8 +23,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    BoxFuture, Broker, Capabilities, DeadLetter, Depth, PriorityOrder, Publication, Queue, Session, Subscription,
-    WorkerEntry,
+    BoxFuture, Broker, Capabilities, DeadLetter, Depth, PriorityOrder, Publication, Queue, Session,
+    Subscription, WorkerEntry,
 };
 use crate::clock::Clock;
 use crate::error::Result;
@@ -102,7 +102,8 @@ impl Broker for SqliteBroker {
 
     fn requeue_dead(&self, queue: Option<&str>, ids: &[String]) -> Result<u64> {
         self.with("requeue dead letters", |handle| {
-            let requeued = handle.transaction(|handle| inspect::requeue_dead(handle, queue, ids))?;
+            let now = self.clock.wall();
+            let requeued = handle.transaction(|handle| inspect::requeue_dead(handle, queue, ids, now))?;
             handle.ringer.ring_workers();
             Ok(requeued)
         })

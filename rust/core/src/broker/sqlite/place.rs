@@ -21,8 +21,11 @@ pub(super) fn prepare(path: &Path) -> Result<()> {
         make_folder(folder)?;
     }
     if !folder.is_dir() {
-        return Err(Error::new(ErrorKind::Config, "the folder of the file in broker_url does not exist; make it first")
-            .with("folder", folder.display()));
+        return Err(Error::new(
+            ErrorKind::Config,
+            "the folder of the file in broker_url does not exist; make it first",
+        )
+        .with("folder", folder.display()));
     }
     if path.is_dir() {
         return Err(Error::new(ErrorKind::Config, "broker_url names a folder; name a file in it")
@@ -118,15 +121,26 @@ fn kind_of_device(mounts: &str, device: &str) -> Option<String> {
 
 #[cfg(target_os = "linux")]
 fn is_network_fuse(kind: &str) -> bool {
-    const REMOTE: [&str; 10] =
-        ["sshfs", "s3fs", "gcsfuse", "rclone", "glusterfs", "ceph", "davfs", "curlftpfs", "blobfuse", "juicefs"];
+    const REMOTE: [&str; 10] = [
+        "sshfs",
+        "s3fs",
+        "gcsfuse",
+        "rclone",
+        "glusterfs",
+        "ceph",
+        "davfs",
+        "curlftpfs",
+        "blobfuse",
+        "juicefs",
+    ];
     REMOTE.iter().any(|remote| kind.contains(remote))
 }
 
 #[cfg(target_vendor = "apple")]
 fn network_kind(folder: &Path) -> Option<String> {
     let answer = rustix::fs::statfs(folder).ok()?;
-    let name: String = answer.f_fstypename.iter().map(|c| *c as u8 as char).take_while(|c| *c != '\0').collect();
+    let name: String =
+        answer.f_fstypename.iter().map(|c| *c as u8 as char).take_while(|c| *c != '\0').collect();
     ["nfs", "smbfs", "afpfs", "webdav", "macfuse", "osxfuse"].contains(&name.as_str()).then_some(name)
 }
 

@@ -28,7 +28,9 @@ impl Process {
         }
         match status_of(self.pid) {
             // A zombie runs nothing: its parent just has not looked.
-            Some((state, started)) => matches!(state, 'Z' | 'X') || (self.started != 0 && started != self.started),
+            Some((state, started)) => {
+                matches!(state, 'Z' | 'X') || (self.started != 0 && started != self.started)
+            }
             // Hidden (another user's, `hidepid`) or gone: a signal tells which.
             None => i32::try_from(self.pid).ok().and_then(Pid::from_raw).is_some_and(|pid| {
                 test_kill_process(pid).is_err_and(|error| error == rustix::io::Errno::SRCH)
@@ -45,8 +47,13 @@ pub(super) fn host() -> String {
 #[cfg(target_os = "linux")]
 fn machine() -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let namespace = fs::read_link("/proc/self/ns/pid").map(|link| link.display().to_string()).unwrap_or_default();
-    if boot.is_empty() || namespace.is_empty() { String::new() } else { format!("{} {namespace}", boot.trim()) }
+    let namespace =
+        fs::read_link("/proc/self/ns/pid").map(|link| link.display().to_string()).unwrap_or_default();
+    if boot.is_empty() || namespace.is_empty() {
+        String::new()
+    } else {
+        format!("{} {namespace}", boot.trim())
+    }
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -3,15 +3,15 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::connection::Handle;
-use super::schema::{DELAYED, READY};
+use super::schema::{DELAYED, READY, least_id};
 use crate::broker::topology::{ExchangeKind, matching, other_kind, same_arguments, unroutable};
 use crate::broker::{Publication, Queue};
 use crate::clock::WallTime;
 use crate::error::{Error, ErrorKind, Result};
 
 const INSERT: &str = "
-INSERT INTO message (queue, rank, state, due, priority, exchange, routing_key, headers, properties, body)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+INSERT INTO message (id, queue, rank, state, due, priority, exchange, routing_key, headers, properties, body)
+VALUES (max(ifnull((SELECT max(id) FROM message), 0) + 1, ?11), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 /// Place in the order of priorities: the higher number goes first.
 pub(super) fn rank(priority: Option<u8>) -> u8 {
@@ -51,7 +51,8 @@ pub(super) fn route(handle: &mut Handle, publication: &Publication) -> Result<Ve
 
 fn bound(handle: &Handle, exchange: &str, routing_key: &str) -> Result<Vec<String>> {
     let Some(kind) = exchange_kind(handle, exchange)? else { return Err(unroutable(exchange, routing_key)) };
-    let mut select = handle.connection.prepare_cached("SELECT routing_key, queue FROM binding WHERE exchange = ?1")?;
+    let mut select =
+        handle.connection.prepare_cached("SELECT routing_key, queue FROM binding WHERE exchange = ?1")?;
     let rows = select.query_map([exchange], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let bindings = rows.collect::<rusqlite::Result<Vec<(String, String)>>>()?;
     matching(kind, bindings.iter().map(|(key, queue)| (key.as_str(), queue.as_str())), exchange, routing_key)
@@ -79,6 +80,7 @@ pub(super) fn insert(handle: &Handle, publication: &Publication, queue: i64, now
         &message.headers[..],
         &message.properties[..],
         &message.body[..],
+        least_id(now),
     ])?;
     Ok(())
 }
@@ -146,7 +148,8 @@ fn bind(handle: &Handle, queue: &Queue) -> Result<()> {
         Some(existing) if existing != kind => return Err(other_kind(&queue.exchange, existing, kind)),
         Some(_) => {}
         None => {
-            let mut insert = handle.connection.prepare_cached("INSERT INTO exchange (name, kind) VALUES (?1, ?2)")?;
+            let mut insert =
+                handle.connection.prepare_cached("INSERT INTO exchange (name, kind) VALUES (?1, ?2)")?;
             insert.execute([queue.exchange.as_str(), kind.name()])?;
         }
     }

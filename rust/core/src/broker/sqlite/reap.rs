@@ -43,7 +43,9 @@ pub(super) fn reap(handle: &mut Handle, lease: &Lease, now: WallTime) -> Result<
             continue;
         }
         let started = suspect.page.as_deref().and_then(started);
-        handle.transaction(|handle| bring_back(handle, lease, &suspect, is_gone, started.as_ref(), now, &mut reaped))?;
+        handle.transaction(|handle| {
+            bring_back(handle, lease, &suspect, is_gone, started.as_ref(), now, &mut reaped)
+        })?;
         if let Some(page) = &suspect.page {
             remove_page(page, &lease.run_directory);
         }
@@ -104,8 +106,9 @@ fn count_death(
     now: WallTime,
     reaped: &mut Reaped,
 ) -> Result<()> {
-    let mut select =
-        handle.connection.prepare_cached("SELECT deaths, headers FROM message WHERE id = ?1 AND worker = ?2")?;
+    let mut select = handle
+        .connection
+        .prepare_cached("SELECT deaths, headers FROM message WHERE id = ?1 AND worker = ?2")?;
     let held = select.query_row([id, worker], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, Vec<u8>>(1)?)));
     // Not held any more: it had been settled before the worker died.
     let Some((deaths, headers)) = held.optional()? else { return Ok(()) };
@@ -134,7 +137,12 @@ fn started(page: &Path) -> Option<HashSet<i64>> {
     let words: Vec<u64> =
         bytes.chunks_exact(8).map(|word| word.try_into().map(u64::from_ne_bytes).unwrap_or(0)).collect();
     let slots = words.chunks_exact(WORDS_PER_SLOT);
-    Some(slots.filter(|slot| slot[CLAIM] & !CLOSED != 0 && slot[TAG] != 0).map(|slot| slot[TAG] as i64).collect())
+    Some(
+        slots
+            .filter(|slot| slot[CLAIM] & !CLOSED != 0 && slot[TAG] != 0)
+            .map(|slot| slot[TAG] as i64)
+            .collect(),
+    )
 }
 
 /// Deletes results that have expired, at most `limit`; returns how many.

@@ -2,7 +2,10 @@
 //!
 //! # Format
 //! ```text
-//! message  id        grows for ever: the place in the queue, and the tag of the delivery
+//! message  id        grows for ever: the place in the queue, and the tag of the delivery; milliseconds since 1970,
+//!                    times 4096, or one more than the last. (AUTOINCREMENT does the same for one page more in
+//!                    every commit: a publish costs a fifth more. Plain row ids begin anew in an empty table, and
+//!                    a dead worker's slot page could name a message it never saw.)
 //!          queue     queue.id                      rank      0 goes first: 255 minus the priority
 //!          state     0 ready, 1 claimed, 2 delayed due       milliseconds since 1970, for state 2
 //!          worker    worker.id, for state 1        deaths    workers that died running it
@@ -10,12 +13,19 @@
 //!          headers, properties: JSON objects       body      as sent
 //! dead     a message set aside, with the reason and the time
 //! worker   one row for each lease: who holds it, until when, and how to find out whether it is dead
-//! result   one row for each task: the last state stored; expires in milliseconds since 1970, NULL for ever
+//! result   one row for each task: the last state stored; expires in milliseconds since 1970, NULL for ever. With row
+//!          ids, so that a random task id moves an index entry and not the whole row (measured: 9 µs against 16)
 //! ```
 
 use rusqlite::Connection;
 
+use crate::clock::WallTime;
 use crate::error::{Error, ErrorKind, Result};
+
+/// The least id of a message that is sent now: see the format.
+pub(super) fn least_id(now: WallTime) -> i64 {
+    now.0.saturating_mul(4096)
+}
 
 /// Message states.
 pub(super) const READY: i64 = 0;
@@ -36,7 +46,7 @@ CREATE TABLE binding (
     PRIMARY KEY (exchange, routing_key, queue)
 ) WITHOUT ROWID;
 CREATE TABLE message (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY,
     queue INTEGER NOT NULL, rank INTEGER NOT NULL, state INTEGER NOT NULL, due INTEGER, worker INTEGER,
     redelivered INTEGER NOT NULL DEFAULT 0, deaths INTEGER NOT NULL DEFAULT 0,
     priority INTEGER, exchange TEXT, routing_key TEXT,
@@ -60,7 +70,7 @@ CREATE TABLE worker (
 );
 CREATE TABLE result (
     task_id TEXT PRIMARY KEY, state TEXT NOT NULL, content_type TEXT NOT NULL, body BLOB NOT NULL, expires INTEGER
-) WITHOUT ROWID;
+);
 CREATE INDEX result_expires ON result (expires) WHERE expires IS NOT NULL;
 ";
 

@@ -48,7 +48,11 @@ pub(super) struct SqliteSession {
 type Begun = (Option<Bell>, Duration);
 
 impl SqliteSession {
-    pub(super) async fn begin(config: SqliteConfig, clock: Clock, subscription: Subscription) -> Result<Self> {
+    pub(super) async fn begin(
+        config: SqliteConfig,
+        clock: Clock,
+        subscription: Subscription,
+    ) -> Result<Self> {
         let (orders, receiver) = channel();
         let (answer, begun) = oneshot::channel();
         let lease = subscription.lease;
@@ -56,7 +60,9 @@ impl SqliteSession {
         std::thread::Builder::new()
             .name("fastq-sqlite".into())
             .spawn(move || run(config, thread_clock, &subscription, answer, &receiver))
-            .map_err(|error| Error::new(ErrorKind::Busy, "no thread could be started for the database").because(error))?;
+            .map_err(|error| {
+                Error::new(ErrorKind::Busy, "no thread could be started for the database").because(error)
+            })?;
         let (bell, _) = begun.await.map_err(|_| gone())??;
         let (bell, place) = match bell.map(Bell::into_parts) {
             Some((socket, place)) => (UnixDatagram::from_std(socket).ok(), Some(place)),
@@ -199,7 +205,11 @@ fn gone() -> Error {
 }
 
 impl Session for SqliteSession {
-    fn exchange<'a>(&'a mut self, commits: &'a mut Vec<Commit>, credit: usize) -> BoxFuture<'a, Result<Harvest>> {
+    fn exchange<'a>(
+        &'a mut self,
+        commits: &'a mut Vec<Commit>,
+        credit: usize,
+    ) -> BoxFuture<'a, Result<Harvest>> {
         Box::pin(async move {
             let taken = std::mem::take(commits);
             let Exchanged { commits: left, result, next_due } =

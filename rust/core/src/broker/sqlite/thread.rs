@@ -64,7 +64,9 @@ impl SessionThread {
         while let Ok(order) = orders.recv() {
             // An answer nobody waits for any more is no fault: the order was carried out all the same.
             match order {
-                Order::Exchange { commits, credit, answer } => drop(answer.send(self.exchange(commits, credit))),
+                Order::Exchange { commits, credit, answer } => {
+                    drop(answer.send(self.exchange(commits, credit)))
+                }
                 Order::Renew { answer } => drop(answer.send(self.renew())),
                 Order::Look { answer } => drop(answer.send(self.look().unwrap_or_default())),
                 Order::Close { answer } => {

@@ -170,8 +170,10 @@ impl Ringer {
     fn list(&mut self) {
         let Ok(entries) = std::fs::read_dir(&self.directory) else { return };
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let present: Vec<String> =
-            names.filter(|name| name.starts_with(WORKERS) || name.starts_with(WAITERS)).take(MOST_BELLS).collect();
+        let present: Vec<String> = names
+            .filter(|name| name.starts_with(WORKERS) || name.starts_with(WAITERS))
+            .take(MOST_BELLS)
+            .collect();
         self.bells.retain(|name, _| present.contains(name));
         for name in present {
             self.bells.entry(name).or_insert(None);

@@ -138,7 +138,9 @@ impl Room {
                     let heard = receive(bell, left);
                     let mut tickets = self.lock();
                     tickets.listener = false;
-                    tickets.pass_on(heard.split(|byte| *byte == b'\n').filter_map(|id| std::str::from_utf8(id).ok()));
+                    tickets.pass_on(
+                        heard.split(|byte| *byte == b'\n').filter_map(|id| std::str::from_utf8(id).ok()),
+                    );
                     // Those who were named look at the file; one of the others becomes the listener.
                     self.changed.notify_all();
                     tickets
