@@ -30,7 +30,10 @@ fn a_buried_message_is_kept_with_its_reason() {
         assert_eq!(newest.message, message("2"));
         assert!(newest.buried_at.seconds() >= 1_800_000_000.0);
         assert_eq!(subject.broker.dead_letters(None, 2).unwrap().len(), 2);
-        assert_eq!((subject.depth("q").dead, subject.depth("q").ready, subject.depth("q").in_flight), (2, 0, 0));
+        assert_eq!(
+            (subject.depth("q").dead, subject.depth("q").ready, subject.depth("q").in_flight),
+            (2, 0, 0)
+        );
     });
 }
 

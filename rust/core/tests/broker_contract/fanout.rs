@@ -45,7 +45,10 @@ fn a_topic_exchange_sends_by_pattern_and_once_to_each_queue() {
         bind(&subject, "all", "events", "topic", "#");
         bind(&subject, "all", "events", "topic", "task.*");
         bind(&subject, "tasks", "events", "topic", "task.*");
-        subject.broker.publish(&[through("events", "task.sent", "1"), through("events", "worker.up", "2")]).unwrap();
+        subject
+            .broker
+            .publish(&[through("events", "task.sent", "1"), through("events", "worker.up", "2")])
+            .unwrap();
         assert_eq!(subject.depth("all").ready, 2);
         assert_eq!(subject.depth("tasks").ready, 1);
     });

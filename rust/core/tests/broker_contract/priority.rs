@@ -10,7 +10,9 @@ fn urgent_messages_go_first_and_equal_ones_in_order() {
             if order == PriorityOrder::None {
                 return;
             }
-            for (id, priority) in [("a", Some(0)), ("b", Some(9)), ("c", None), ("d", Some(255)), ("e", Some(9))] {
+            for (id, priority) in
+                [("a", Some(0)), ("b", Some(9)), ("c", None), ("d", Some(255)), ("e", Some(9))]
+            {
                 let mut publication = to("q", id);
                 publication.priority = priority;
                 subject.broker.publish(&[publication]).unwrap();

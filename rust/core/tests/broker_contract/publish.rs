@@ -77,7 +77,9 @@ fn many_threads_publish_over_one_broker() {
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let subject = &subject;
-                scope.spawn(move || (0..50).for_each(|number| subject.send("q", &format!("{thread}-{number}"))));
+                scope.spawn(move || {
+                    (0..50).for_each(|number| subject.send("q", &format!("{thread}-{number}")))
+                });
             }
         });
         assert_eq!(subject.depth("q").ready, 200, "{}", subject.name);
@@ -91,7 +93,12 @@ fn declaring_twice_changes_nothing_and_other_arguments_are_a_mismatch() {
         subject.broker.declare(&[queue.clone()]).unwrap();
         subject.broker.declare(&[queue]).unwrap();
         let other = Queue { arguments: r#"{"x-a":2}"#.into(), ..Queue::named("q") };
-        assert_eq!(subject.broker.declare(&[other]).unwrap_err().kind(), ErrorKind::Mismatch, "{}", subject.name);
+        assert_eq!(
+            subject.broker.declare(&[other]).unwrap_err().kind(),
+            ErrorKind::Mismatch,
+            "{}",
+            subject.name
+        );
         let exchange = Queue { exchange: "x".into(), exchange_type: "headers".into(), ..Queue::named("h") };
         assert_eq!(subject.broker.declare(&[exchange]).unwrap_err().kind(), ErrorKind::Unsupported);
         assert_eq!(subject.broker.depths().unwrap().len(), 1, "{}", subject.name);

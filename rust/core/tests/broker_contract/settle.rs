@@ -57,7 +57,10 @@ fn a_commit_without_a_delivery_stores_and_publishes() {
         commit.publications.push(to("q", "2"));
         let harvest = session.exchange(&mut vec![commit], 0).await.unwrap();
         assert!(harvest.more && harvest.refused.is_empty());
-        assert_eq!(subject.broker.store().unwrap().load(&["1".into()]).unwrap(), [Some(record("1", "PROGRESS"))]);
+        assert_eq!(
+            subject.broker.store().unwrap().load(&["1".into()]).unwrap(),
+            [Some(record("1", "PROGRESS"))]
+        );
     });
 }
 

@@ -57,7 +57,12 @@ pub(crate) fn sqlite() -> Subject {
     let folder = tempfile::tempdir().unwrap();
     let (clock, passed) = hand();
     let config = SqliteConfig::at(&folder.path().join("queue.db")).unwrap();
-    Subject { name: "sqlite", broker: Arc::new(SqliteBroker::new(config, passed)), clock, _folder: Some(folder) }
+    Subject {
+        name: "sqlite",
+        broker: Arc::new(SqliteBroker::new(config, passed)),
+        clock,
+        _folder: Some(folder),
+    }
 }
 
 /// Runs an async story against every broker, with a limit.

@@ -47,3 +47,29 @@ fn translate(error: rusqlite::Error) -> Error {
     };
     Error::new(kind, sentence).because(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    #[test]
+    fn each_way_sqlite_fails_has_a_kind_and_one_sentence() {
+        for (code, kind, temporary, hint) in [
+            (ffi::SQLITE_BUSY, ErrorKind::Timeout, true, "locked"),
+            (ffi::SQLITE_FULL, ErrorKind::Busy, true, "full"),
+            (ffi::SQLITE_NOTADB, ErrorKind::Config, false, "not an SQLite database"),
+            (ffi::SQLITE_CORRUPT, ErrorKind::Decode, false, "damaged"),
+            (ffi::SQLITE_READONLY, ErrorKind::Denied, false, "cannot be written"),
+            (ffi::SQLITE_CANTOPEN, ErrorKind::Denied, false, "cannot be opened"),
+            (ffi::SQLITE_IOERR, ErrorKind::Unreachable, true, "failed"),
+            (ffi::SQLITE_TOOBIG, ErrorKind::Encode, false, "larger"),
+            (ffi::SQLITE_MISUSE, ErrorKind::Unexpected, false, "refused"),
+        ] {
+            let error = Error::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+            assert_eq!((error.kind(), error.is_temporary()), (kind, temporary), "{error}");
+            assert!(error.to_string().contains(hint), "{error}");
+            assert_eq!(error.to_string().lines().count(), 1);
+        }
+    }
+}

@@ -160,10 +160,10 @@ fn tidy(handle: &Handle, now: WallTime, busy: bool) -> Result<()> {
     let began = Instant::now();
     let limit = if busy { TIDY_BUSY } else { TIDY_IDLE };
     while reap::delete_expired(handle, now, EXPIRED_CHUNK)? > 0 && began.elapsed() < limit {}
+    wake::sweep(handle.ringer.directory());
     if busy {
         return Ok(());
     }
-    wake::sweep(handle.ringer.directory());
     let pages = |mode: &str| -> Result<i64> {
         let pragma = format!("PRAGMA wal_checkpoint({mode})");
         let mut checkpoint = handle.connection.prepare_cached(&pragma)?;
