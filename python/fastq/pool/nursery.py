@@ -25,6 +25,7 @@ import socket
 import struct
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NamedTuple, NoReturn, Protocol
@@ -88,7 +89,7 @@ def start(upbringing: Upbringing) -> NurseryProcess:
     sys.stderr.flush()
     parent = os.getpid()
     try:
-        pid = os.fork()
+        pid = _fork()
     except OSError:
         ours.close()
         theirs.close()
@@ -176,7 +177,7 @@ class Nursery:
     def _spawn(self, seat: Seat) -> None:
         try:
             self._upbringing.before_fork(seat.slot)
-            pid = os.fork()
+            pid = _fork()
         except OSError as error:
             _close(seat[:2])
             self._tell(FAILED, seat.slot, 0, error.errno or 0)
@@ -237,6 +238,13 @@ def _leave_after(main: Callable[[], object]) -> NoReturn:
             sys.stderr.flush()
         finally:
             os._exit(status)
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        # Newer Pythons warn when the app has started threads; `PreforkPool.prepare` says so in the log, by name.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def _close(descriptors: tuple[int, ...] | list[int]) -> None:

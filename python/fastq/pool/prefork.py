@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import signal
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -12,11 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from fastq.pool import nursery
 from fastq.pool.base import ATTEND_SECONDS, Pool
 from fastq.pool.child import Childhood
+from fastq.text import join_words
 
 if TYPE_CHECKING:
     from fastq._core import Worker as Core
 
 __all__ = ["PreforkPool"]
+
+_logger: Final = logging.getLogger("celery.pool")
 
 _LEAVE_SECONDS: Final = 2.0
 """How long the nursery may take to kill and reap what is left."""
@@ -37,6 +42,13 @@ class PreforkPool(Pool):
 
     def prepare(self) -> int:
         """Fork the nursery."""
+        threads = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+        if threads:
+            _logger.info(
+                "The app has started %s before its worker: no pool process has them, and a lock that one holds just now "
+                "stays locked there. Start threads in worker_process_init instead.",
+                join_words(threads),
+            )
         self._nursery = nursery.start(Childhood(self.app, self.settings))
         return self._nursery.control_fd
 
