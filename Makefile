@@ -65,6 +65,7 @@ lint: $(STAMP_TOOLS) ## formatting, clippy, ruff, mypy and floors: all that need
 check: build lint ## everything that CI checks before it tests: lint, the seam's stub, generated pages, links
 	$(BIN)/python scripts/seam.py
 	$(BIN)/python scripts/reference.py --check
+	$(BIN)/python scripts/states.py --check
 	$(BIN)/python scripts/links.py
 	@echo 'make check: all good'
 
@@ -88,6 +89,7 @@ bench: build ## every figure of benches/README.md, with huey beside it, in one r
 .PHONY: docs
 docs: build ## write the generated pages of docs/
 	$(BIN)/python scripts/reference.py
+	$(BIN)/python scripts/states.py
 
 .PHONY: lock
 lock: ## renew requirements/dev.txt from requirements/dev.in

@@ -10,7 +10,7 @@ from tests.support.processes import alive, descendants_of, kill
 from tests.support.wait import wait_for
 from tests.support.worker import RunningWorker
 
-LEDGER_BYTES = 76
+LEDGER_BYTES = 71
 """What one run writes into the ledger, about: kills are spread by its growth."""
 
 
@@ -37,16 +37,20 @@ class Killer:
         children = wait_for(self.worker.children, "a child")
         victim = self.chance.choice(children)
         kill(victim)
-        self.place.ledger.note_kill([victim])
+        self._wait_for_the_end_of([victim])
 
     def _kill_nursery(self) -> None:
         nursery = self.worker.nursery()
         family = [nursery, *descendants_of(nursery)]
         kill(nursery)
-        self.place.ledger.note_kill(family)
+        self._wait_for_the_end_of(family)
         self.worker.wait()
-        wait_for(lambda: not alive(family), "the end of the nursery's children")
         self.worker = self.place.worker(("-c", "4"))
+
+    def _wait_for_the_end_of(self, pids: list[int]) -> None:
+        """Note a kill when all it takes are gone: until then they may start another run."""
+        wait_for(lambda: not alive(pids), "the end of what was killed")
+        self.place.ledger.note_kill(pids)
 
     def _kill_parent(self) -> None:
         self.place.ledger.note_kill(self.worker.kill())
