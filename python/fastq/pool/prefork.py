@@ -45,8 +45,8 @@ class PreforkPool(Pool):
         threads = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
         if threads:
             _logger.info(
-                "The app has started %s before its worker: no pool process has them, and a lock that one holds just now "
-                "stays locked there. Start threads in worker_process_init instead.",
+                "The app has started %s before its worker: no pool process has them, and a lock that one holds just "
+                "now stays locked there. Start threads in worker_process_init instead.",
                 join_words(threads),
             )
         self._nursery = nursery.start(Childhood(self.app, self.settings))

@@ -19,6 +19,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections import deque
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
@@ -87,7 +88,9 @@ class Stopping:
         return 0 if self.stage <= Stage.WARM else 1
 
     def install(self) -> None:
-        """Take the signals of this process."""
+        """Take the signals of this process; only its main thread can."""
+        if threading.current_thread() is not threading.main_thread():
+            return
         numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT]
         # With a terminal, HUP says that it was closed: nobody is there to restart for. Under nohup it stays ignored.
         if not sys.stdout.isatty() and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
@@ -103,6 +106,8 @@ class Stopping:
 
     def uninstall(self) -> None:
         """Give the signals back to whoever had them."""
+        if not self._before:
+            return
         signal.set_wakeup_fd(-1)
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned

@@ -56,6 +56,7 @@ class Worker:
         self.restart = False
         """HUP came: the same command is to be started again."""
         self.pool: Pool | None = None
+        self._core: _core.Worker | None = None
         self._logging = WorkerLogging(self.app.conf)
 
     # ------------------------------------------------------------------- boot
@@ -115,7 +116,14 @@ class Worker:
     def _set_up_logging(self) -> None:
         conf = self.app.conf
         task_names_from(_running_task)
-        self._logging.setup(self.options.loglevel, conf.worker_logfile, hostname=self.hostname)
+        # Where tasks run on the thread that owns the terminal, a debugger must be able to talk to it.
+        debuggable = pool_class(conf.worker_pool).inline and sys.stdin is not None and sys.stdin.isatty()
+        self._logging.setup(
+            self.options.loglevel,
+            conf.worker_logfile,
+            redirect_stdouts=False if debuggable else None,
+            hostname=self.hostname,
+        )
         for name, near in conf.unknown.items():
             _logger.warning("There is no setting %s.%s", name, f" Did you mean {near}?" if near else "")
         conf.maybe_warn_deprecated_settings()
@@ -128,11 +136,22 @@ class Worker:
 
     # -------------------------------------------------------------------- run
 
+    def stop(self) -> None:
+        """Stop warm, from any thread; `start` returns when the running tasks have ended."""
+        if self._core is not None:
+            self._core.stop("warm")
+
+    def terminate(self) -> None:
+        """Stop cold, from any thread: what runs is ended and goes back to its queue."""
+        if self._core is not None:
+            self._core.stop("cold")
+
     def _run(self, core: _core.Worker, pool: Pool) -> None:
         if self.options.purge:
             self._purge()
         self._say_hello(pool)
         core.start()
+        self._core = core
         set_title(worker_title(f"{self.hostname}:MainProcess"))
         if _logger.isEnabledFor(logging.INFO) or signals.task_received:
             core.watch(["received"])

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,8 @@ from fastq.exceptions import NotRegistered, TimeLimitExceeded, WorkerLostError
 from fastq.worker.attend import Attendance
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fastq.signals import Signal
 
 ABOUT = {"id": "i1", "name": "shop.add"}

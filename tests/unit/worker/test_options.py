@@ -14,7 +14,7 @@ def test_queues_and_modules_may_be_one_text_with_commas() -> None:
 
 
 def test_an_unknown_option_is_refused_with_the_one_that_was_meant() -> None:
-    with pytest.raises(ImproperlyConfigured, match="no option 'concurency'.* mean concurrency"):
+    with pytest.raises(ImproperlyConfigured, match=r"no option 'concurency'.* mean concurrency"):
         WorkerOptions.of({"concurency": 2})
 
 
