@@ -104,12 +104,12 @@ mod tests {
         let door = Arc::new(Door(AtomicBool::new(false)));
         let inside = enter();
         register(&door);
-        let forked = Arc::new(AtomicBool::new(false));
+        let done = Arc::new(AtomicBool::new(false));
         let forker = {
-            let forked = Arc::clone(&forked);
+            let done = Arc::clone(&done);
             std::thread::spawn(move || {
                 before_fork();
-                forked.store(true, Ordering::SeqCst);
+                done.store(true, Ordering::SeqCst);
                 let late = std::thread::spawn(|| drop(enter()));
                 assert!(!late.is_finished());
                 after_fork_parent();
@@ -119,7 +119,7 @@ mod tests {
         while GATE.load(Ordering::SeqCst) & FORKING == 0 {
             std::thread::yield_now();
         }
-        assert!(!forked.load(Ordering::SeqCst));
+        assert!(!done.load(Ordering::SeqCst));
         drop(inside);
         forker.join().unwrap();
         assert!(door.0.load(Ordering::SeqCst));

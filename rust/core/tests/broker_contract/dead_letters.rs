@@ -44,7 +44,7 @@ fn a_dead_letter_goes_back_to_its_queue_with_its_deaths_forgotten() {
         bury(&subject, "q", "2", false).await;
         let letters = subject.broker.dead_letters(None, 10).unwrap();
         let first = letters.iter().find(|letter| letter.task_id == "1").unwrap();
-        assert_eq!(subject.broker.requeue_dead(Some("other"), &[first.id.clone()]).unwrap(), 0);
+        assert_eq!(subject.broker.requeue_dead(Some("other"), std::slice::from_ref(&first.id)).unwrap(), 0);
         assert_eq!(subject.broker.requeue_dead(None, &[first.id.clone(), "nonsense".into()]).unwrap(), 1);
         assert_eq!(subject.depth("q").dead, 1);
         let mut session = subject.session(&["q"]).await;

@@ -2,6 +2,8 @@
 //!
 //! A new broker adds a line to [`support::brokers`] and no assertions.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod consume;
 mod dead_letters;
 mod delay;

@@ -78,7 +78,9 @@ fn many_threads_publish_over_one_broker() {
             for thread in 0..4 {
                 let subject = &subject;
                 scope.spawn(move || {
-                    (0..50).for_each(|number| subject.send("q", &format!("{thread}-{number}")))
+                    for number in 0..50 {
+                        subject.send("q", &format!("{thread}-{number}"));
+                    }
                 });
             }
         });
@@ -90,7 +92,7 @@ fn many_threads_publish_over_one_broker() {
 fn declaring_twice_changes_nothing_and_other_arguments_are_a_mismatch() {
     for subject in brokers() {
         let queue = Queue { arguments: r#"{"x-a":1}"#.into(), ..Queue::named("q") };
-        subject.broker.declare(&[queue.clone()]).unwrap();
+        subject.broker.declare(std::slice::from_ref(&queue)).unwrap();
         subject.broker.declare(&[queue]).unwrap();
         let other = Queue { arguments: r#"{"x-a":2}"#.into(), ..Queue::named("q") };
         assert_eq!(

@@ -8,10 +8,10 @@ use fastq_core::store::Store;
 
 use crate::support::{LIMIT, Subject, brokers, each, record};
 
-fn each_store(story: impl Fn(Subject, Arc<dyn Store>)) {
+fn each_store(check: impl Fn(Subject, Arc<dyn Store>)) {
     for subject in brokers() {
         let store = subject.broker.store().unwrap();
-        story(subject, store);
+        check(subject, store);
     }
 }
 

@@ -135,7 +135,7 @@ fn count_death(
 fn started(page: &Path) -> Option<HashSet<i64>> {
     let bytes = std::fs::read(page).ok()?;
     let words: Vec<u64> =
-        bytes.chunks_exact(8).map(|word| word.try_into().map(u64::from_ne_bytes).unwrap_or(0)).collect();
+        bytes.chunks_exact(8).map(|word| word.try_into().map_or(0, u64::from_ne_bytes)).collect();
     let slots = words.chunks_exact(WORDS_PER_SLOT);
     Some(
         slots

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::config::SqliteConfig;
-use super::connection::Keeper;
+use super::keeper::Keeper;
 use super::lease::Lease;
 use super::place::run_directory;
 use super::thread::{self, Exchanged, Look, Order, SessionThread};

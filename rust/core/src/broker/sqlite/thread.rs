@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::commit::{self, carry_out};
-use super::connection::{Handle, Keeper};
+use super::connection::Handle;
+use super::keeper::Keeper;
 use super::lease::Lease;
 use super::{consume, reap, wake};
 use crate::broker::{Harvest, Renewal};
@@ -65,7 +66,7 @@ impl SessionThread {
             // An answer nobody waits for any more is no fault: the order was carried out all the same.
             match order {
                 Order::Exchange { commits, credit, answer } => {
-                    drop(answer.send(self.exchange(commits, credit)))
+                    drop(answer.send(self.exchange(commits, credit)));
                 }
                 Order::Renew { answer } => drop(answer.send(self.renew())),
                 Order::Look { answer } => drop(answer.send(self.look().unwrap_or_default())),

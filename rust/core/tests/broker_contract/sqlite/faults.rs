@@ -31,7 +31,10 @@ fn a_file_that_is_no_database_is_named() {
     fs::write(&path, "not a database, but long enough to be looked at ".repeat(100)).unwrap();
     let error = failure(&path);
     assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(error.to_string().contains("not an SQLite database") && error.to_string().contains("notes.txt"), "{error}");
+    assert!(
+        error.to_string().contains("not an SQLite database") && error.to_string().contains("notes.txt"),
+        "{error}"
+    );
     assert!(fs::read_to_string(&path).unwrap().starts_with("not a database"));
 }
 
@@ -111,7 +114,8 @@ fn a_locked_file_ends_publishing_in_time_and_nothing_is_sent() {
     let (_folder, path) = new_file();
     let locker = rusqlite::Connection::open(&path).unwrap();
     locker.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let config = SqliteConfig { publish_timeout: Duration::from_millis(50), ..SqliteConfig::at(&path).unwrap() };
+    let config =
+        SqliteConfig { publish_timeout: Duration::from_millis(50), ..SqliteConfig::at(&path).unwrap() };
     let broker = SqliteBroker::new(config, Clock::system());
     let error = broker.publish(&[to("q", "2")]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);

@@ -35,7 +35,8 @@ fn two_workers_and_many_producers_run_every_message_once() {
             let path = &path;
             scope.spawn(move || {
                 let broker = at(path);
-                (0..EACH).for_each(|number| broker.publish(&[to("q", &format!("{producer}-{number}"))]).unwrap());
+                (0..EACH)
+                    .for_each(|number| broker.publish(&[to("q", &format!("{producer}-{number}"))]).unwrap());
             });
         }
         let workers: Vec<_> = (0..2)
@@ -47,7 +48,9 @@ fn two_workers_and_many_producers_run_every_message_once() {
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
     let mut counts: HashMap<String, usize> = HashMap::new();
-    runs.into_iter().for_each(|id| *counts.entry(id).or_default() += 1);
+    for id in runs {
+        *counts.entry(id).or_default() += 1;
+    }
     assert_eq!(counts.len(), 4 * EACH);
     assert!(counts.values().all(|count| *count == 1));
     let stored = at(&path).store().unwrap().load(&["3-7".into()]).unwrap();
