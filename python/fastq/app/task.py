@@ -55,7 +55,9 @@ class Task(Attributes, Generic[P, R]):
         raise NotImplementedError("A task class must have a method run().")
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the task here and now, as a function."""
+        """Run the task here and now, as a function; in a run of a worker's, for `super().__call__`, run its code."""
+        if _enters_run(self):
+            return self.run(*args, **kwargs)
         token = current.push(self, Context(args=args, kwargs=kwargs))
         try:
             return self.run(*args, **kwargs)
@@ -324,12 +326,30 @@ class AsyncTask(Task[P, R]):
     """A task whose code is a coroutine function: a direct call returns a coroutine, `delay` the result as ever."""
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]
-        """Run the task here, as a coroutine function."""
+        """Run the task here, as a coroutine function; in a run of a worker's, for `super().__call__`, run its code."""
+        if _enters_run(self):
+            return await self.run(*args, **kwargs)  # type: ignore[misc,no-any-return]
         token = current.push(self, Context(args=args, kwargs=kwargs))
         try:
             return await self.run(*args, **kwargs)  # type: ignore[misc,no-any-return]
         finally:
             current.pop(token)
+
+
+def _enters_run(task: Task[..., Any]) -> bool:
+    """Tell whether a call of the task is the way into the run at hand, once, and no call of its own.
+
+    Workers call a task itself only when its class has a `__call__` of its own, which may end up in the one above. That
+    call has the run's request; any later one is a task that calls itself as a function.
+    """
+    frame = current.current_frame()
+    if frame is None or frame.task is not task or type(task).__call__ in (Task.__call__, AsyncTask.__call__):
+        return False
+    known = frame.request.__dict__
+    if "_entered" in known or frame.request.called_directly:
+        return False
+    known["_entered"] = True
+    return True
 
 
 def _find_task(name: str, module: str) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fastq._seam import DONE, FAILED
+from fastq.app.task import AsyncTask
 from fastq.exceptions import SoftTimeLimitExceeded
 from fastq.execute import limits
 
@@ -34,6 +35,18 @@ def test_a_coroutine_is_run_to_its_end(bench: Bench) -> None:
         return [x, self.request.id]
 
     assert bench.meta(bench.run(work, 7))["result"] == [7, "id-1"]
+
+
+def test_a_call_method_that_calls_the_one_above_runs_in_the_request_of_the_run(bench: Bench) -> None:
+    class Wrapped(AsyncTask[..., Any]):
+        async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return [self.request.id, *await super().__call__(*args, **kwargs)]
+
+    @bench.app.task(base=Wrapped, bind=True)
+    async def work(self: Any, x: int) -> list[Any]:
+        return [x, self.request.id]
+
+    assert bench.meta(bench.run(work, 7))["result"] == ["id-1", 7, "id-1"]
 
 
 def test_one_loop_is_kept_for_all_runs(bench: Bench) -> None:
