@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from fastq._core import Job
     from fastq._seam import OutgoingMessage
@@ -88,9 +88,6 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "deaths": 0,
 }
 
-_FROM_PROPERTIES: Final = frozenset({"properties", "reply_to", "correlation_id"})
-_FROM_EMBED: Final = frozenset({"callbacks", "errbacks", "chain", "chord"})
-
 
 class Context:
     """The request of one run. Every header is an attribute, custom ones too.
@@ -152,46 +149,26 @@ class Context:
     def __getattr__(self, name: str) -> Any:
         """Find what the instance does not hold yet: in the job, in its headers, among the defaults."""
         known = self.__dict__
-        if name == "children" or name == "outgoing":
-            return known.setdefault(name, [])
-        if "_job" in known:
-            self._decode(known, name)
+        read = _READERS.get(name)
+        if read is not None:
+            if "_job" in known:
+                read(known, known["_job"])
             if name in known:
                 return known[name]
+        elif "_job" in known:
+            # The headers stay a map of their own: to merge it here would cost more than to decode it.
+            headers = known.get("_headers")
+            if headers is None:
+                headers = known["_headers"] = _mapping(known["_job"].headers)
+            if name in headers:
+                value = known[name] = headers[name]
+                return value
+        if name == "children" or name == "outgoing":
+            return known.setdefault(name, [])
         try:
             return _DEFAULTS[name]
         except KeyError:
             raise AttributeError(f"The request has no attribute or header {name!r}.") from None
-
-    def _decode(self, known: dict[str, Any], name: str) -> None:
-        """Bring the part of the job that holds `name` into the instance; what is there already stays."""
-        job: Job = known["_job"]
-        if name in _FROM_EMBED:
-            for key, value in (known.get("embed") or {}).items():
-                known.setdefault(key, value)
-        elif name == "delivery_info":
-            known["delivery_info"] = {
-                "exchange": job.exchange,
-                "routing_key": job.routing_key,
-                "priority": job.priority,
-                "redelivered": job.redelivered,
-            }
-        elif name == "ignore_result":
-            known["ignore_result"] = job.ignore_result
-        elif name == "deaths":
-            known["deaths"] = job.deaths
-        elif name in _FROM_PROPERTIES:
-            properties = _mapping(job.properties)
-            known["properties"] = properties
-            known.setdefault("reply_to", properties.get("reply_to"))
-            known.setdefault("correlation_id", properties.get("correlation_id"))
-        elif "_headers_read" not in known:
-            known["_headers_read"] = True
-            headers = _mapping(job.headers)
-            known.setdefault("headers", {k: v for k, v in headers.items() if k not in STANDARD_HEADERS} or None)
-            headers.pop("ignore_result", None)
-            for key, value in headers.items():
-                known.setdefault(key, value)
 
     def update(self, *args: Mapping[str, Any], **kwargs: Any) -> None:
         """Set attributes from mappings and keywords."""
@@ -206,7 +183,8 @@ class Context:
         return getattr(self, key, default)
 
     def __repr__(self) -> str:
-        shown = {key: value for key, value in self.__dict__.items() if not key.startswith("_")}
+        known = {**self.__dict__.get("_headers", {}), **self.__dict__}
+        shown = {key: value for key, value in known.items() if not key.startswith("_")}
         return f"<Context: {shown!r}>"
 
     def as_execution_options(self) -> dict[str, Any]:
@@ -246,3 +224,60 @@ def _mapping(data: bytes) -> dict[str, Any]:
     """Return a JSON object; the core has read it before, so it is one."""
     value = orjson.loads(data) if data else {}
     return value if isinstance(value, dict) else {}
+
+
+# What a job says elsewhere than in its headers. Each reader puts it into the instance; what is there already stays.
+
+
+def _read_nothing(known: dict[str, Any], job: Job) -> None:
+    """Leave a header of that name out: the attribute is not the sender's to set."""
+
+
+def _read_embed(known: dict[str, Any], _job: Job) -> None:
+    for key, value in (known.get("embed") or {}).items():
+        known.setdefault(key, value)
+
+
+def _read_delivery(known: dict[str, Any], job: Job) -> None:
+    known["delivery_info"] = {
+        "exchange": job.exchange,
+        "routing_key": job.routing_key,
+        "priority": job.priority,
+        "redelivered": job.redelivered,
+    }
+
+
+def _read_flags(known: dict[str, Any], job: Job) -> None:
+    known.setdefault("ignore_result", job.ignore_result)
+    known.setdefault("deaths", job.deaths)
+
+
+def _read_properties(known: dict[str, Any], job: Job) -> None:
+    properties = _mapping(job.properties)
+    known.setdefault("properties", properties)
+    known.setdefault("reply_to", properties.get("reply_to"))
+    known.setdefault("correlation_id", properties.get("correlation_id"))
+
+
+def _read_custom_headers(known: dict[str, Any], job: Job) -> None:
+    headers = known.get("_headers")
+    if headers is None:
+        headers = known["_headers"] = _mapping(job.headers)
+    known["headers"] = {key: value for key, value in headers.items() if key not in STANDARD_HEADERS} or None
+
+
+_READERS: Final[dict[str, Callable[[dict[str, Any], Job], None]]] = {
+    "children": _read_nothing,
+    "outgoing": _read_nothing,
+    "callbacks": _read_embed,
+    "errbacks": _read_embed,
+    "chain": _read_embed,
+    "chord": _read_embed,
+    "delivery_info": _read_delivery,
+    "ignore_result": _read_flags,
+    "deaths": _read_flags,
+    "properties": _read_properties,
+    "reply_to": _read_properties,
+    "correlation_id": _read_properties,
+    "headers": _read_custom_headers,
+}

@@ -63,6 +63,21 @@ def test_custom_headers_are_attributes_and_gathered_in_headers() -> None:
     assert request_of(Job(retries=0)).headers is None
 
 
+def test_headers_are_read_once_and_only_what_is_asked_for_is_kept() -> None:
+    job = Job(retries=2, group="g", x_trace="t")
+    request = request_of(job)
+    assert (request.headers, request.group, request.retries, request.x_trace) == ({"x_trace": "t"}, "g", 2, "t")
+    assert job.asked == ["headers"]
+    request.update(retries=5)
+    assert request.retries == 5
+    assert "'group': 'g'" in repr(request)
+
+
+def test_a_header_does_not_set_what_the_run_gathers() -> None:
+    request = request_of(Job(outgoing="x", children="x", deaths=9))
+    assert (request.retries, request.outgoing, request.children, request.deaths) == (0, [], [], 2)
+
+
 def test_what_the_core_says_wins_over_headers() -> None:
     request = request_of(Job(ignore_result=False, id="other"))
     assert (request.ignore_result, request.id, request.deaths) == (True, "id-1", 2)
