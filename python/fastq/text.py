@@ -13,6 +13,7 @@ __all__ = ["MASK", "closest", "hide_password", "indent", "join_words", "plural",
 MASK: Final = "********"
 """Stands for a secret. Its length says nothing of the secret's."""
 
+_CUT: Final = "..."
 _LEAF_TYPES: Final = frozenset({int, float, bool, type(None), complex})
 _BRACKETS: Final[tuple[tuple[type, str, str], ...]] = (
     (list, "[", "]"),
@@ -57,25 +58,31 @@ def closest(word: str, known: Iterable[str]) -> str | None:
 
 
 def hide_password(url: str) -> str:
-    """Return a URL, or several with `;` between them, with passwords replaced by asterisks."""
-    return ";".join(_hide_in_one(part) for part in url.split(";")) if "@" in url or "=" in url else url
+    """Return a URL, or several with `;` between them, with passwords replaced by asterisks.
+
+    A scheme may be anything, the path of a class too, and a password may hold what URLs have to quote: what is in doubt
+    is hidden.
+    """
+    if "@" not in url and "=" not in url:
+        return url
+    return ";".join(_hide_in_one(part) for part in _BETWEEN_URLS.split(url))
 
 
+_BETWEEN_URLS: Final = re.compile(r";(?=[^;@/]*://)")
+_USER: Final = re.compile(r"([^/@]*://[^/?#@:]*:)(.*)", re.DOTALL)
+_PORT: Final = re.compile(r"[0-9]+(?:[/?#]|$)")
 _SECRET_QUERY: Final = re.compile(r"(?i)((?:^|&)[^=&]*(?:password|passwd|secret|token|key|signature)[^=&]*=)[^&]*")
 
 
 def _hide_in_one(url: str) -> str:
-    from urllib.parse import urlsplit  # not on the way of a call
-
-    try:
-        parts = urlsplit(url)
-        password = parts.password
-    except ValueError:
-        # Not a URL: everything before the last @ may be a secret.
-        return re.sub(r"//.*@", f"//{MASK}@", url)
-    if password is not None:
-        user, _, host = parts.netloc.rpartition("@")
-        url = url.replace(parts.netloc, f"{user.partition(':')[0]}:{MASK}@{host}", 1)
+    found = _USER.match(url)
+    if found is not None:
+        user, rest = found.groups()
+        path, _, query = rest.partition("?")
+        # The last @ ends the password, unless it is part of a query, which only a port can stand before.
+        if "@" in path or ("@" in query and _PORT.match(path) is None):
+            password, _, _ = (path if "@" in path else rest).rpartition("@")
+            url = f"{user}{MASK}{rest[len(password) :]}"
     address, mark, query = url.partition("?")
     return address + mark + _SECRET_QUERY.sub(rf"\1{MASK}", query)
 
@@ -85,7 +92,7 @@ def saferepr(value: Any, maxlen: int | None = 1024, maxlevels: int = 3) -> str:
 
     Args:
         value: anything.
-        maxlen: characters after which it ends with `...`; None: no bound.
+        maxlen: the longest it may be, with the `...` that what was cut ends with; None: no bound.
         maxlevels: nested containers below this depth are shown as `...`.
     """
     if type(value) is tuple or type(value) is dict:
@@ -96,7 +103,8 @@ def saferepr(value: Any, maxlen: int | None = 1024, maxlevels: int = 3) -> str:
     try:
         writer.write(value, 0)
     except _FullError:
-        return "".join(writer.parts)[: maxlen or None] + "..."
+        room = maxlen or 0  # without a bound it is never full
+        return "".join(writer.parts)[: max(room - len(_CUT), 0)] + _CUT[:room]
     return "".join(writer.parts)
 
 

@@ -25,9 +25,9 @@ def test_without_bounds_it_is_the_representation(value: Any) -> None:
     assert saferepr(value, maxlen=None, maxlevels=99) == repr(value)
 
 
-@given(values, some.integers(1, 50))
-def test_it_is_never_longer_than_its_bound_and_the_dots(value: Any, maxlen: int) -> None:
-    assert len(saferepr(value, maxlen=maxlen)) <= maxlen + 3
+@given(values, some.integers(0, 50))
+def test_it_is_never_longer_than_its_bound(value: Any, maxlen: int) -> None:
+    assert len(saferepr(value, maxlen=maxlen)) <= maxlen
 
 
 def test_deep_containers_are_cut() -> None:
@@ -55,7 +55,7 @@ def test_numbers_too_long_to_print_do_not_raise() -> None:
 
 
 def test_long_text_is_cut_before_it_is_represented() -> None:
-    assert saferepr(("x" * 10_000_000,), maxlen=10) == "('xxxxxxxx..."
+    assert saferepr(("x" * 10_000_000,), maxlen=10) == "('xxxxx..."
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,15 @@ def test_long_text_is_cut_before_it_is_represented() -> None:
         ("postgresql://me:pw@h/db?sslpassword=x&a=b", "postgresql://me:********@h/db?sslpassword=********&a=b"),
         ("db+sqlite:///x?password=1", "db+sqlite:///x?password=********"),
         ("redis://me:p@w@host", "redis://me:********@host"),
-        ("redis://me:p:w@[::1", "redis://********@[::1"),
+        ("redis://me:p:w@[::1", "redis://me:********@[::1"),
+        ("my_pkg.Backend://me:pw@h", "my_pkg.Backend://me:********@h"),
+        ("redis://:p/w@host/0", "redis://:********@host/0"),
+        ("redis://me:1/2@host", "redis://me:********@host"),
+        ("redis://me:p?w@host", "redis://me:********@host"),
+        ("amqp://me:p;w@one;amqp://me:p@two", "amqp://me:********@one;amqp://me:********@two"),
+        ("http://host:80/?a=b@c", "http://host:80/?a=b@c"),
+        ("sqlite:////home/me@here/queue.db", "sqlite:////home/me@here/queue.db"),
+        ("The broker redis://me:pw@host is gone", "The broker redis://me:********@host is gone"),
     ],
 )
 def test_passwords_in_urls_are_hidden(url: str, shown: str) -> None:

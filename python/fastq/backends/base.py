@@ -24,11 +24,10 @@ from fastq.time import seconds
 if TYPE_CHECKING:
     from fastq.app.protocol import App
 
-__all__ = ["Backend", "Capability", "Meta", "Writer", "shown"]
+__all__ = ["Backend", "Capability", "Meta", "Writer"]
 
 Writer = Callable[[Sequence[Record]], None]
 
-_ANY_SCHEME: Final = "any://"
 _FIRST_PAUSE: Final = 0.002
 _LONGEST_PAUSE: Final = 0.25
 """Seconds between two looks at a store that cannot tell: a result that comes at once is seen at once."""
@@ -220,16 +219,10 @@ class Backend(ABC):
 
     def as_uri(self, include_password: bool = False) -> str:
         """Return the URL, its secrets hidden unless they are asked for."""
-        return self.url if include_password else shown(self.url)
+        return self.url if include_password else hide_password(self.url)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.as_uri()}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.app, self.url)
-
-
-def shown(url: str) -> str:
-    """Return a backend's URL with its secrets hidden; its scheme may be the path of a class, which is no URL's."""
-    scheme, found, rest = url.partition("://")
-    return f"{scheme}{hide_password(f'{_ANY_SCHEME}{rest}').removeprefix('any')}" if found else url

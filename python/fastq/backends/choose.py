@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from fastq.backends.base import Backend, shown
+from fastq.backends.base import Backend
 from fastq.exceptions import ImproperlyConfigured
 from fastq.imports import entry_points, symbol_by_name
+from fastq.text import hide_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,10 +65,12 @@ def by_name(name: str, url: str, app: App) -> Callable[[App, str], Backend]:
         found = symbol_by_name(path)
     except (ImportError, AttributeError) as error:
         raise ImproperlyConfigured(
-            f"result_backend is {shown(url)!r}, but {path} cannot be imported: {error}."
+            f"result_backend is {hide_password(url)!r}, but {path} cannot be imported: {error}."
         ) from error
     if not isinstance(found, type) or not issubclass(found, Backend):
-        raise ImproperlyConfigured(f"result_backend is {shown(url)!r}, but {path} is no fastq.backends.Backend. {_USE}")
+        raise ImproperlyConfigured(
+            f"result_backend is {hide_password(url)!r}, but {path} is no fastq.backends.Backend. {_USE}"
+        )
     return found
 
 
@@ -78,4 +81,4 @@ def _store_of_broker(app: App) -> str:
 
 
 def _unknown(url: str) -> ImproperlyConfigured:
-    return ImproperlyConfigured(f"result_backend is {shown(url)!r}, which this version cannot use. {_USE}")
+    return ImproperlyConfigured(f"result_backend is {hide_password(url)!r}, which this version cannot use. {_USE}")
