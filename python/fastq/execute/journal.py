@@ -1,6 +1,7 @@
 """The log lines about runs.
 
-The formats may be set to others: each is filled with a mapping, which also travels in the record as `data`.
+The formats may be set to others: each is filled with a mapping, which also travels in the record as `data`. There
+`runtime` is a number of seconds, and `seconds` the same as text for people.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ __all__ = [
 logger: Final = logging.getLogger("celery.app.trace")
 """Celery's name, so that existing logging configurations go on working."""
 
-LOG_SUCCESS = "Task %(name)s[%(id)s] succeeded in %(runtime)ss: %(return_value)s"
+LOG_SUCCESS = "Task %(name)s[%(id)s] succeeded in %(seconds)s s: %(return_value)s"
 LOG_FAILURE = "Task %(name)s[%(id)s] raised unexpected: %(exc)s"
 LOG_EXPECTED = "Task %(name)s[%(id)s] raised expected: %(exc)s"
 LOG_INTERNAL_ERROR = "Task %(name)s[%(id)s] INTERNAL ERROR: %(exc)s"
@@ -46,6 +47,7 @@ def succeeded(task: Any, request: Any, value: Any, seconds: float) -> None:
         "name": request.shadow or task.name,
         "return_value": saferepr(value, task.resultrepr_maxsize),
         "runtime": seconds,
+        "seconds": f"{seconds:.6f}" if seconds < 1 else f"{seconds:.6g}",
         "args": request.args,
         "kwargs": request.kwargs,
     }

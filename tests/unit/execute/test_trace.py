@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -202,6 +203,37 @@ def test_a_call_method_of_the_tasks_own_is_honoured(bench: Bench) -> None:
     assert bench.meta(bench.run(work, 1))["result"] == ["wrapped", 1]
 
 
+def test_a_call_method_that_calls_the_one_above_runs_in_the_request_of_the_run(bench: Bench) -> None:
+    seen: list[Any] = []
+
+    class Wrapped(Task[..., Any]):
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            seen.append(("call", self.request.id))
+            return super().__call__(*args, **kwargs)
+
+    @bench.app.task(base=Wrapped, bind=True)
+    def work(self: Any, again: bool) -> Any:
+        seen.append(("run", self.request.id, self.request.called_directly))
+        if again:
+            self(False)
+        return self.request.id
+
+    for _ in range(2):
+        seen.clear()
+        assert bench.meta(bench.run(work, True))["result"] == "id-1"
+        # What it calls as a function has a request of its own, though not before it comes to the class above.
+        assert seen == [("call", "id-1"), ("run", "id-1", False), ("call", "id-1"), ("run", None, True)]
+    assert work.apply((True,)).get() is not None
+
+
+def test_a_task_that_calls_itself_as_a_function_does_so_in_a_request_of_its_own(bench: Bench) -> None:
+    @bench.app.task(bind=True)
+    def work(self: Any, again: bool) -> list[Any]:
+        return [self.request.id, *(self(False) if again else ())]
+
+    assert bench.meta(bench.run(work, True))["result"] == ["id-1", None]
+
+
 # Messages that are not what they should be
 
 
@@ -276,7 +308,7 @@ def test_success_is_logged_only_where_someone_reads_it(bench: Bench, caplog: pyt
     caplog.set_level(logging.INFO, "celery.app.trace")
     bench.run(add, 1, 2, headers={"shadow": "shown"})
     (record,) = caplog.records
-    assert record.message.startswith("Task shown[id-1] succeeded in ")
+    assert re.fullmatch(r"Task shown\[id-1\] succeeded in 0\.\d{6} s: .*", record.message)
     assert record.message.endswith("s: 3")
     assert record.data["return_value"] == "3"  # type: ignore[attr-defined]
 
