@@ -1,4 +1,4 @@
-"""Node names (`celery@host`), and the `%` codes in node names, log files and pid files.
+"""Node names (`fastq@host`), and the `%` codes in node names, log files and pid files.
 
 In a node name (`-n`): `%h` full host name, `%n` its first part, `%d` its domain.
 In a file name: `%p` full node name, `%n` its part before the `@`, `%h` the host after it, `%d` that host's domain,
@@ -29,8 +29,8 @@ __all__ = [
     "split_node",
 ]
 
-DEFAULT_NODE: Final = "celery"
-"""The part before the `@` when none is given. Celery's, so that scripts which address `celery@host` go on working."""
+DEFAULT_NODE: Final = "fastq"
+"""The part before the `@` when none is given. Not Celery's, so that a worker of each may run on one host."""
 
 _CODE: Final = re.compile(r"%(.)")
 
@@ -55,7 +55,7 @@ def split_node(node: str) -> tuple[str | None, str]:
 def default_node(node: str | None = None) -> str:
     """Return a whole node name from what the user gave: nothing, a name, `name@` or `name@host`, `%` codes expanded.
 
-    A text without `@` is a host, as in Celery: `default_node("web1")` is `celery@web1`.
+    A text without `@` is a host, as in Celery: `default_node("web1")` is `fastq@web1`.
     """
     name, host = split_node(node or "")
     return expand_host(node_name(name or DEFAULT_NODE, host or host_name()))

@@ -15,13 +15,13 @@ def host(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("given", "node"),
     [
-        (None, "celery@web1.example.com"),
-        ("", "celery@web1.example.com"),
+        (None, "fastq@web1.example.com"),
+        ("", "fastq@web1.example.com"),
         ("mail@", "mail@web1.example.com"),
         ("mail@%h", "mail@web1.example.com"),
         ("mail@%n", "mail@web1"),
         ("mail@x.%d", "mail@x.example.com"),
-        ("other", "celery@other"),
+        ("other", "fastq@other"),
         ("100%%@h", "100%@h"),
         ("a@%z", "a@%z"),
     ],
