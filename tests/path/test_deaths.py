@@ -99,14 +99,17 @@ def test_a_stopped_parent_is_no_dead_one(client: FastQ, worker: RunningWorker, s
     assert "dead worker" not in second.log
 
 
-def test_two_workers_share_one_file(client: FastQ, start_worker: Any) -> None:
+def test_two_workers_share_one_file(client: FastQ, start_worker: Any, file: Name) -> None:
     start_worker(SHOP)
     start_worker(SHOP, ("-c", "2", "-n", "second"))
     producer: Any = client.producer
     wait_for(lambda: len(producer.workers()) == 2, "both workers")
-    results = [client.send_task("shop.who") for _ in range(300)]
-    nurseries = {result.get(timeout=30)["nursery"] for result in results}
-    assert len(nurseries) == 2, "both have worked"
+    results = [client.send_task("shop.wait", (file(f"begun {number}"), file("go on"))) for number in range(4)]
+    # Neither has four slots, so they all run at once only when both take their part.
+    for number in range(4):
+        wait_for(Path(file(f"begun {number}")).exists, f"the start of task {number}")
+    Path(file("go on")).touch()
+    assert [result.get(timeout=20) for result in results] == ["done"] * 4
 
 
 def test_a_child_is_replaced_after_so_many_tasks(client: FastQ, start_worker: Any) -> None:

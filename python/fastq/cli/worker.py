@@ -49,7 +49,7 @@ def _number_or_auto(_ctx: click.Context, parameter: click.Parameter, value: str 
 @click.command("worker")
 @app_options()
 @click.option(
-    "-n", "--hostname", metavar="NAME", help="Node name, or its part before the @; %h, %n and %d are replaced."
+    "-n", "--hostname", metavar="NAME", help="Node name: name@host, name@ or host; %h, %n, %d stand for this host."
 )
 @click.option("-c", "--concurrency", callback=_number_or_auto, metavar="N", help="Tasks that run at once [processors].")
 @click.option("-P", "--pool", metavar="POOL", help="prefork: a process per task (default); solo: in this process.")

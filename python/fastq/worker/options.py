@@ -34,7 +34,7 @@ class WorkerOptions:
     """The options of one worker. None: as the settings say."""
 
     hostname: str | None = None
-    """Node name, or its part before the `@`; `%h`, `%n` and `%d` are replaced."""
+    """Node name: `name@host`, `name@` or a host alone; `%h`, `%n` and `%d` are replaced."""
     concurrency: int | str | None = None
     pool: Any = None
     queues: tuple[str, ...] = ()

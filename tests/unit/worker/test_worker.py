@@ -11,6 +11,7 @@ import pytest
 
 from fastq import FastQ, signals
 from fastq.exceptions import ImproperlyConfigured, SecurityError
+from fastq.names import DEFAULT_NODE
 from fastq.worker import Worker
 from fastq.worker.privileges import refuse_pickle_as_root
 from tests.support.wait import wait_for
@@ -78,7 +79,7 @@ def test_what_a_worker_that_was_stopped_left_waits_for_the_next(app: FastQ) -> N
 
 def test_a_worker_knows_its_name_before_it_starts(app: FastQ) -> None:
     assert Worker(app, hostname="packer@here").hostname == "packer@here"
-    assert Worker(app).hostname.startswith("celery@")
+    assert Worker(app).hostname.startswith(f"{DEFAULT_NODE}@")
 
 
 def test_an_unknown_option_is_refused(app: FastQ) -> None:
