@@ -9,7 +9,9 @@ from pathlib import Path
 from fastq import FastQ
 from tests.support.ledger import Ledger
 
-app = FastQ("faults", set_as_current=False)
+app = FastQ("faults", set_as_current=False, task_max_deaths=1_000)
+"""Kills come by chance here, and may hit one task many times: it is to run all the same."""
+
 ledger = Ledger(Path(os.environ.get("FASTQ_TEST_LEDGER", os.devnull)))
 
 SECONDS_OF_WORK = (0.0, 0.0, 0.0, 0.001, 0.003)
