@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -38,7 +37,7 @@ _CODE: Final = re.compile(r"%(.)")
 @lru_cache(maxsize=1)
 def host_name() -> str:
     """Return this machine's name; asked once."""
-    return socket.gethostname()
+    return os.uname().nodename  # what `socket.gethostname` returns, without importing socket
 
 
 def node_name(name: str, host: str) -> str:

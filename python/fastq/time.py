@@ -5,7 +5,6 @@ Durations are seconds as float. An instant without a zone is read in the zone th
 
 from __future__ import annotations
 
-import random
 import re
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Final, overload
@@ -171,6 +170,8 @@ def backoff(factor: float, retries: int, maximum: float, full_jitter: bool = Fal
     # 2**64 seconds is beyond every maximum; larger powers would not fit a float.
     countdown = float(min(maximum, factor * 2.0 ** min(retries, 64)))
     if full_jitter:
+        import random  # not on the way of a call
+
         countdown = random.randrange(int(countdown) + 1)  # noqa: S311 - no secret
     return max(0.0, countdown)
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["REPR_LIMIT", "Draft", "build", "encode"]
 
-REPR_LIMIT: Final = 1024 - len("...")
-"""Characters of `argsrepr` and `kwargsrepr`, without the dots that say that there is more."""
+REPR_LIMIT: Final = 1024
+"""Characters of `argsrepr` and `kwargsrepr`."""
 
 _COUNTDOWN_FLOOR: Final = -(2**31)
 _DELIVERY_MODES: Final[Mapping[Any, int]] = {"transient": 1, "persistent": 2, "1": 1, "2": 2}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import random
 import sys
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -164,7 +163,11 @@ def backoff(factor: float, retries: int, maximum: float, jitter: bool) -> float:
     With jitter it is a random part of that ("full jitter"), so that tasks which failed together do not return together.
     """
     longest = min(maximum, factor * 2.0 ** min(retries, 64))
-    return random.uniform(0, longest) if jitter else longest  # noqa: S311 - not a secret
+    if not jitter:
+        return longest
+    import random  # not on the way of a call
+
+    return random.uniform(0, longest)  # noqa: S311 - not a secret
 
 
 def arm(task: Any) -> None:

@@ -11,8 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fastq._seam import Record
 from fastq.backends.document import Documents, Meta
@@ -33,8 +32,7 @@ _LONGEST_PAUSE: Final = 0.25
 """Seconds between two looks at a store that cannot tell: a result that comes at once is seen at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Capability:
+class Capability(NamedTuple):
     """What a backend can do."""
 
     stores: bool = True

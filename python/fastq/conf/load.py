@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -79,24 +78,26 @@ def from_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         ImproperlyConfigured: the file cannot be read, or is not what its name says.
     """
-    path = Path(path)
+    path = os.fspath(path)
     try:
-        if path.suffix == ".json":
+        with open(path, "rb") as file:
+            data = file.read()
+        if path.endswith(".json"):
             json = importlib.import_module("json")
-            found: Any = json.loads(path.read_bytes())
+            found: Any = json.loads(data)
         else:
-            found = _toml(path.read_bytes())
+            found = _toml(data)
             found = found.get("fastq", found)
     except OSError as error:
-        raise ImproperlyConfigured(f"Cannot read the settings file {str(path)!r}: {error.strerror}.") from error
+        raise ImproperlyConfigured(f"Cannot read the settings file {path!r}: {error.strerror}.") from error
     except ValueError as error:
-        raise ImproperlyConfigured(f"The settings file {str(path)!r} is damaged: {error}") from error
+        raise ImproperlyConfigured(f"The settings file {path!r} is damaged: {error}") from error
     if not isinstance(found, dict):
-        raise ImproperlyConfigured(f"The settings file {str(path)!r} holds no map of names and values.")
+        raise ImproperlyConfigured(f"The settings file {path!r} holds no map of names and values.")
     return found
 
 
-def from_pyproject(directory: str | os.PathLike[str] | None = None) -> tuple[Path, dict[str, Any]] | None:
+def from_pyproject(directory: str | os.PathLike[str] | None = None) -> tuple[str, dict[str, Any]] | None:
     """Return path and table `[tool.fastq]` of the nearest pyproject.toml at or above a directory.
 
     Args:
@@ -110,13 +111,14 @@ def from_pyproject(directory: str | os.PathLike[str] | None = None) -> tuple[Pat
         ImproperlyConfigured: the file is damaged.
     """
     try:
-        start = Path(directory or os.getcwd())
+        start = os.path.abspath(directory or os.getcwd())
     except OSError:  # the working directory has been removed
         return None
-    for place in (start, *start.parents):
-        path = place / "pyproject.toml"
+    for place in _upwards(start):
+        path = os.path.join(place, "pyproject.toml")
         try:
-            data = path.read_bytes()
+            with open(path, "rb") as file:
+                data = file.read()
         except OSError:
             continue
         # The parser is loaded only when there is something to find: every start of a client comes by here.
@@ -128,6 +130,13 @@ def from_pyproject(directory: str | os.PathLike[str] | None = None) -> tuple[Pat
             raise ImproperlyConfigured(f"{path} is damaged: {error}") from error
         return (path, table) if table else None
     return None
+
+
+def _upwards(directory: str) -> Iterator[str]:
+    """Iterate over a folder and all that it is in. Not with pathlib: it takes as long to import as all settings."""
+    yield directory
+    while (above := os.path.dirname(directory)) != directory:
+        yield (directory := above)
 
 
 def _toml(data: bytes) -> dict[str, Any]:

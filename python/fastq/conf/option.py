@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fastq.exceptions import ImproperlyConfigured
 from fastq.text import MASK, hide_password
@@ -18,8 +17,7 @@ SAME: Final = object()
 """Celery has the same default."""
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """A setting.
 
     Attributes:

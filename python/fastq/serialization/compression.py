@@ -15,10 +15,7 @@ What comes out is bounded: a message of a kilobyte that unpacks into gigabytes i
 
 from __future__ import annotations
 
-import bz2
 import importlib
-import lzma
-import zlib
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -109,11 +106,26 @@ def decompress(body: bytes, content_type: str, max_bytes: int = MAX_BYTES) -> by
     return data
 
 
-def _bounded(make: Callable[[], Any]) -> Decompress:
-    """Return the unpacking of a decompressor object with `decompress(data, max_length)` and `eof`."""
+def _compressor(module: str) -> Compress:
+    """Return `compress` of a module of the standard library, which is loaded when it is first used."""
+
+    def pack(data: bytes) -> bytes:
+        packed: bytes = importlib.import_module(module).compress(data)
+        return packed
+
+    return pack
+
+
+def _bounded(module: str, kind: str) -> Decompress:
+    """Return the unpacking of a decompressor object with `decompress(data, max_length)` and `eof`.
+
+    Args:
+        module: of the standard library; loaded when it is first used.
+        kind: what makes the object.
+    """
 
     def unpack(data: bytes, max_bytes: int) -> bytes:
-        decompressor = make()
+        decompressor = getattr(importlib.import_module(module), kind)()
         found: bytes = decompressor.decompress(data, max_bytes + 1)
         if len(found) <= max_bytes and not decompressor.eof:
             raise DecodeError("The compressed data is cut short.")
@@ -167,8 +179,8 @@ def _zstd_decompress(data: bytes, max_bytes: int) -> bytes:
     raise DecodeError("The compressed data is cut short.")
 
 
-register(zlib.compress, _bounded(zlib.decompressobj), "application/x-gzip", "zlib", "gzip")
-register(bz2.compress, _bounded(bz2.BZ2Decompressor), "application/x-bz2", "bzip2", "bzip")
-register(lzma.compress, _bounded(lzma.LZMADecompressor), "application/x-lzma", "lzma", "xz")
+register(_compressor("zlib"), _bounded("zlib", "decompressobj"), "application/x-gzip", "zlib", "gzip")
+register(_compressor("bz2"), _bounded("bz2", "BZ2Decompressor"), "application/x-bz2", "bzip2", "bzip")
+register(_compressor("lzma"), _bounded("lzma", "LZMADecompressor"), "application/x-lzma", "lzma", "xz")
 register(_brotli_compress, _brotli_decompress, "application/x-brotli", "brotli")
 register(_zstd_compress, _zstd_decompress, "application/zstd", "zstd", "zstandard")

@@ -5,7 +5,6 @@ Reading a pickle runs whatever its writer wanted, so it is read only where `acce
 
 from __future__ import annotations
 
-import pickle
 from typing import Any, Final
 
 __all__ = ["PROTOCOL", "dumps", "loads"]
@@ -16,9 +15,13 @@ PROTOCOL: Final = 4
 
 def dumps(value: Any) -> bytes:
     """Return a value as a pickle of protocol 4."""
+    import pickle  # most programs never do
+
     return pickle.dumps(value, protocol=PROTOCOL)
 
 
 def loads(data: bytes) -> Any:
     """Return the value of a pickle. The caller must have checked that pickles are accepted."""
+    import pickle
+
     return pickle.loads(data)  # noqa: S301 - accepted by configuration

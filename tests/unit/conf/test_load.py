@@ -114,7 +114,7 @@ def test_the_nearest_pyproject_says_what_it_says(tmp_path: Path, text: str, tabl
 
     found = load.from_pyproject(inner)
 
-    assert found == (None if table is None else (tmp_path / "pyproject.toml", table))
+    assert found == (None if table is None else (str(tmp_path / "pyproject.toml"), table))
 
 
 def test_a_damaged_pyproject_is_named(tmp_path: Path) -> None:
