@@ -2,6 +2,9 @@
 //!
 //! The core reads the dozen headers that a decision needs ([`task::Headers`]) and carries the rest untouched.
 
+pub mod envelope;
+pub mod legacy;
+pub(crate) mod object;
 pub mod properties;
 pub mod task;
 pub mod time;
