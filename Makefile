@@ -42,7 +42,7 @@ $(STAMP_TOOLS): requirements/dev.txt scripts/venv
 	@touch $@
 
 $(STAMP_BUILD): $(STAMP_TOOLS) $(BUILD_INPUTS)
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --extras brotli,msgpack,yaml,zstd
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --extras brotli,msgpack,title,yaml,zstd
 	@touch $@
 
 .PHONY: fmt
