@@ -11,8 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::net::RecvFlags;
+
 use crate::broker::sqlite::{Bell, Keeper, LONGEST_DATAGRAM};
 use crate::fork;
+
+/// Room for the longest message.
+const BUFFER: usize = LONGEST_DATAGRAM + 1024;
 
 /// Makes the names of this process's bells differ.
 static NEXT_BELL: AtomicU64 = AtomicU64::new(1);
@@ -94,7 +99,7 @@ impl Room {
         Self { bell, pid: std::process::id(), waiting: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// Begins to wait for tasks. Messages from before that still lie in the bell are dropped.
+    /// Begins to wait for tasks. Look at the file afterwards: what is said from now on is heard.
     pub(super) fn enter(&self, wanted: &HashSet<&str>) -> u64 {
         let mut tickets = self.lock();
         tickets.last += 1;
@@ -103,7 +108,25 @@ impl Room {
             tickets.by_task.entry((*id).to_owned()).or_default().push(ticket);
         }
         tickets.tasks.insert(ticket, wanted.iter().map(|id| (*id).to_owned()).collect());
+        drop(tickets);
+        self.clear();
         ticket
+    }
+
+    /// Takes away what came while nobody listened: a queue full of it (ten messages, on many systems) takes no more.
+    fn clear(&self) {
+        let Some(bell) = &self.bell else { return };
+        let mut buffer = vec![0; BUFFER];
+        while let Ok((length, _)) = rustix::net::recv(&bell.socket, &mut buffer[..], RecvFlags::DONTWAIT) {
+            self.hear(&buffer[..length]);
+        }
+    }
+
+    /// Passes a message on. Those who are named look at the file; one of the others becomes the listener.
+    fn hear(&self, message: &[u8]) {
+        let ids = message.split(|byte| *byte == b'\n').filter_map(|id| std::str::from_utf8(id).ok());
+        self.lock().pass_on(ids);
+        self.changed.notify_all();
     }
 
     /// Ends waiting.
@@ -136,14 +159,9 @@ impl Room {
                     tickets.listener = true;
                     drop(tickets);
                     let heard = receive(bell, left);
-                    let mut tickets = self.lock();
-                    tickets.listener = false;
-                    tickets.pass_on(
-                        heard.split(|byte| *byte == b'\n').filter_map(|id| std::str::from_utf8(id).ok()),
-                    );
-                    // Those who were named look at the file; one of the others becomes the listener.
-                    self.changed.notify_all();
-                    tickets
+                    self.lock().listener = false;
+                    self.hear(&heard);
+                    self.lock()
                 }
                 _ => self.changed.wait_timeout(tickets, left).unwrap_or_else(PoisonError::into_inner).0,
             };
@@ -172,7 +190,7 @@ impl Tickets {
 
 /// One message, or nothing when the time is up or a signal came.
 fn receive(bell: &Bell, limit: Duration) -> Vec<u8> {
-    let mut buffer = vec![0; LONGEST_DATAGRAM + 1024];
+    let mut buffer = vec![0; BUFFER];
     // A timeout of zero would mean none at all.
     let limit = limit.max(Duration::from_micros(100));
     let received: io::Result<usize> =

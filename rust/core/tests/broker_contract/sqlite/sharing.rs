@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use fastq_core::broker::connect;
 use fastq_core::fork;
@@ -96,6 +97,22 @@ fn a_waiter_is_woken_by_another_process() {
     let writer = at(&path).store().unwrap();
     let waiter = std::thread::spawn(move || reader.wait(&["a".into()], LIMIT).unwrap());
     writer.save(&[record("a", "STARTED")], None).unwrap();
+    writer.save(&[record("a", "SUCCESS")], None).unwrap();
+    assert_eq!(waiter.join().unwrap(), [record("a", "SUCCESS")]);
+}
+
+#[test]
+fn a_waiter_is_told_even_after_many_results_it_did_not_wait_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queue.db");
+    let reader = at(&path).store().unwrap();
+    let writer = at(&path).store().unwrap();
+    // The first wait binds the bell; what is stored then fills it while nobody listens.
+    assert!(reader.wait(&["none".into()], Duration::from_millis(1)).unwrap().is_empty());
+    for number in 0..2000 {
+        writer.save(&[record(&number.to_string(), "SUCCESS")], None).unwrap();
+    }
+    let waiter = std::thread::spawn(move || reader.wait(&["a".into()], LIMIT).unwrap());
     writer.save(&[record("a", "SUCCESS")], None).unwrap();
     assert_eq!(waiter.join().unwrap(), [record("a", "SUCCESS")]);
 }
