@@ -49,7 +49,7 @@ kinds! {
     ChildGone = "child-gone",
     /// The nursery is gone; the worker stops.
     NurseryGone = "nursery-gone",
-    /// A job was accepted (on request): `id`, `name`, `queue`, `eta`.
+    /// A job was accepted (on request): `id`, `name`, `queue`, `eta` (seconds since 1970, if any).
     Received = "received",
     /// A run's child died: `id`, `name`, `pid`, `deaths`, `requeued`, `reason`.
     Lost = "lost",

@@ -270,7 +270,11 @@ impl Machine {
 
 fn received(job: &Job) -> Event {
     let event = Event::new(EventKind::Received).with("id", job.id.as_str()).with("name", job.name.as_str());
-    event.with("queue", &*job.delivery.queue)
+    let event = event.with("queue", &*job.delivery.queue);
+    match job.due {
+        Some(due) => event.with("eta", due.seconds()),
+        None => event,
+    }
 }
 
 /// Whether a slot will take jobs, now or soon.
