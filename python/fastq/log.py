@@ -17,7 +17,6 @@ import logging
 import os
 import sys
 import threading
-from logging.handlers import WatchedFileHandler
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from fastq import names, signals
@@ -275,6 +274,8 @@ class WorkerLogging:
             return
         path = os.fspath(kept["logfile"])
         if names.per_process(path):
+            from logging.handlers import WatchedFileHandler
+
             for logger in (logging.getLogger(), logging.getLogger(TASKS)):
                 for handler in list(logger.handlers):
                     if isinstance(handler, WatchedFileHandler):
@@ -294,7 +295,7 @@ class WorkerLogging:
         if hasattr(logfile, "write"):
             return lambda: logging.StreamHandler(logfile)
         path = names.expand_file(os.fspath(logfile), node, index)
-        return lambda: WatchedFileHandler(path, encoding="utf-8")
+        return lambda: _open_file(path)
 
     def _set_up_loggers(self, level: int, target: Callable[[], logging.Handler], colorize: bool) -> None:
         conf = self._conf
@@ -355,8 +356,15 @@ def _close_handlers(logger: logging.Logger) -> None:
             handler.close()
 
 
-def _replace_file(logger: logging.Logger, handler: WatchedFileHandler, path: str) -> None:
-    replacement = WatchedFileHandler(path, encoding="utf-8")
+def _open_file(path: str) -> logging.FileHandler:
+    """Return what writes to a file, and to a new one when another program has moved it away."""
+    from logging.handlers import WatchedFileHandler  # imports pickle and queue, which most workers have no use for
+
+    return WatchedFileHandler(path, encoding="utf-8")
+
+
+def _replace_file(logger: logging.Logger, handler: logging.FileHandler, path: str) -> None:
+    replacement = _open_file(path)
     replacement.setFormatter(handler.formatter)
     logger.removeHandler(handler)
     handler.close()
