@@ -37,7 +37,6 @@ impl Lease {
     ) -> Result<Self> {
         let names: Vec<&str> = subscription.queues.iter().map(|queue| queue.name.as_str()).collect();
         let queues = serde_json::to_string(&names).unwrap_or_default();
-        let process = Process::this();
         handle.transaction(|handle| {
             publish::declare(handle, &subscription.queues)?;
             let mut sources: Vec<Source> = Vec::new();
@@ -47,26 +46,7 @@ impl Lease {
                     sources.push(Source { id, name: name.into() });
                 }
             }
-            handle
-                .connection
-                .prepare_cached(
-                    "INSERT INTO worker (session, node, host, machine, pid, process_start, started_at, lease_until,
-                                         queues, page, bell)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-                )?
-                .execute(params![
-                    session,
-                    subscription.node,
-                    process::host(),
-                    process.machine,
-                    process.pid,
-                    process.started,
-                    now.0,
-                    now.after(subscription.lease).0,
-                    queues,
-                    text(subscription.page.as_deref()),
-                    text(bell),
-                ])?;
+            insert(handle, subscription, session, &queues, bell, now)?;
             Ok(Self {
                 worker: handle.connection.last_insert_rowid(),
                 sources,
@@ -128,6 +108,39 @@ pub(super) fn remove_page(page: &Path, run_directory: &Path) {
     if page.parent() == Some(run_directory) {
         let _ = std::fs::remove_file(page);
     }
+}
+
+/// Writes the worker's row.
+fn insert(
+    handle: &Handle,
+    subscription: &Subscription,
+    session: &str,
+    queues: &str,
+    bell: Option<&Path>,
+    now: WallTime,
+) -> Result<()> {
+    let process = Process::this();
+    handle
+        .connection
+        .prepare_cached(
+            "INSERT INTO worker (session, node, host, machine, pid, process_start, started_at, lease_until,
+                                 queues, page, bell)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            session,
+            subscription.node,
+            process::host(),
+            process.machine,
+            process.pid,
+            process.started,
+            now.0,
+            now.after(subscription.lease).0,
+            queues,
+            text(subscription.page.as_deref()),
+            text(bell),
+        ])?;
+    Ok(())
 }
 
 fn text(path: Option<&Path>) -> Option<String> {
