@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from fastq.exceptions import MaxRetriesExceededError, OperationalError
+from fastq.exceptions import ImproperlyConfigured, MaxRetriesExceededError, OperationalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,6 +55,9 @@ CONFIGURED: Final[Mapping[str, str]] = {
     "retry_on_worker_lost": "task_retry_on_worker_lost",
 }
 """Attributes that a setting stands behind."""
+
+
+_NOT_OURS: Final = ("Strategy", "Request")
 
 
 class Attributes:
@@ -181,10 +184,10 @@ class Attributes:
     """Whether such a wait is a random part of itself, so that retries do not come all at once."""
 
     Strategy: str = "celery.worker.strategy:default"
-    """Kept for code that reads it; fastq's core decides what becomes of a message."""
+    """For code that reads it; no task may set it, for fastq's core decides what becomes of a message."""
 
     Request: str = "celery.worker.request:Request"
-    """Kept for code that reads it."""
+    """For code that reads it; no task may set it."""
 
     MaxRetriesExceededError: ClassVar[type[Exception]] = MaxRetriesExceededError
     OperationalError: ClassVar[type[Exception]] = OperationalError
@@ -197,6 +200,12 @@ class Attributes:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        for name in _NOT_OURS:
+            if cls.__dict__.get(name, getattr(Attributes, name)) != getattr(Attributes, name):
+                raise ImproperlyConfigured(
+                    f"Task {cls.name or cls.__name__}: {name} cannot be set: fastq's core takes messages in, not a "
+                    f"Python class. Use the task's hooks, or the signals."
+                )
         if "abstract" not in cls.__dict__:
             cls.abstract = False
         for attribute, setting in CONFIGURED.items():

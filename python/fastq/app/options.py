@@ -75,6 +75,7 @@ EXECUTION_OPTIONS: Final = (
     "queue",
     "routing_key",
     "exchange",
+    "exchange_type",
     "priority",
     "expires",
     "serializer",

@@ -8,6 +8,7 @@ from fastq.app import arguments, current, plan, retry, send
 from fastq.app.annotations import annotate
 from fastq.app.attributes import Attributes
 from fastq.app.context import Context
+from fastq.backends import by_url
 from fastq.imports import symbol_by_name
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class Task(Attributes, Generic[P, R]):
     """
 
     _app: App | None = None
-    _backend: Backend | None = None
+    _backend: Backend | str | None = None
+    """What the task stores its results in, when not in the app's; a URL until it is first used."""
     _plan: plan.Plan | None = None
     """How calls of this task are sent; made at the first call, dropped when an attribute is set."""
     _bound = False
@@ -209,7 +211,7 @@ class Task(Attributes, Generic[P, R]):
     def AsyncResult(self, task_id: str, **options: Any) -> Result[R]:  # noqa: N802 - Celery's name
         """Return the result of the call of this task that has that id."""
         if self._backend is not None:
-            options.setdefault("backend", self._backend)
+            options.setdefault("backend", self.backend)
         return self.app.AsyncResult(task_id, task_name=self.name, **options)
 
     def update_state(
@@ -271,10 +273,13 @@ class Task(Attributes, Generic[P, R]):
     @property
     def backend(self) -> Backend:
         """The result backend: the task's own, else the app's."""
-        return self._backend or self.app.backend
+        own = self._backend
+        if isinstance(own, str):
+            own = self._backend = by_url(own, app=self.app)
+        return own or self.app.backend
 
     @backend.setter
-    def backend(self, backend: Backend) -> None:
+    def backend(self, backend: Backend | str | None) -> None:
         self._backend = backend
 
     def bind(self, app: App) -> None:
@@ -307,6 +312,9 @@ class Task(Attributes, Generic[P, R]):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if "backend" in cls.__dict__:  # what the class, or an option of the decorator, says in the property's place
+            cls._backend = cls.__dict__["backend"]
+            del cls.backend
         if "run" in cls.__dict__ and "__header__" not in cls.__dict__:
             function = cls.__dict__["run"]
             static = isinstance(function, staticmethod)

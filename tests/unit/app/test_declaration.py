@@ -11,7 +11,7 @@ import pytest
 
 from fastq import FastQ, Task, current_app, shared_task
 from fastq.app.task import AsyncTask
-from fastq.exceptions import DuplicateTaskNameWarning, NotRegistered
+from fastq.exceptions import DuplicateTaskNameWarning, ImproperlyConfigured, NotRegistered
 
 if TYPE_CHECKING:
     from tests.unit.app.conftest import Recorder
@@ -289,6 +289,23 @@ def test_pydantic_is_refused_until_it_works(app: FastQ) -> None:
 
         @app.task(pydantic=True)
         def job() -> None: ...
+
+
+@pytest.mark.parametrize("name", ["Strategy", "Request"])
+def test_python_classes_on_the_way_of_a_message_are_refused(app: FastQ, name: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=rf"Task shop.add: {name} cannot be set"):
+        app.task(name="shop.add", **{name: "my.module:Class"})(lambda: None)
+
+
+def test_a_task_may_store_its_results_elsewhere(app: FastQ) -> None:
+    class Elsewhere(Task[..., Any]):
+        backend = "memory://elsewhere"  # type: ignore[assignment]
+
+    inherited = app.task(base=Elsewhere)(lambda: 1)
+    own = app.task(name="own", backend="memory://own")(lambda: 1)
+    assert (inherited.backend.url, own.backend.url) == ("memory://elsewhere", "memory://own")
+    assert own.backend is own.backend is own.AsyncResult("id-1").backend
+    assert app.task(name="plain")(lambda: 1).backend is app.backend
 
 
 def test_modules_are_discovered_when_the_worker_imports_its_own(app: FastQ, monkeypatch: Any) -> None:

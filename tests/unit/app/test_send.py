@@ -78,6 +78,12 @@ def test_the_attributes_of_the_task_are_defaults_of_its_calls(app: FastQ, record
     assert sent.headers["ignore_result"] is True
 
 
+def test_the_exchange_of_a_task_has_the_type_it_says(app: FastQ, recorder: Recorder) -> None:
+    app.task(name="told", exchange_type="fanout")(lambda: None)
+    app.send_task("told")
+    assert recorder.messages[0].route == Route("celery", "celery")
+
+
 def test_send_task_uses_the_attributes_of_a_task_that_is_known_here(app: FastQ, recorder: Recorder) -> None:
     @app.task(name="known", queue="slow")
     def job() -> None: ...
@@ -190,6 +196,15 @@ def test_compose_makes_the_message_and_sends_nothing(app: FastQ, add: Any, recor
     send.publish(app, message)
     send.publish(app, [message, message])
     assert [sent.headers["id"] for sent in recorder.messages] == ["i", "i", "i"]
+
+
+def test_many_messages_are_one_publish(app: FastQ, add: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[Any] = []
+    monkeypatch.setattr(app.producer, "publish_many", batches.append, raising=False)
+    messages = [send.compose(app, "shop.add", (number,)) for number in range(3)]
+    send.publish(app, messages)
+    send.publish(app, [])
+    assert batches == [messages]
 
 
 def test_an_unknown_queue_is_created(add: Any, recorder: Recorder) -> None:
