@@ -1,0 +1,1 @@
+"""What runs inside an environment with Celery while `scripts/golden.py` listens to its Redis server."""
