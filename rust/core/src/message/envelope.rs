@@ -67,9 +67,14 @@ pub struct Opened {
 /// `Encode` when headers or properties are no JSON object.
 pub fn seal(message: &Message, address: Address<'_>) -> Result<Vec<u8>> {
     let headers = object_text("headers", &message.headers)?;
-    let properties = RawObject::parse(object_text("properties", &message.properties)?).map_err(not_encodable)?;
+    let properties =
+        RawObject::parse(object_text("properties", &message.properties)?).map_err(not_encodable)?;
     let mut out = Vec::with_capacity(
-        message.body.len() / 3 * 4 + headers.len() + message.properties.len() + address.routing_key.len() + 260,
+        message.body.len() / 3 * 4
+            + headers.len()
+            + message.properties.len()
+            + address.routing_key.len()
+            + 260,
     );
     out.extend_from_slice(b"{\"body\":\"");
     base64_into(&message.body, &mut out);
@@ -136,7 +141,10 @@ pub fn open(raw: &Bytes) -> Result<Opened> {
     let wire: Wire<'_> = serde_json::from_slice(raw).map_err(not_an_envelope)?;
     // serde reads a list as a struct, too.
     if raw.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
-        return Err(Error::new(ErrorKind::Decode, "what lay in the queue is not a message in kombu's envelope"));
+        return Err(Error::new(
+            ErrorKind::Decode,
+            "what lay in the queue is not a message in kombu's envelope",
+        ));
     }
     let properties = wire.properties.unwrap_or_default();
     let info: DeliveryInfo<'_> = properties

@@ -104,7 +104,10 @@ mod tests {
         let hybrid = message(r#"{"task":"new","id":"2","x":[1]}"#, r#"{"task":"old","args":[],"kwargs":{}}"#);
         let new = modernized(&hybrid);
         let headers: serde_json::Value = serde_json::from_slice(&new.headers).unwrap();
-        assert_eq!((&headers["task"], &headers["id"], &headers["x"][0]), (&"new".into(), &"2".into(), &1.into()));
+        assert_eq!(
+            (&headers["task"], &headers["id"], &headers["x"][0]),
+            (&"new".into(), &"2".into(), &1.into())
+        );
     }
 
     #[test]

@@ -69,7 +69,8 @@ fn a_body_without_encoding_is_the_text_itself() {
 #[test]
 fn names_with_quotes_and_unicode_survive() {
     let message = Message::default();
-    let sealed = seal(&message, Address { exchange: "a\"b", routing_key: "ü\u{6}\u{16}", ..address("d") }).unwrap();
+    let sealed =
+        seal(&message, Address { exchange: "a\"b", routing_key: "ü\u{6}\u{16}", ..address("d") }).unwrap();
     let opened = open(&sealed.into()).unwrap();
     assert_eq!((opened.exchange.as_str(), opened.routing_key.as_str()), ("a\"b", "ü\u{6}\u{16}"));
 }
@@ -79,7 +80,10 @@ fn what_went_back_is_marked_and_its_deaths_are_counted() {
     let again = readdress(CELERYS.as_bytes(), true, 2);
     let text = String::from_utf8(again.clone()).unwrap();
     assert!(text.contains(r#""stamps":{},"redelivered":true,"x-fastq-deaths":2}"#), "{text}");
-    assert!(text.contains(r#""delivery_info":{"exchange":"","routing_key":"celery","redelivered":true}"#), "{text}");
+    assert!(
+        text.contains(r#""delivery_info":{"exchange":"","routing_key":"celery","redelivered":true}"#),
+        "{text}"
+    );
     let back = opened(&text);
     assert_eq!((back.redelivered, back.deaths), (true, 2));
     assert_eq!(back.message.body, opened(CELERYS).message.body);
@@ -104,7 +108,14 @@ fn what_kombu_restored_counts_as_redelivered() {
 
 #[test]
 fn what_is_no_envelope_is_a_decode_error_and_goes_back_unchanged() {
-    for bytes in [&b""[..], b"[]", b"{", b"\xff", br#"{"body":3}"#, br#"{"body":"!","properties":{"body_encoding":"base64"}}"#] {
+    for bytes in [
+        &b""[..],
+        b"[]",
+        b"{",
+        b"\xff",
+        br#"{"body":3}"#,
+        br#"{"body":"!","properties":{"body_encoding":"base64"}}"#,
+    ] {
         assert_eq!(open(&Bytes::copy_from_slice(bytes)).unwrap_err().kind(), ErrorKind::Decode);
         assert_eq!(readdress(bytes, true, 1), bytes);
     }
