@@ -88,7 +88,7 @@ class Worker:
     def port(self) -> Port:
         """Return a new slot in this process: for solo, threads and asyncio pools."""
     def attend(self, timeout: float) -> list[Event]:
-        """Return what has happened (at most 256 Events), waiting up to `timeout` for the first; [] when a signal came."""
+        """Return what has happened (at most 256), waiting up to `timeout` for the first; [] when a signal came."""
     def wakeup_fd(self) -> int:
         """Return the descriptor for `signal.set_wakeup_fd`, so that a signal ends `attend`."""
     def watch(self, kinds: Iterable[str]) -> None: ...
