@@ -7,9 +7,9 @@ use rusqlite::params;
 
 use super::connection::Handle;
 use super::consume::Source;
-use super::process::{self, Process};
 use super::publish;
 use crate::broker::Subscription;
+use crate::broker::process::{self, Process};
 use crate::clock::WallTime;
 use crate::error::{Error, ErrorKind, Result};
 

@@ -13,7 +13,6 @@ mod keeper;
 mod lease;
 mod patience;
 mod place;
-mod process;
 mod publish;
 mod reap;
 mod schema;
