@@ -3,6 +3,7 @@
 //! A Commit is one transaction, so a result, its follow-ups and the acknowledgement stand or fall together. Clients
 //! work in the calling thread over one connection; a worker's session has a thread of its own ([`session`]).
 
+mod checkpoint;
 mod commit;
 mod config;
 mod connection;

@@ -9,6 +9,7 @@ use tokio::net::UnixDatagram;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::checkpoint::Checkpointer;
 use super::config::SqliteConfig;
 use super::keeper::Keeper;
 use super::lease::Lease;
@@ -173,7 +174,8 @@ fn run(
     match join(&keeper, &clock, subscription) {
         Ok((lease, bell)) => {
             let term = lease.term;
-            let thread = SessionThread { keeper, clock, lease, turn: 0, busy: true };
+            let checkpointer = Checkpointer::start(keeper.config.clone());
+            let thread = SessionThread { keeper, clock, lease, checkpointer, turn: 0, busy: true };
             // Nobody waits any more when the subscriber has given up: the orders have ended too, and the row goes.
             drop(answer.send(Ok((bell, term))));
             thread.serve(orders);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::checkpoint::Checkpointer;
 use super::commit::{self, carry_out};
 use super::connection::Handle;
 use super::keeper::Keeper;
@@ -23,8 +24,6 @@ const EXPIRED_CHUNK: i64 = 500;
 /// Time for deleting expired results in one renewal, when there is work to do and when there is none.
 const TIDY_BUSY: Duration = Duration::from_millis(5);
 const TIDY_IDLE: Duration = Duration::from_millis(100);
-/// Pages of the log that make a checkpoint worth its disk writes.
-const CHECKPOINT_PAGES: i64 = 500;
 
 /// What the async side may ask for.
 pub(super) enum Order {
@@ -53,6 +52,7 @@ pub(super) struct SessionThread {
     pub(super) keeper: Arc<Keeper>,
     pub(super) clock: Clock,
     pub(super) lease: Lease,
+    pub(super) checkpointer: Checkpointer,
     /// The queue that is served first; moves on with every exchange, so that none starves.
     pub(super) turn: usize,
     /// An exchange did something since the last renewal.
@@ -107,7 +107,11 @@ impl SessionThread {
         });
         match exchanged {
             Ok((harvest, next_due)) => {
-                self.busy |= !commits.is_empty() || !harvest.deliveries.is_empty();
+                let busy = !commits.is_empty() || !harvest.deliveries.is_empty();
+                if busy {
+                    self.checkpointer.nudge();
+                }
+                self.busy |= busy;
                 self.turn = self.turn.wrapping_add(1);
                 commits.clear();
                 Exchanged { commits, result: Ok(harvest), next_due }
@@ -128,6 +132,7 @@ impl SessionThread {
     fn renew(&mut self) -> Result<Renewal> {
         let now = self.clock.wall();
         let busy = std::mem::take(&mut self.busy);
+        self.checkpointer.nudge();
         self.keeper.lend("renew the lease", PATIENCE, |handle| {
             self.lease.renew(handle, now)?;
             let reaped = put_back(handle, &self.lease, now)?;
@@ -156,22 +161,11 @@ pub(super) fn put_back(handle: &mut Handle, lease: &Lease, now: WallTime) -> Res
     Ok(reaped.renewal)
 }
 
-/// Deletes what has expired and, when idle, moves the log into the file, so that no producer has to.
+/// Deletes what has expired, and the bells of those who left without taking them along.
 fn tidy(handle: &Handle, now: WallTime, busy: bool) -> Result<()> {
     let began = Instant::now();
     let limit = if busy { TIDY_BUSY } else { TIDY_IDLE };
     while reap::delete_expired(handle, now, EXPIRED_CHUNK)? > 0 && began.elapsed() < limit {}
     wake::sweep(handle.ringer.directory());
-    if busy {
-        return Ok(());
-    }
-    let pages = |mode: &str| -> Result<i64> {
-        let pragma = format!("PRAGMA wal_checkpoint({mode})");
-        let mut checkpoint = handle.connection.prepare_cached(&pragma)?;
-        Ok(checkpoint.query_row([], |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?))?)
-    };
-    if pages("NOOP")? > CHECKPOINT_PAGES {
-        pages("PASSIVE")?;
-    }
     Ok(())
 }
