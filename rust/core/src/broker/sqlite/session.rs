@@ -172,10 +172,10 @@ fn run(
 ) {
     let keeper = Keeper::new(config);
     match join(&keeper, &clock, subscription) {
-        Ok((lease, bell)) => {
+        Ok((lease, bell, begun)) => {
             let term = lease.term;
             let checkpointer = Checkpointer::start(keeper.config.clone());
-            let thread = SessionThread { keeper, clock, lease, checkpointer, turn: 0, busy: true };
+            let thread = SessionThread { keeper, clock, lease, checkpointer, turn: 0, busy: true, begun };
             // Nobody waits any more when the subscriber has given up: the orders have ended too, and the row goes.
             drop(answer.send(Ok((bell, term))));
             thread.serve(orders);
@@ -184,7 +184,7 @@ fn run(
     }
 }
 
-fn join(keeper: &Arc<Keeper>, clock: &Clock, subscription: &Subscription) -> Result<(Lease, Option<Bell>)> {
+fn join(keeper: &Arc<Keeper>, clock: &Clock, subscription: &Subscription) -> Result<(Lease, Option<Bell>, Renewal)> {
     let directory: PathBuf = run_directory(&keeper.config.path);
     keeper.lend("begin a session", BEGIN_PATIENCE, |handle| {
         let session = ident::session_id();
@@ -197,8 +197,8 @@ fn join(keeper: &Arc<Keeper>, clock: &Clock, subscription: &Subscription) -> Res
         let path = bell.as_ref().map(Bell::path);
         let lease = Lease::begin(handle, subscription, &directory, &session, path, now)?;
         // What a predecessor was killed over is there for the first exchange.
-        thread::put_back(handle, &lease, now)?;
-        Ok((lease, bell))
+        let begun = thread::put_back(handle, &lease, now)?;
+        Ok((lease, bell, begun))
     })
 }
 

@@ -57,6 +57,8 @@ pub(super) struct SessionThread {
     pub(super) turn: usize,
     /// An exchange did something since the last renewal.
     pub(super) busy: bool,
+    /// What was put back when the session began; told with the first renewal.
+    pub(super) begun: Renewal,
 }
 
 impl SessionThread {
@@ -133,12 +135,14 @@ impl SessionThread {
         let now = self.clock.wall();
         let busy = std::mem::take(&mut self.busy);
         self.checkpointer.nudge();
-        self.keeper.lend("renew the lease", PATIENCE, |handle| {
+        let reaped = self.keeper.lend("renew the lease", PATIENCE, |handle| {
             self.lease.renew(handle, now)?;
             let reaped = put_back(handle, &self.lease, now)?;
             tidy(handle, now, busy)?;
             Ok(reaped)
-        })
+        })?;
+        let begun = std::mem::take(&mut self.begun);
+        Ok(Renewal { recovered: begun.recovered + reaped.recovered, buried: begun.buried + reaped.buried })
     }
 
     fn end(&self) -> Result<()> {
