@@ -54,55 +54,24 @@ pub(super) struct Drive {
     pub(super) queues: String,
     /// Told once: the first session began, or none ever can.
     pub(super) opened: Option<std::sync::mpsc::SyncSender<crate::error::Result<()>>>,
+    pub(super) desk: Desk,
+}
+
+/// What lies on the desk between two things heard.
+#[derive(Default)]
+pub(super) struct Desk {
     pub(super) effects: Effects,
     pub(super) inputs: VecDeque<Input>,
     pub(super) commits: Vec<Commit>,
+    /// The last harvest that was counted.
     pub(super) harvest: u64,
-    /// What the consumer was told last.
-    pub(super) told: (usize, bool, u64),
-}
-
-/// Everything a [`Drive`] is made of.
-pub(super) struct Parts {
-    pub(super) clock: Clock,
-    pub(super) machine: Machine,
-    pub(super) pool: Pool,
-    pub(super) policies: Policies,
-    pub(super) orders: mpsc::UnboundedSender<Order>,
-    pub(super) tell: Tell,
-    pub(super) stats: Arc<Stats>,
-    pub(super) stop: Stop,
-    pub(super) children: u32,
-    pub(super) queues: String,
-    pub(super) opened: std::sync::mpsc::SyncSender<crate::error::Result<()>>,
+    /// What the consumer was told last: credit, hurry and the harvest it takes into account.
+    pub(super) told: Option<(usize, bool, u64)>,
 }
 
 impl Drive {
     /// After the first thing heard, so many more are taken before effects are performed.
     const AT_ONCE: usize = 64;
-
-    pub(super) fn new(parts: Parts) -> Self {
-        let Parts { clock, machine, pool, policies, orders, tell, stats, stop, children, queues, opened } =
-            parts;
-        Self {
-            clock,
-            machine,
-            pool,
-            policies,
-            orders,
-            tell,
-            stats,
-            stop,
-            children,
-            queues,
-            opened: Some(opened),
-            effects: Effects::new(),
-            inputs: VecDeque::new(),
-            commits: Vec::new(),
-            harvest: 0,
-            told: (0, true, 0),
-        }
-    }
 
     /// Turns until the worker has stopped; returns whether everything was settled or given back.
     pub(super) async fn run(mut self, mut ears: Ears) -> bool {
@@ -144,7 +113,7 @@ impl Drive {
             Heard::Link(slot, events) => self.link(slot, events),
             Heard::Nursery(event) => self.nursery(event),
             Heard::News(news) => self.news(news),
-            Heard::Time => self.inputs.push_back(Input::Tick),
+            Heard::Time => self.desk.inputs.push_back(Input::Tick),
         }
     }
 
@@ -152,8 +121,8 @@ impl Drive {
     fn turn(&mut self) {
         let now = self.now();
         self.tend(now);
-        while let Some(input) = self.inputs.pop_front() {
-            if let Err(error) = self.machine.step(now, input, &mut self.effects) {
+        while let Some(input) = self.desk.inputs.pop_front() {
+            if let Err(error) = self.machine.step(now, input, &mut self.desk.effects) {
                 self.tell.put(Event::new(EventKind::Bug).with("reason", error.to_string()));
             }
             self.perform();
@@ -164,7 +133,7 @@ impl Drive {
     }
 
     fn perform(&mut self) {
-        for effect in std::mem::take(&mut self.effects) {
+        for effect in std::mem::take(&mut self.desk.effects) {
             match effect {
                 Effect::Send { slot, sequence, tag } => {
                     if let (Some(link), Some(job)) = (self.pool.link(slot), self.machine.job(tag))
@@ -173,10 +142,10 @@ impl Drive {
                         self.tell.put(Event::new(EventKind::Bug).with("reason", error.to_string()));
                     }
                 }
-                Effect::Settle(commit) => self.commits.push(commit),
+                Effect::Settle(commit) => self.desk.commits.push(commit),
                 Effect::Reclaim(slot) => {
                     let started = self.pool.close_page(slot);
-                    self.inputs.push_back(Input::Reclaimed { slot, started });
+                    self.desk.inputs.push_back(Input::Reclaimed { slot, started });
                 }
                 Effect::Reopen { slot, sequence } => self.pool.open_page(slot, sequence),
                 Effect::Interrupt(slot) => self.pool.interrupt(slot),
@@ -188,14 +157,14 @@ impl Drive {
 
     /// Hands Commits over and says how much may be taken, when that has changed.
     fn order(&mut self, now: Now) {
-        if !self.commits.is_empty() {
-            Stats::add(&self.stats.committed, self.commits.len());
-            let _ = self.orders.send(Order::Settle(std::mem::take(&mut self.commits)));
+        if !self.desk.commits.is_empty() {
+            Stats::add(&self.stats.committed, self.desk.commits.len());
+            let _ = self.orders.send(Order::Settle(std::mem::take(&mut self.desk.commits)));
         }
         let credit = if self.stop.has_begun() { 0 } else { self.machine.credit(now) };
-        let told = (credit, self.machine.is_hungry() || self.stop.has_begun(), self.harvest);
-        if told != self.told {
-            self.told = told;
+        let told = (credit, self.machine.is_hungry() || self.stop.has_begun(), self.desk.harvest);
+        if self.desk.told != Some(told) {
+            self.desk.told = Some(told);
             let _ = self.orders.send(Order::Take { credit: told.0, hurry: told.1, seen: told.2 });
         }
     }
@@ -212,7 +181,7 @@ impl Drive {
 
     fn spawn(&mut self, slot: SlotId) {
         match self.pool.spawn(slot) {
-            Ok(()) => self.inputs.push_back(Input::SlotMade { slot, killable: true }),
+            Ok(()) => self.desk.inputs.push_back(Input::SlotMade { slot, killable: true }),
             Err(error) => {
                 self.tell.put(Event::new(EventKind::Bug).with("reason", error.to_string()));
                 let departure = Departure { slot, pid: None, status: None, started: 0, expected: false };
@@ -242,8 +211,8 @@ impl Drive {
 
     /// A stop that turned cold in the middle of a turn has its effects performed in the same one.
     fn turn_once_more(&mut self, now: Now) {
-        while let Some(input) = self.inputs.pop_front() {
-            let _ = self.machine.step(now, input, &mut self.effects);
+        while let Some(input) = self.desk.inputs.pop_front() {
+            let _ = self.machine.step(now, input, &mut self.desk.effects);
             self.perform();
         }
         self.order(now);

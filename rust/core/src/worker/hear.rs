@@ -24,11 +24,11 @@ impl Drive {
             Command::Stop(how) => {
                 if let Some(input) = self.stop.begin(how, self.clock.now()) {
                     self.tell.put(Event::new(EventKind::Stopping).with("how", how.name()));
-                    self.inputs.push_back(input);
+                    self.desk.inputs.push_back(input);
                 }
             }
             Command::Adopt(slot, socket) => match self.pool.adopt(slot, socket) {
-                Ok(()) => self.inputs.push_back(Input::SlotMade { slot, killable: false }),
+                Ok(()) => self.desk.inputs.push_back(Input::SlotMade { slot, killable: false }),
                 Err(error) => self.tell.put(Event::new(EventKind::Bug).with("reason", error.to_string())),
             },
             Command::Watch(kinds) => self.machine.tell_received = kinds.contains(&EventKind::Received),
@@ -38,19 +38,19 @@ impl Drive {
     pub(super) fn link(&mut self, slot: SlotId, events: Vec<LinkEvent>) {
         for event in events {
             match event {
-                LinkEvent::Hello => self.inputs.push_back(Input::SlotUp(slot)),
-                LinkEvent::Started(tag) => self.inputs.push_back(Input::Started(slot, tag)),
+                LinkEvent::Hello => self.desk.inputs.push_back(Input::SlotUp(slot)),
+                LinkEvent::Started(tag) => self.desk.inputs.push_back(Input::Started(slot, tag)),
                 LinkEvent::Finished(tag, outcome) => {
                     self.pool.got_on();
                     Stats::add(&self.stats.finished, 1);
-                    self.inputs.push_back(Input::Finished(slot, tag, Box::new(outcome)));
+                    self.desk.inputs.push_back(Input::Finished(slot, tag, Box::new(outcome)));
                 }
-                LinkEvent::Store(records) => self.commits.push(Commit::store(records)),
+                LinkEvent::Store(records) => self.desk.commits.push(Commit::store(records)),
                 LinkEvent::Bye => {
                     self.pool.leaves(slot);
-                    self.inputs.push_back(Input::SlotRetires(slot));
+                    self.desk.inputs.push_back(Input::SlotRetires(slot));
                 }
-                LinkEvent::Dropped(tag) => self.inputs.push_back(Input::Dropped(slot, tag)),
+                LinkEvent::Dropped(tag) => self.desk.inputs.push_back(Input::Dropped(slot, tag)),
                 LinkEvent::Gone(error) => {
                     if let Some(error) = error {
                         self.tell.put(Event::new(EventKind::Bug).with("reason", error.to_string()));
@@ -97,7 +97,7 @@ impl Drive {
     pub(super) fn news(&mut self, news: News) {
         match news {
             News::Taken { deliveries, harvest } => {
-                self.harvest = harvest;
+                self.desk.harvest = harvest;
                 Stats::add(&self.stats.taken, deliveries.len());
                 self.accept(deliveries);
             }
@@ -121,8 +121,8 @@ impl Drive {
                 self.command(Command::Stop(StopHow::Warm));
             }
             News::SessionLost => {
-                self.inputs.push_back(Input::SessionLost);
-                self.told.2 = u64::MAX; // a new session knows nothing of the credit of the old one
+                self.desk.inputs.push_back(Input::SessionLost);
+                self.desk.told = None; // a new session knows nothing of the credit of the old one
             }
             News::Ended { clean } => self.stop.settled(clean),
         }
@@ -143,15 +143,15 @@ impl Drive {
         let Now { monotonic, wall } = self.now();
         for delivery in deliveries {
             match accept(delivery, &self.policies, monotonic, wall) {
-                Accepted::Job(job) => self.inputs.push_back(Input::Arrived(job)),
+                Accepted::Job(job) => self.desk.inputs.push_back(Input::Arrived(job)),
                 Accepted::Settled(commit, event) => {
                     self.tell.put(event);
-                    self.commits.push(commit);
+                    self.desk.commits.push(commit);
                 }
             }
         }
         // Even when nothing became a job, the consumer must hear that this harvest was counted.
-        self.inputs.push_back(Input::Tick);
+        self.desk.inputs.push_back(Input::Tick);
     }
 
     pub(super) fn departed(&mut self, departure: Option<Departure>) {
@@ -170,6 +170,6 @@ impl Drive {
         if departure.slot.0 < self.children && !self.stop.has_begun() {
             self.pool.replace(&departure, self.clock.now());
         }
-        self.inputs.push_back(Input::SlotGone { slot: departure.slot, started: departure.started, reason });
+        self.desk.inputs.push_back(Input::SlotGone { slot: departure.slot, started: departure.started, reason });
     }
 }

@@ -35,7 +35,7 @@ use crate::pool::page::SLOTS;
 use crate::store::Store;
 use command::Command;
 use config::{SlotPage, StopHow, WorkerConfig};
-use drive::{Drive, Ears, Parts};
+use drive::{Desk, Drive, Ears};
 use stats::Stats;
 use stop::Stop;
 use tell::Tell;
@@ -219,7 +219,7 @@ impl Assembly {
         };
         let consumer = Consumer::new(broker, store, subscription, clock.clone(), orders_heard, news);
         tokio::spawn(consumer.run());
-        let drive = Drive::new(Parts {
+        let drive = Drive {
             clock,
             machine,
             pool: Pool::new(words, nursery, link_events),
@@ -230,8 +230,9 @@ impl Assembly {
             stop: Stop::new(config.stop_within),
             children: config.children,
             queues,
-            opened,
-        });
+            opened: Some(opened),
+            desk: Desk::default(),
+        };
         Ok(drive.run(Ears { commands, links, nursery: nursery_heard, news: news_heard }).await)
     }
 }
