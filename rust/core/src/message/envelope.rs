@@ -69,13 +69,8 @@ pub fn seal(message: &Message, address: Address<'_>) -> Result<Vec<u8>> {
     let headers = object_text("headers", &message.headers)?;
     let properties =
         RawObject::parse(object_text("properties", &message.properties)?).map_err(not_encodable)?;
-    let mut out = Vec::with_capacity(
-        message.body.len() / 3 * 4
-            + headers.len()
-            + message.properties.len()
-            + address.routing_key.len()
-            + 260,
-    );
+    let texts = headers.len() + message.properties.len() + address.routing_key.len();
+    let mut out = Vec::with_capacity(message.body.len() / 3 * 4 + texts + 260);
     out.extend_from_slice(b"{\"body\":\"");
     base64_into(&message.body, &mut out);
     out.push(b'"');
