@@ -23,7 +23,7 @@ from orjson import dumps as dump_text
 from fastq._seam import Record
 from fastq.backends import failure
 from fastq.exceptions import DecodeError, EncodeError
-from fastq.serialization import accepted_types, compress, decompress, dumps, json, loads
+from fastq.serialization import accepted_types, compress, decompress, dumps, json, loads, twins
 from fastq.states import EXCEPTION_STATES, PENDING, READY_STATES, SUCCESS
 from fastq.text import saferepr
 
@@ -147,7 +147,8 @@ class Documents:
         return content_type, body
 
     def _exception(self, error: BaseException) -> Any:
-        if self._serializer == "pickle" and self._survives(error):
+        # Our own are always written by name: Celery has them under other names, and may not have this package.
+        if self._serializer == "pickle" and type(error).__module__ != twins.OWN_MODULE and self._survives(error):
             return error
         return failure.stored(error, lambda value: dumps(value, self._serializer))
 

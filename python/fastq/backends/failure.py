@@ -11,11 +11,10 @@ among the modules that are loaded, must be an exception class, and is otherwise 
 from __future__ import annotations
 
 import sys
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
-from fastq import exceptions
 from fastq.exceptions import SecurityError
+from fastq.serialization import twins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,16 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["StoredException", "restore", "stored"]
 
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
-_OWN_MODULE: Final = exceptions.__name__
-_WIRE_MODULE: Final = "celery.exceptions"
-"""The module that is written for our own exceptions, so that a Celery client finds its class of that name."""
-_TWINS: Final = frozenset({_WIRE_MODULE, "billiard.exceptions", "billiard.einfo", "kombu.exceptions"})
-"""Modules whose exceptions have the same names here."""
-_SHARED: Final = frozenset(exceptions.__all__) - {
-    "AccessRefused", "BackendError", "ConnectionClosed", "FastQError", "FastQWarning", "NotSupported",
-    "PreconditionFailed", "SerializationError", "UnknownSettingWarning",
-}  # fmt: skip
-"""Our exceptions that Celery has too."""
 
 
 class StoredException(TypedDict):
@@ -52,8 +41,8 @@ def stored(error: BaseException, writable: Callable[[Any], object]) -> StoredExc
     """
     kind = type(error)
     module = kind.__module__
-    if module == _OWN_MODULE and kind.__name__ in _SHARED:
-        module = _WIRE_MODULE
+    if module == twins.OWN_MODULE and kind.__name__ in twins.SHARED:
+        module = twins.WIRE_MODULE
     arguments = [_argument(value, writable) for value in error.args]
     return {"exc_type": kind.__qualname__, "exc_message": arguments, "exc_module": module}
 
@@ -86,9 +75,12 @@ def restore(document: Mapping[str, Any]) -> BaseException:
     if not isinstance(name, str) or not name:
         raise ValueError("The stored exception names no class (exc_type).")
     module = document.get("exc_module")
-    kind = _find(name, module if isinstance(module, str) else None)
+    module = module if isinstance(module, str) else None
     message = document.get("exc_message")
     arguments = message if isinstance(message, (list, tuple)) else () if message is None else (message,)
+    if twins.is_wrapper(module, name) and len(arguments) > 1:
+        return twins.unwrapped(*arguments)
+    kind = _find(name, module)
     try:
         return kind(*arguments)
     except Exception:  # noqa: BLE001 - the user's code
@@ -98,19 +90,14 @@ def restore(document: Mapping[str, Any]) -> BaseException:
 
 def _find(name: str, module: str | None) -> type[BaseException]:
     """Return the class of that name, or one made up for it."""
-    if module in _TWINS and name in _SHARED:
-        module = _OWN_MODULE
-    found: Any = sys.modules.get(module or "builtins")
-    for part in name.split("."):
-        found = getattr(found, part, None)
+    found: Any = twins.twin(module, name)
     if found is None:
-        return _made_up(name.rpartition(".")[2], module or __name__)
+        found = sys.modules.get(module or "builtins")
+        for part in name.split("."):
+            found = getattr(found, part, None)
+    if found is None:
+        return twins.made_up(name.rpartition(".")[2], module or __name__)
     if not isinstance(found, type) or not issubclass(found, BaseException):
         raise SecurityError(f"The stored exception names {module}.{name}, which is no exception class.")
     # A SystemExit that a task raised must not end the client that asks for the result.
-    return found if issubclass(found, Exception) else _made_up(found.__name__, found.__module__)
-
-
-@lru_cache(maxsize=256)
-def _made_up(name: str, module: str) -> type[Exception]:
-    return type(name, (Exception,), {"__module__": module, "__doc__": f"Stands for {module}.{name}, not found here."})
+    return found if issubclass(found, Exception) else twins.made_up(found.__name__, found.__module__)

@@ -113,6 +113,6 @@ def test_arguments_that_cannot_be_written_are_shown() -> None:
 
 
 def test_every_shared_name_is_one_of_ours() -> None:
-    from fastq.backends.failure import _SHARED
+    from fastq.serialization.twins import SHARED
 
-    assert all(hasattr(exceptions, name) for name in _SHARED)
+    assert all(hasattr(exceptions, name) for name in SHARED)
