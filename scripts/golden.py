@@ -69,6 +69,8 @@ class Recorder:
 
     def heard(self, sender: bytes, command: Sequence[bytes]) -> None:
         """Take the next command."""
+        if sender == b"lua":
+            return  # what a script does; the script itself was heard
         if command[0] == b"ECHO":
             self._narrator = sender
             self._begin(**json.loads(command[1]))
@@ -76,10 +78,10 @@ class Recorder:
             self._current.add(command)
 
     def _begin(self, name: str, description: str) -> None:
-        self._current = Recording(name, description) if name else None
-        if self._current is not None:
+        if name:
+            self._current = Recording(name, description)
             self.recordings.append(self._current)
-        if name == "commands-end":
+        else:
             self.ended.set()
 
 

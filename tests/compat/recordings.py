@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,12 @@ class Envelope:
     @property
     def content(self) -> tuple[str, str]:
         return self.document["content-type"], self.document["content-encoding"]
+
+    @property
+    def sent_at(self) -> datetime | None:
+        """When it was sent, as far as it says: its expiry is there as a time and as what was left of it."""
+        expires, left = self.headers["expires"], self.properties.get("expiration")
+        return datetime.fromisoformat(expires) - timedelta(milliseconds=int(left) + 0.5) if expires and left else None
 
     @property
     def body(self) -> bytes:

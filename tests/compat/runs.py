@@ -72,6 +72,11 @@ RUNS: list[Run] = [
         reply_to="answers", expires=900, stamped_headers=["order"], order=["o-1"]), "RETRY"),
     Run("retry-elsewhere", "a retry into another queue", lambda s: s.flaky.delay(1, queue="elsewhere"), "RETRY"),
     *_failures("plain"),
+    Run("gives-up", "has no tries left", lambda s: s.hopeless.delay(), "FAILURE"),
+    Run("wrong-arguments", "is called with too many arguments", lambda s: s.app.send_task("shop.add", (1, 2, 3, 4)),
+        "FAILURE"),
+    Run("link-many", "several callbacks follow", lambda s: s.add.apply_async((1, 2), link=[
+        s.echo.s().set(queue="elsewhere"), s.add.s(5).set(queue="elsewhere")]), value=3),
     Run("unknown", "a task that is not registered", lambda s: s.app.send_task("shop.unknown", (1,)), "FAILURE",
         outside=True),
     Run("link", "a callback follows", lambda s: s.add.apply_async((1, 2), link=s.echo.s().set(queue="elsewhere")),
@@ -99,6 +104,11 @@ RUNS: list[Run] = [
     Run("pickled-success", "result_serializer pickle", lambda s: s.echo.apply_async(
         ([1, (2,), {3}],), serializer="pickle"), value=[1, (2,), {3}], settings="pickled"),
     *_failures("pickled"),
+    Run("pickled-expired", "is too old", lambda s: s.add.apply_async(
+        (1, 2), expires=dt.datetime(2020, 1, 1, tzinfo=dt.timezone.utc)), "REVOKED", settings="pickled", outside=True),
+    Run("pickled-hard-limit", "is ended at its hard limit", lambda s: s.wait.apply_async((60,), time_limit=1),
+        "FAILURE", settings="pickled", outside=True),
+    Run("pickled-gives-up", "has no tries left", lambda s: s.hopeless.delay(), "FAILURE", settings="pickled"),
     Run("packed-success", "result_serializer msgpack", lambda s: s.echo.delay(["grün", 1.5]), value=["grün", 1.5],
         settings="packed"),
     Run("packed-failure", "result_serializer msgpack", lambda s: s.fail.delay("own"), "FAILURE", settings="packed"),

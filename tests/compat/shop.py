@@ -58,20 +58,21 @@ class Shop:
         self.app = app
         self.canvas = canvas
         task = functools.partial(app.task, shared=False)  # other apps of the process have tasks of these names too
-        self.add = task(add, name="shop.add")
-        self.echo = task(echo, name="shop.echo")
-        self.total = task(total, name="shop.total")
-        self.keep = task(keep, name="shop.keep")
-        self.fail = task(fail, name="shop.fail")
-        self.flaky = task(flaky, name="shop.flaky", bind=True, max_retries=3, expires=7200)
-        self.progress = task(progress, name="shop.progress", bind=True)
-        self.tracked = task(echo, name="shop.tracked", track_started=True)
-        self.quiet = task(echo, name="shop.quiet", ignore_result=True)
-        self.limited = task(wait, name="shop.limited", time_limit=60, soft_time_limit=30)
-        self.wait = task(wait, name="shop.wait")
-        self.die = task(die, name="shop.die")
-        self.send = task(send, name="shop.send", bind=True)
-        self.hand_over = task(hand_over, name="shop.hand_over", bind=True)
+        self.add = task(name="shop.add")(add)
+        self.echo = task(name="shop.echo")(echo)
+        self.total = task(name="shop.total")(total)
+        self.keep = task(name="shop.keep")(keep)
+        self.fail = task(name="shop.fail")(fail)
+        self.flaky = task(name="shop.flaky", bind=True, max_retries=3, expires=7200)(flaky)
+        self.hopeless = task(name="shop.hopeless", bind=True)(hopeless)
+        self.progress = task(name="shop.progress", bind=True)(progress)
+        self.tracked = task(name="shop.tracked", track_started=True)(echo)
+        self.quiet = task(name="shop.quiet", ignore_result=True)(echo)
+        self.limited = task(name="shop.limited", time_limit=60, soft_time_limit=30)(wait)
+        self.wait = task(name="shop.wait")(wait)
+        self.die = task(name="shop.die")(die)
+        self.send = task(name="shop.send", bind=True)(send)
+        self.hand_over = task(name="shop.hand_over", bind=True)(hand_over)
 
 
 def add(x: Any, y: Any = 0) -> Any:
@@ -103,6 +104,11 @@ def flaky(task: Any, left: int = 1, **options: Any) -> str:
     if task.request.retries < left:
         raise task.retry(exc=OwnError("not yet"), countdown=3600, **options)
     return "done"
+
+
+def hopeless(task: Any) -> None:
+    """Ask for another try, and there is none."""
+    raise task.retry(max_retries=0)
 
 
 def progress(task: Any) -> str:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import redis
@@ -38,7 +38,7 @@ def main() -> None:
         _record_runs([run for run in RUNS if run.settings == name], settings)
     _record_events()
     _record_commands()
-    _mark("commands-end", "nothing")
+    _mark("", "the end")
 
 
 def _mark(name: str, description: str) -> None:
@@ -80,6 +80,7 @@ def _record_commands() -> None:
         shop.app.control.ping(timeout=1.0)
         _mark("commands-revoke", "control: revoke")
         shop.app.control.revoke(_DOOMED, reply=True, timeout=1.0)
+        _wire.delete(f"celery-task-meta-{_DOOMED}")  # revoking has stored that already
         _mark("result-revoked", "was revoked before it came")
         _finish(Run("", "", lambda s: s.add.apply_async((1, 2), task_id=_DOOMED), "REVOKED"), shop)
         _mark("commands-chord", "a chord is served: its counters and its body")
@@ -117,10 +118,10 @@ def _worker(settings: Mapping[str, Any], *options: str) -> Iterator[Shop]:
         yield shop
     finally:
         process.send_signal(signal.SIGTERM)
-        try:
+        with suppress(subprocess.TimeoutExpired):  # now and then a worker that has nothing left to do goes on
             process.wait(_WITHIN)
-        finally:
-            process.kill()
+        process.kill()
+        process.wait()
 
 
 def _wait(fact: Callable[[], object], what: str) -> None:
