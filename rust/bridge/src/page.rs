@@ -1,7 +1,7 @@
 //! The slot page: a mapped file that a worker shares with its children (`fastq_core::pool::page`).
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -29,8 +29,11 @@ pub(crate) fn create(directory: Option<&Path>) -> Result<SlotPage> {
         Some(directory) => named(directory).map_err(failed)?,
         None => (nameless().map_err(failed)?, None),
     };
-    file.set_len(PAGE_BYTES as u64).map_err(failed)?;
-    let words = MappedPage::over(&file)?;
+    // Written, not only sized: a page of a sparse file on a full disk would end the process at its first use.
+    let made = (&file).write_all(&vec![0; PAGE_BYTES]).map_err(failed).and_then(|()| MappedPage::over(&file));
+    let words = made.inspect_err(|_| {
+        path.as_deref().map(std::fs::remove_file);
+    })?;
     Ok(SlotPage { words: Arc::new(words), file: Some(file.into()), path })
 }
 

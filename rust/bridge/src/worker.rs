@@ -11,7 +11,7 @@ use fastq_core::job::policy::Policies;
 use fastq_core::pool::page::Page;
 use fastq_core::store::Store;
 use fastq_core::worker::Worker as CoreWorker;
-use fastq_core::worker::config::{Prefetch, StopHow, WorkerConfig};
+use fastq_core::worker::config::{Prefetch, SlotPage, StopHow, WorkerConfig};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -38,8 +38,10 @@ struct Plan {
     broker_options: String,
     store_url: Option<String>,
     store_options: String,
-    /// Complete but for the page, which lies beside the broker.
-    config: Box<dyn FnOnce(fastq_core::worker::config::SlotPage) -> WorkerConfig + Send>,
+    /// Events to be told from the first moment on.
+    watch: Vec<EventKind>,
+    /// Complete but for these, and for the page, which lies beside the broker.
+    config: Box<dyn FnOnce(SlotPage, Vec<EventKind>) -> WorkerConfig + Send>,
 }
 
 struct Running {
@@ -103,7 +105,10 @@ impl Worker {
                 .ok_or_else(|| PyValueError::new_err(format!("no such kind of event: {name}")))
         });
         let kinds: Vec<EventKind> = kinds.collect::<PyResult<_>>()?;
-        self.core(py)?.watch(kinds);
+        match self.plan.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            Some(plan) => plan.watch = kinds,
+            None => self.core(py)?.watch(kinds),
+        }
         Ok(())
     }
 
@@ -151,7 +156,7 @@ impl Plan {
         let stop_within = optional_duration(py, "stop_within", spec.stop_within)?;
         let nursery: Option<OwnedFd> =
             spec.nursery_fd.map(|number| descriptor(py, "nursery_fd", number)).transpose()?;
-        let config = move |page| WorkerConfig {
+        let config = move |page, watch| WorkerConfig {
             node: spec.node,
             queues: queues(spec.queues),
             policies,
@@ -163,12 +168,14 @@ impl Plan {
             max_deaths: spec.max_deaths,
             result_expires,
             stop_within,
+            watch,
         };
         Ok(Self {
             broker_url: spec.broker_url,
             broker_options: spec.broker_options,
             store_url: spec.store_url,
             store_options: spec.store_options,
+            watch: Vec::new(),
             config: Box::new(config),
         })
     }
@@ -178,7 +185,7 @@ impl Plan {
         let store = self.separate_store()?;
         let page = page::create(broker.run_directory()?.as_deref())?;
         let (words, path) = (Arc::clone(&page.words), page.path.clone());
-        let core = CoreWorker::start((self.config)(page), broker, store).inspect_err(|_| {
+        let core = CoreWorker::start((self.config)(page, self.watch), broker, store).inspect_err(|_| {
             // No session owns the file, so nobody else would remove it.
             path.map(std::fs::remove_file);
         })?;

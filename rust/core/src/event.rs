@@ -53,6 +53,8 @@ kinds! {
     Received = "received",
     /// A run's child died: `id`, `name`, `pid`, `deaths`, `requeued`, `reason`.
     Lost = "lost",
+    /// A run was cut off by the stop of its worker: `id`, `name`, `requeued`.
+    Interrupted = "interrupted",
     /// A run passed a limit: `id`, `name`, `seconds`, `hard`.
     TimedOut = "timed-out",
     /// No such task here: `id`, `name`, `queue`.

@@ -49,6 +49,7 @@ fn start(broker: Arc<dyn Broker>, page: Arc<dyn Page>) -> Worker {
         max_deaths: 3,
         result_expires: None,
         stop_within: None,
+        watch: Vec::new(),
     };
     Worker::start(config, broker, None).expect("the worker starts")
 }

@@ -26,17 +26,20 @@ pub fn accept(delivery: Delivery, policies: &Policies, now: Instant, wall: WallT
     let message = delivery.message.clone(); // three pointers, so that headers can be read while the Delivery moves on
     let headers = match Headers::parse(&message.headers) {
         Ok(headers) => headers,
-        Err(error) => return unreadable(delivery, "", "", &error.to_string()),
+        Err(error) => {
+            let (name, id) = Headers::names(&message.headers);
+            return unreadable(delivery, &name.unwrap_or_default(), &id.unwrap_or_default(), &error.to_string(), wall);
+        }
     };
     let (Some(name), Some(id)) = (headers.task.as_deref(), headers.id.as_deref()) else {
-        return unreadable(delivery, "", "", "it has no task or id header: not a message of task protocol 2");
+        return unreadable(delivery, "", "", "it has no task or id header: not a message of task protocol 2", wall);
     };
     let Some(policy) = policies.find(name) else { return unknown(delivery, name, id, wall) };
     let times = headers.eta().and_then(|due| Ok((due, headers.expires()?)));
     let (due, expires) = match times {
         Ok(times) => times,
         Err(error) => {
-            return unreadable(delivery, name, id, &format!("its eta or expires cannot be read: {error}"));
+            return unreadable(delivery, name, id, &format!("its eta or expires cannot be read: {error}"), wall);
         }
     };
     let (hard, soft) = headers.time_limits();
@@ -60,10 +63,15 @@ fn seconds(limit: Option<f64>) -> Option<Duration> {
     limit.filter(|seconds| *seconds > 0.0).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
-fn unreadable(delivery: Delivery, name: &str, id: &str, reason: &str) -> Accepted {
+/// Set aside; where the id is known the caller hears of it.
+fn unreadable(delivery: Delivery, name: &str, id: &str, reason: &str, wall: WallTime) -> Accepted {
     let event = told(EventKind::Buried, &delivery, name, id).with("reason", reason);
     let verdict = Verdict::Bury { reason: reason.to_owned(), died: false };
-    Accepted::Settled(Commit::settle(delivery.receipt, verdict), event)
+    let mut commit = Commit::settle(delivery.receipt, verdict);
+    if !id.is_empty() {
+        commit.records.push(Record::of_exception(id, "FAILURE", &Exception::invalid(reason), wall));
+    }
+    Accepted::Settled(commit, event)
 }
 
 fn unknown(delivery: Delivery, name: &str, id: &str, wall: WallTime) -> Accepted {
@@ -114,7 +122,7 @@ mod tests {
     #[test]
     fn what_cannot_be_run_is_set_aside_with_the_reason() {
         for (headers, reason) in [
-            ("", "headers are not a valid JSON object"),
+            ("", "headers are not a JSON object"),
             (r#"{"id":"1"}"#, "no task or id header"),
             (r#"{"task":"add","id":"1","eta":"soon"}"#, "eta or expires cannot be read"),
             (r#"{"task":"sub","id":"1"}"#, "no task named \"sub\""),
@@ -125,6 +133,14 @@ mod tests {
             };
             assert!(said.contains(reason), "{said}");
         }
+    }
+
+    #[test]
+    fn a_caller_hears_that_its_message_cannot_be_read() {
+        let headers = r#"{"task":"add","id":"1","timelimit":["x",null]}"#;
+        let Accepted::Settled(commit, event) = accepted(headers) else { panic!() };
+        assert_eq!(event.kind, EventKind::Buried);
+        assert!(String::from_utf8_lossy(&commit.records[0].body).contains("InvalidTaskError"));
     }
 
     #[test]

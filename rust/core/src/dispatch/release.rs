@@ -83,6 +83,8 @@ impl Machine {
         };
         if current && held.doom.is_none() {
             effects.push(Effect::Tell(lost(job, &decision, reason)));
+        } else if held.doom == Some(Doom::Stopped) {
+            effects.push(Effect::Tell(interrupted(job, &decision)));
         }
         if let Some(Verdict::Bury { reason, .. }) = &decision.verdict {
             effects.push(Effect::Tell(buried(job, reason)));
@@ -167,6 +169,7 @@ impl Machine {
         for tag in in_process {
             if let Some(mut held) = self.jobs.remove(&tag) {
                 let decision = Decision { store_failure: false, ..decide::interrupted(held.acked) };
+                effects.push(Effect::Tell(interrupted(&held.job, &decision)));
                 let exception = Exception::worker_lost("the worker was stopped");
                 effects.extend(commit(&mut held, decision, &exception, WallTime(0)).map(Effect::Settle));
             }
@@ -193,6 +196,10 @@ fn about(kind: EventKind, job: &Job) -> Event {
 /// A message was set aside.
 pub(super) fn buried(job: &Job, reason: &str) -> Event {
     about(EventKind::Buried, job).with("queue", &*job.delivery.queue).with("reason", reason)
+}
+
+fn interrupted(job: &Job, decision: &Decision) -> Event {
+    about(EventKind::Interrupted, job).with("requeued", decision.verdict.is_some())
 }
 
 fn lost(job: &Job, decision: &Decision, reason: &str) -> Event {

@@ -54,9 +54,26 @@ impl<'a> Headers<'a> {
                 Error::new(ErrorKind::Decode, "headers are larger than 4 MiB").with("bytes", bytes.len())
             );
         }
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            // serde would take an array for an object without names.
+            return Err(Error::new(ErrorKind::Decode, "headers are not a JSON object"));
+        }
         serde_json::from_slice(bytes).map_err(|error| {
-            Error::new(ErrorKind::Decode, "headers are not a valid JSON object").because(error)
+            let what = if error.is_data() { "a header has the wrong type" } else { "headers are not valid JSON" };
+            Error::new(ErrorKind::Decode, what).because(error)
         })
+    }
+
+    /// Task name and id of headers that [`Headers::parse`] refuses, as far as they can be told.
+    pub fn names(bytes: &[u8]) -> (Option<String>, Option<String>) {
+        let headers = Some(bytes).filter(|bytes| bytes.len() <= HEADERS_LIMIT_BYTES);
+        let headers = headers.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(bytes).ok()).unwrap_or_default();
+        let text = |name: &str| match &headers[name] {
+            serde_json::Value::String(text) => Some(text.clone()),
+            serde_json::Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        (text("task"), text("id"))
     }
 
     /// The moment before which the task must not run.
@@ -95,6 +112,14 @@ mod tests {
         assert_eq!(headers.retries, Some(2));
         assert_eq!(headers.eta().unwrap(), None);
         assert_eq!(headers.expires().unwrap(), Some(WallTime(1_795_347_742_216)));
+    }
+
+    #[test]
+    fn a_header_of_the_wrong_type_leaves_name_and_id_to_be_told() {
+        let json = br#"{"task":"add","id":"1","timelimit":["x",null]}"#;
+        assert!(Headers::parse(json).unwrap_err().to_string().contains("a header has the wrong type"));
+        assert_eq!(Headers::names(json), (Some("add".into()), Some("1".into())));
+        assert_eq!(Headers::names(b"nonsense"), (None, None));
     }
 
     #[test]

@@ -77,6 +77,11 @@ impl Exception {
         Self { class: "NotRegistered", module: "celery.exceptions", arguments: vec![json!(name)] }
     }
 
+    /// The task's message cannot be read.
+    pub fn invalid(reason: &str) -> Self {
+        Self { class: "InvalidTaskError", module: "celery.exceptions", arguments: vec![json!(reason)] }
+    }
+
     /// The task was revoked, or expired before it ran.
     pub fn revoked(reason: &str) -> Self {
         Self { class: "TaskRevokedError", module: "celery.exceptions", arguments: vec![json!(reason)] }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::broker::Queue;
 pub use crate::consumer::credit::Prefetch;
 use crate::job::policy::Policies;
+use crate::event::EventKind;
 use crate::pool::page::Page;
 
 /// The settings of one worker.
@@ -34,6 +35,8 @@ pub struct WorkerConfig {
     pub result_expires: Option<Duration>,
     /// How long a warm stop waits for running jobs before it becomes a cold one; `None`: as long as they take.
     pub stop_within: Option<Duration>,
+    /// Events told only on request that are wanted from the first moment on.
+    pub watch: Vec<EventKind>,
 }
 
 /// The slot page, mapped by the bridge.

@@ -207,7 +207,8 @@ impl Assembly {
             (Some(socket), Some(page)) => Some(Nursery::new(socket, page, nursery_events)?),
             _ => None,
         };
-        let machine = Machine::new(config.prefetch, broker.capabilities().delay);
+        let mut machine = Machine::new(config.prefetch, broker.capabilities().delay);
+        machine.tell_received = config.watch.contains(&EventKind::Received);
         let queues = config.queues.iter().map(|queue| queue.name.as_str()).collect::<Vec<_>>().join(", ");
         let subscription = Subscription {
             queues: config.queues,
