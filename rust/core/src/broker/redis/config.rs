@@ -8,8 +8,8 @@ use super::address::{Address, Login, Place, database};
 use super::keys::{Keys, Steps};
 use super::tls::Tls;
 use crate::broker::options::{Options, wrong};
-use crate::broker::url::{BrokerUrl, Server};
-use crate::error::Result;
+use crate::broker::url::{BrokerUrl, Server, Target};
+use crate::error::{Error, ErrorKind, Result};
 
 /// How long a client's call may take, unless told otherwise.
 pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -114,6 +114,21 @@ impl ResultLayout {
 }
 
 impl RedisConfig {
+    /// The broker at `url`, with transport options as JSON text (empty: none).
+    ///
+    /// # Errors
+    /// `Config` for a URL or option that cannot work.
+    pub fn at(url: &str, options: &str) -> Result<Self> {
+        let url = BrokerUrl::parse(url)?;
+        let mut options = Options::parse(options, &url)?;
+        let Target::Redis(server) = url.target() else {
+            return Err(Error::new(ErrorKind::Config, "this is not the URL of a Redis server").with("url", &url));
+        };
+        let config = Self::read(server, &url, &mut options)?;
+        options.finish(url.scheme())?;
+        Ok(config)
+    }
+
     /// The broker that a URL means, with transport options.
     pub(crate) fn read(server: &Server, url: &BrokerUrl, options: &mut Options) -> Result<Self> {
         let prefix = options.text("global_keyprefix")?.unwrap_or_default();
@@ -174,7 +189,9 @@ impl RedisConfig {
 
 impl Unacked {
     fn read(options: &mut Options) -> Result<Self> {
-        let mut name = |option, default: &str| Ok(options.text(option)?.unwrap_or_else(|| default.to_owned()));
+        let mut name = |option, default: &str| -> Result<String> {
+            Ok(options.text(option)?.unwrap_or_else(|| default.to_owned()))
+        };
         let (hash, index, mutex) = (
             name("unacked_key", "unacked")?,
             name("unacked_index_key", "unacked_index")?,
@@ -212,16 +229,9 @@ fn fanout(database: i64, options: &mut Options) -> Result<Fanout> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::url::Target;
-    use crate::error::ErrorKind;
 
     fn read(text: &str, json: &str) -> Result<RedisConfig> {
-        let url = BrokerUrl::parse(text)?;
-        let Target::Redis(server) = url.target().clone() else { panic!("{text} is no Redis URL") };
-        let mut options = Options::parse(json, &url)?;
-        let config = RedisConfig::read(&server, &url, &mut options)?;
-        options.finish(url.scheme())?;
-        Ok(config)
+        RedisConfig::at(text, json)
     }
 
     #[test]

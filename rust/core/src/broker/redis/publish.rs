@@ -19,7 +19,7 @@ const AHEAD: Duration = Duration::from_secs(10);
 /// One that is due within this time goes straight into its queue.
 const SOON: Duration = Duration::from_secs(60);
 
-/// Adds the commands of one publication.
+/// Adds the commands of one publication; the keys of the lists it goes into now.
 ///
 /// # Errors
 /// `NotFound` when it would reach no queue, `Encode` when it cannot be written.
@@ -29,7 +29,8 @@ pub(super) fn publish(
     publication: &Publication,
     now: WallTime,
     batch: &mut Batch,
-) -> Result<()> {
+) -> Result<Vec<String>> {
+    let mut lists = Vec::new();
     let target = routes.target(config, publication)?;
     let tag = Uuid::new_v4().hyphenated().to_string();
     let address = Address {
@@ -47,7 +48,11 @@ pub(super) fn publish(
             for queue in queues {
                 let list = config.keys.list_name(&queue, step);
                 match held {
-                    None => batch.add(&[b"LPUSH", config.keys.key(&list).as_bytes(), &envelope]),
+                    None => {
+                        let key = config.keys.key(&list);
+                        batch.add(&[b"LPUSH", key.as_bytes(), &envelope]);
+                        lists.push(key);
+                    }
                     Some(until) => delay(config, &list, &envelope, until, batch),
                 }
                 if routes.is_new(&queue) {
@@ -56,7 +61,7 @@ pub(super) fn publish(
             }
         }
     }
-    Ok(())
+    Ok(lists)
 }
 
 /// Writes down that a queue exists, for those who count messages.

@@ -35,6 +35,17 @@ impl Batch {
         self.add(&words);
     }
 
+    /// The same commands in a transaction: all or none.
+    pub(crate) fn in_transaction(&self) -> Self {
+        let mut whole = Self::new();
+        whole.add(&[b"MULTI"]);
+        for command in self.pipeline.cmd_iter() {
+            whole.pipeline.add_command(command.clone());
+        }
+        whole.add(&[b"EXEC"]);
+        whole
+    }
+
     /// How many commands.
     pub(crate) fn len(&self) -> usize {
         self.pipeline.len()
@@ -90,6 +101,21 @@ impl Replies {
     pub(crate) fn skip(&mut self, count: usize) -> Result<()> {
         (0..count).try_for_each(|_| self.next().map(drop))
     }
+}
+
+/// Reads the replies to a batch of `sent` commands that is one transaction.
+///
+/// # Errors
+/// The first thing that the server refused; `Closed` when a session that was watched is over.
+pub(crate) fn committed(replies: &mut Replies, sent: usize) -> Result<()> {
+    replies.skip(sent - 1)?;
+    let Value::Array(values) = replies.next()? else { return Err(super::lease::lost()) };
+    for value in values {
+        if let Value::ServerError(error) = value {
+            return Err(server_error(error.code(), error.details()));
+        }
+    }
+    Ok(())
 }
 
 /// A number.
