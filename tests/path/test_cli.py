@@ -72,6 +72,24 @@ def test_a_call_that_fails_says_so_and_exits_1(fastq: Shell, worker: RunningWork
     assert "is FAILURE: ValueError: no luck" in fastq("call", "wrong", "--wait", code=1)
 
 
+def test_a_call_of_a_task_whose_result_is_not_kept_does_not_wait(fastq: Shell, tmp_path: Path) -> None:
+    printed = fastq("call", "ignored", "-a", f'["{tmp_path}/file"]', "--wait")
+    assert "Its result is not kept (ignore_result), so there is nothing to wait for" in printed
+
+
+def test_integers_beyond_64_bits_come_back_as_they_were_sent(fastq: Shell, worker: RunningWorker) -> None:
+    big = 2**70
+    assert fastq("call", "add", "-a", f"[{big}, 1]", "--wait") == f"{big + 1}\n"
+    assert fastq.json("call", "add", "-a", f"[{big}, 2]", "--wait")["result"] == big + 2
+
+
+def test_a_call_that_has_expired_already_is_warned_of_in_a_line(fastq: Shell) -> None:
+    printed = fastq("call", "add", "-a", "[1, 2]", "--expires", "2020-01-01T00:00:00")
+    assert "Warning: " in printed
+    assert "warnings.warn" not in printed
+    assert printed.count("\n") == 2
+
+
 def test_a_call_nobody_answers_tells_how_to_ask_later(fastq: Shell) -> None:
     assert "fastq result " in fastq("call", "add", "-a", "[1, 2]", "--timeout", "0.1", code=75)
 

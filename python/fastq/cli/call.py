@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any
 
 import click
-import orjson
 
 from fastq.cli.chosen import Chosen, app_options, chosen
-from fastq.cli.output import json_option, print_json, print_value
+from fastq.cli.output import json_option, print_json, print_value, timeout_option, warnings_in_a_line
 
 __all__ = ["command"]
 
@@ -23,10 +22,14 @@ def _json(kind: type, what: str) -> Any:
     def callback(_ctx: click.Context, parameter: click.Parameter, value: str | None) -> Any:
         if value is None:
             return kind()
+        from fastq.exceptions import DecodeError
+        from fastq.serialization import json
+
         try:
-            found = orjson.loads(value)
-        except orjson.JSONDecodeError as error:
-            raise click.BadParameter(f"{value!r} is not JSON ({error}). Write {what}.", param=parameter) from None
+            found = json.loads(value)
+        except DecodeError as error:
+            reason = error.__cause__ or error
+            raise click.BadParameter(f"{value!r} is not JSON ({reason}). Write {what}.", param=parameter) from None
         if not isinstance(found, kind):
             raise click.BadParameter(f"{value} is of the wrong kind. Write {what}.", param=parameter)
         return found
@@ -79,7 +82,7 @@ def _time(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 @click.option("--priority", type=click.IntRange(0, 255), help="0 to 255; the higher goes first.")
 @click.option("--serializer", help="Format of the arguments, such as json.")
 @click.option("-w", "--wait", is_flag=True, help="Wait for the result and print it.")
-@click.option("-t", "--timeout", type=float, metavar="SECONDS", help="How long to wait; implies --wait.")
+@timeout_option("-t", "--timeout")
 @json_option
 @chosen
 def command(
@@ -101,11 +104,25 @@ def command(
         raise click.UsageError("Give --eta or --countdown, not both.")
     full_name = _full_name(app, name, choice.named)
     given = {key: value for key, value in options.items() if value is not None}
-    result = app.send_task(full_name, args, kwargs, **given)
+    with warnings_in_a_line():
+        result = app.send_task(full_name, args, kwargs, **given)
     if not (wait or timeout is not None):
         print_json({"id": result.id, "name": full_name}) if as_json else click.echo(result.id)
         return
+    why = _why_not_kept(app, full_name)
+    if why is not None:
+        print_json({"id": result.id, "name": full_name}) if as_json else click.echo(result.id)
+        click.echo(f"{full_name} was sent. Its result is not kept ({why}), so there is nothing to wait for.", err=True)
+        return
     _print_result(result, timeout, as_json)
+
+
+def _why_not_kept(app: Any, name: str) -> str | None:
+    """Return the setting for which no result of this task will ever come; None: one will."""
+    task = app.tasks.get(name)
+    if not (task or app).backend.capability.stores:
+        return "result_backend is disabled"
+    return "ignore_result" if task is not None and task.ignore_result else None
 
 
 def _print_result(result: Any, timeout: float | None, as_json: bool) -> None:

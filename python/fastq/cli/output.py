@@ -5,15 +5,34 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import click
 import orjson
 
-__all__ = ["ago", "for_terminal", "json_option", "print_json", "print_table", "print_value"]
+__all__ = [
+    "ago",
+    "for_terminal",
+    "json_option",
+    "print_json",
+    "print_table",
+    "print_value",
+    "timeout_option",
+    "warnings_in_a_line",
+]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 json_option = click.option("-j", "--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+def timeout_option(*names: str) -> Callable[[Function], Function]:
+    """Return the option that says how long to wait for a result."""
+    how: dict[str, Any] = {"type": click.FloatRange(0), "metavar": "SECONDS"}
+    return click.option(*names, help="How long to wait; implies --wait.", **how)
 
 
 def for_terminal() -> bool:
@@ -21,20 +40,37 @@ def for_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
+@contextmanager
+def warnings_in_a_line() -> Iterator[None]:
+    """Print the warnings of a block as people read them: without file, line and code."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for warning in caught:
+        click.echo(f"Warning: {warning.message}", err=True)
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON; what JSON does not know is written as text."""
-    click.echo(orjson.dumps(value, default=_as_text, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
+    try:
+        click.echo(orjson.dumps(value, default=_as_text, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
+    except TypeError:
+        click.echo(_standard(value, indent=2))
 
 
 def print_value(value: Any) -> None:
     """Print a task's result: a text as it is, else JSON, else as Python shows it."""
     if isinstance(value, str):
-        click.echo(value)
+        # A lone surrogate has no UTF-8: it is shown as Python writes it.
+        click.echo(value.encode("utf-8", "backslashreplace"))
         return
     try:
         click.echo(orjson.dumps(value))
     except TypeError:
-        click.echo(repr(value))
+        try:
+            click.echo(_standard(value))
+        except (TypeError, ValueError, RecursionError):
+            click.echo(ascii(value))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, no_color: bool = False) -> None:
@@ -80,6 +116,14 @@ def _shown(value: object) -> str:
 
 def _is_number(text: str) -> bool:
     return text.replace(".", "", 1).isdigit() or text == "-"
+
+
+def _standard(value: Any, indent: int | None = None) -> str:
+    """Return JSON of what orjson refuses: integers beyond 64 bits, lone surrogates."""
+    import json
+
+    separators = None if indent else (",", ":")
+    return json.dumps(value, indent=indent, separators=separators, default=_as_text if indent else None)
 
 
 def _as_text(value: object) -> str:

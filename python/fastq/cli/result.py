@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from fastq.cli.chosen import Chosen, app_options, chosen
-from fastq.cli.output import json_option, print_json, print_value
+from fastq.cli.output import json_option, print_json, print_value, timeout_option
 
 __all__ = ["command"]
 
@@ -18,7 +18,7 @@ __all__ = ["command"]
 @click.option("-t", "--task", metavar="NAME", help="Name of the task, when it has a result store of its own.")
 @click.option("--traceback", is_flag=True, help="Print the traceback of a failure.")
 @click.option("-w", "--wait", is_flag=True, help="Wait until the task has ended.")
-@click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait; implies --wait.")
+@timeout_option("--timeout")
 @json_option
 @chosen
 def command(
@@ -37,7 +37,9 @@ def command(
     from fastq.cli.failure import EXIT_NOT_YET, Failure
 
     app = choice.load()
-    result = app.tasks[task].AsyncResult(task_id) if task is not None else app.AsyncResult(task_id)
+    if not task_id.strip():
+        raise click.UsageError("TASK_ID is empty: give the id that `fastq call` has printed.")
+    result = _result_of(app, task_id, task)
     if wait or timeout is not None:
         try:
             result.get(timeout=timeout, propagate=False)
@@ -57,6 +59,19 @@ def command(
     if not result.ready():
         raise Failure(_unfinished(task_id, state, value), EXIT_NOT_YET)
     raise Failure(f"Task {task_id} is {state}: {_named(value)}")
+
+
+def _result_of(app: Any, task_id: str, task: str | None) -> Any:
+    if task is None:
+        return app.AsyncResult(task_id)
+    app.import_default_modules()
+    if task not in app.tasks:
+        from fastq.text import closest
+
+        near = closest(task, app.tasks)
+        hint = f" Did you mean {near}?" if near else ""
+        raise click.UsageError(f"--task {task}: this app knows no such task.{hint}")
+    return app.tasks[task].AsyncResult(task_id)
 
 
 def _unfinished(task_id: str, state: str, value: Any) -> str:

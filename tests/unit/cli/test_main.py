@@ -96,6 +96,7 @@ def test_a_worker_option_that_does_not_work_is_refused_in_a_line(
         (["--eta", "tomorrow"], "neither a number of seconds nor a time"),
         (["--expires", "soon"], "neither a number of seconds nor a time"),
         (["--priority", "256"], "0<=x<=255"),
+        (["-t", "-4"], "-4.0 is not in the range x>=0"),
         (["--countdown", "1", "--eta", "2030-01-01T00:00:00"], "not both"),
     ],
 )
@@ -104,6 +105,24 @@ def test_a_call_that_makes_no_sense_is_refused_in_a_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run("call", "shop.add", *arguments) == EXIT_USAGE
+    written = capsys.readouterr().err
+    assert words in written
+    assert written.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([""], "TASK_ID is empty"),
+        (["x", "--timeout", "-1"], "-1.0 is not in the range x>=0"),
+        (["x", "-t", "shop.nope"], "--task shop.nope: this app knows no such task."),
+    ],
+)
+def test_a_question_for_a_result_that_makes_no_sense_is_refused_in_a_line(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("result", *arguments) == EXIT_USAGE
     written = capsys.readouterr().err
     assert words in written
     assert written.count("\n") == 1
