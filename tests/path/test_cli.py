@@ -266,6 +266,7 @@ def test_the_demo_indexes_a_folder_and_ends_by_itself(fastq: Shell, tmp_path: Pa
     assert "os 3" in printed
     assert "p50" in printed
     assert "What next" in printed
+    assert f"{CLONE}/docs/quickstart.md" in printed
 
 
 def test_a_demo_of_a_folder_without_python_says_so(fastq: Shell, tmp_path: Path) -> None:

@@ -168,15 +168,24 @@ def _print_summary(run: _Run) -> None:
     click.echo()
     for name, value in rows:
         click.echo(f"  {name:<15} {value}")
+    guide = _guide()
     click.echo(
         "\nSend to result: from the clock just before delay() to the date_done that the worker stored.\n"
         "Round trip: from just before delay() until get() has returned.\n\n"
         "What next:\n"
         "  fastq demo PATH              the same for a folder of yours\n"
-        "  docs/quickstart.md           an app of your own, in five minutes\n"
+        f"{guide}"
         "  fastq -A shop worker -c 4    start its worker, once you have a shop.py\n"
         "  fastq --help                 everything else"
     )
+
+
+def _guide() -> str:
+    """Return the line that says where to read on: a clone has the documents, an installed package its docstrings."""
+    document = Path(__file__).resolve().parents[3] / "docs" / "quickstart.md"
+    if document.is_file():
+        return f"  {document!s:<28} an app of your own, in five minutes\n"
+    return f"  {'python -m pydoc fastq':<28} what the package offers\n"
 
 
 def _percentiles(seconds: Sequence[float]) -> str:

@@ -37,6 +37,21 @@ COMMANDS: Final = {
 }
 """Every command, with the line that the list shows; its module in fastq.cli has its name."""
 
+LATER: Final = {
+    "amqp": "`fastq queues` shows the queues, `fastq purge` empties them.",
+    "beat": "Until it is, let cron or a systemd timer run `fastq call`.",
+    "control": "A signal stops or restarts one worker: TERM, QUIT, HUP.",
+    "events": "`fastq status` and `fastq queues` show what goes on.",
+    "graph": "`fastq report` shows how the app is set up.",
+    "inspect": "`fastq status` shows the workers, `fastq queues` what waits and runs.",
+    "list": "`fastq queues` shows the queues.",
+    "logtool": "With -l INFO every run has a line that grep finds.",
+    "migrate": "Let workers empty the old broker before the app moves to the new one.",
+    "multi": "Let systemd start the workers, one unit each: `fastq worker -n NAME@%h`.",
+    "upgrade": "Old names of settings are understood as they are.",
+}
+"""Commands that Celery's users know and that this version does not have: what to use instead."""
+
 
 class Commands(click.Group):
     """A group whose commands are modules."""
@@ -56,6 +71,8 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which one may have been meant."""
+        if args[0] in LATER:
+            raise click.UsageError(f"`fastq {args[0]}` is not part of this version. {LATER[args[0]]}", ctx)
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from fastq.cli.failure import EXIT_CANNOT_CREATE, EXIT_FAILURE, EXIT_UNAVAILABLE, as_failure
-from fastq.cli.main import COMMANDS, EXIT_USAGE, main
+from fastq.cli.main import COMMANDS, EXIT_USAGE, LATER, main
 from fastq.exceptions import ImproperlyConfigured, LockFailed, OperationalError
 
 
@@ -49,6 +49,18 @@ def test_help_imports_nothing_but_the_command_line() -> None:
 def test_an_unknown_command_is_answered_in_a_line_with_the_one_meant(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("workr") == EXIT_USAGE
     assert capsys.readouterr().err == "Error: No such command 'workr'. Did you mean worker? See: fastq --help\n"
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_a_command_of_another_version_is_answered_with_what_to_use(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(name, "--whatever") == EXIT_USAGE
+    written = capsys.readouterr().err
+    assert f"Error: `fastq {name}` is not part of this version. {LATER[name]}" in written
+    assert written.count("\n") == 1
+    assert run("--help") == 0
+    assert f"\n  {name} " not in capsys.readouterr().out
 
 
 def test_without_a_command_it_explains_itself_and_fails(capsys: pytest.CaptureFixture[str]) -> None:
