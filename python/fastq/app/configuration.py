@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from fastq import time
-from fastq.conf import Settings, load
+from fastq.conf import Settings, load, places
 from fastq.exceptions import ImproperlyConfigured
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Configuration:
     """The part of an app that holds its settings.
 
     They are read from their source when one is first asked for, so that an app can be made before its configuration
-    module can be imported.
+    module can be imported. What is relative in them counts from the directory where the app was made all the same.
     """
 
     on_configure: Signal
@@ -34,6 +34,7 @@ class Configuration:
         self._source = source
         self._silent = silent
         self.namespace = namespace
+        self._directory = places.working_directory()
         self._conf: Settings | None = None
         self._defaults: list[Any] = []
         self._configuring = threading.RLock()
@@ -57,18 +58,18 @@ class Configuration:
             self.on_configure.send(sender=self)
             conf = self._read()
             for defaults in self._defaults:
-                conf.add_defaults(defaults)
+                conf.add_defaults(defaults, self._directory)
             self._conf = conf
             self.on_after_configure.send(sender=self, source=conf)
             return conf
 
     def _read(self) -> Settings:
         try:
-            return Settings(self._preset, source=self._source, namespace=self.namespace)
+            return Settings(self._preset, source=self._source, namespace=self.namespace, directory=self._directory)
         except ImportError:
             if not self._silent:
                 raise
-            return Settings(self._preset, namespace=self.namespace)
+            return Settings(self._preset, namespace=self.namespace, directory=self._directory)
 
     def config_from_object(
         self, obj: Any, silent: bool = False, force: bool = False, namespace: str | None = None

@@ -9,6 +9,7 @@ from fastq.app.annotations import annotate
 from fastq.app.attributes import Attributes
 from fastq.app.context import Context
 from fastq.backends import by_url
+from fastq.conf import places
 from fastq.imports import symbol_by_name
 
 if TYPE_CHECKING:
@@ -280,7 +281,7 @@ class Task(Attributes, Generic[P, R]):
 
     @backend.setter
     def backend(self, backend: Backend | str | None) -> None:
-        self._backend = backend
+        self._backend = _placed(backend)
 
     def bind(self, app: App) -> None:
         """Make this a task of `app`: apply the settings' annotations, arm automatic retries. Done once."""
@@ -313,7 +314,7 @@ class Task(Attributes, Generic[P, R]):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "backend" in cls.__dict__:  # what the class, or an option of the decorator, says in the property's place
-            cls._backend = cls.__dict__["backend"]
+            cls._backend = _placed(cls.__dict__["backend"])
             del cls.backend
         if "run" in cls.__dict__ and "__header__" not in cls.__dict__:
             function = cls.__dict__["run"]
@@ -342,6 +343,11 @@ class AsyncTask(Task[P, R]):
             return await self.run(*args, **kwargs)  # type: ignore[misc,no-any-return]
         finally:
             current.pop(token)
+
+
+def _placed(backend: Any) -> Any:
+    """Return a backend given as a URL with the place of its file, which counts from the working directory of now."""
+    return places.whole(backend, places.working_directory()) if isinstance(backend, str) else backend
 
 
 def _enters_run(task: Task[..., Any]) -> bool:

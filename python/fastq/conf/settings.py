@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
-from fastq.conf import censor, environment, load, names
+from fastq.conf import censor, environment, load, names, places
 from fastq.conf.defaults import OPTIONS
 from fastq.exceptions import CDeprecationWarning
 
@@ -48,7 +48,8 @@ class Settings(MutableMapping[str, Any]):
         source: a configuration object, module name or file (see `load.from_object`).
         namespace: beginning of the names in `source`, such as `CELERY`.
         environ: instead of the process's environment.
-        directory: where pyproject.toml is looked for; None: the working directory. An empty text: nowhere.
+        directory: where pyproject.toml is looked for, and where relative paths in the URLs of what is read now begin;
+            None: the working directory. An empty text: there too, and pyproject.toml is not looked for.
     """
 
     revision: int
@@ -73,7 +74,8 @@ class Settings(MutableMapping[str, Any]):
         own["revision"] = 0
         own["namespace"] = namespace
         own["_lock"] = threading.RLock()
-        own["_defaults"] = {name: option.fresh_default() for name, option in OPTIONS.items()}
+        own["_directory"] = os.path.abspath(directory) if directory else places.working_directory()
+        own["_defaults"] = {name: self._placed(name, option.fresh_default()) for name, option in OPTIONS.items()}
         own["_old_names"] = set()
         own["_changes"] = self._layer(changes or {}, None, "the program")
         own["_config"] = _Layer("the configuration", {}, {})
@@ -84,9 +86,16 @@ class Settings(MutableMapping[str, Any]):
             source = environment.read("CONFIG_MODULE", environ)
         if source is not None:
             own["_config"] = self._layer(load.from_object(source), namespace, _described(source))
+        own["_directory"] = None
         self._resolve(OPTIONS)
 
     # Layers
+
+    def _placed(self, name: str, value: Any) -> Any:
+        """Return a setting's value; a file that it names keeps its place when the working directory is changed."""
+        if name not in places.SETTINGS:
+            return value
+        return places.whole(value, self.__dict__["_directory"] or places.working_directory())
 
     def _layer(self, found: Mapping[str, Any], namespace: str | None, source: str) -> _Layer:
         self._old_names.update(name for name in found if name in names.OLD_NAMES and not namespace)
@@ -96,13 +105,14 @@ class Settings(MutableMapping[str, Any]):
             if option is None:
                 layer.other[name] = value
             else:
-                layer.known[name] = option.convert(value, source)
+                layer.known[name] = self._placed(name, option.convert(value, source))
         return layer
 
     def _read_environment(self, environ: Mapping[str, str] | None) -> _Layer:
         layer = _Layer("the environment", {}, {})
         for name, (text, variable) in environment.read_settings(environ).items():
-            layer.known[name] = OPTIONS[name].convert(text, f"the environment variable {variable}")
+            value = OPTIONS[name].convert(text, f"the environment variable {variable}")
+            layer.known[name] = self._placed(name, value)
         return layer
 
     def _read_project(self, directory: str | os.PathLike[str] | None) -> _Layer:
@@ -153,11 +163,20 @@ class Settings(MutableMapping[str, Any]):
             self._resolve(OPTIONS)
         return True
 
-    def add_defaults(self, defaults: Any) -> None:
-        """Add defaults of the app: a map, or a function that returns one. They are weaker than everything users set."""
+    def add_defaults(self, defaults: Any, directory: str | None = None) -> None:
+        """Add defaults of the app. They are weaker than everything users set.
+
+        Args:
+            defaults: a map, or a function that returns one.
+            directory: where relative paths in their URLs begin; None: the working directory.
+        """
         found = defaults() if callable(defaults) else defaults
         with self._lock:
-            layer = self._layer(load.from_object(found), None, "the app's defaults")
+            self.__dict__["_directory"] = directory
+            try:
+                layer = self._layer(load.from_object(found), None, "the app's defaults")
+            finally:
+                self.__dict__["_directory"] = None
             self._app_defaults.known.update(layer.known)
             self._app_defaults.other.update(layer.other)
             self._resolve(OPTIONS)
@@ -280,6 +299,8 @@ class Settings(MutableMapping[str, Any]):
         own = self.__dict__
         if name == "timezone":
             return "UTC" if own["enable_utc"] else None
+        if name in places.SETTINGS and name not in _SAME_AS:
+            return self._defaults[name]
         return own[_SAME_AS[name]] if name in _SAME_AS else OPTIONS[name].default
 
     def table(self, with_defaults: bool = False, censored: bool = True) -> dict[str, Any]:

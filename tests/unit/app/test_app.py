@@ -200,3 +200,38 @@ def test_reading_all_settings_warns_of_nothing() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         FastQ().conf.humanize(with_defaults=True)
+
+
+def test_an_app_keeps_its_files_whatever_becomes_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = FastQ("shop", broker="sqlite:///queue.db", set_as_current=False)
+    app.add_defaults({"broker_read_url": "sqlite:///read.db"})
+
+    @app.task(backend="sqlite:///own.db")
+    def report() -> None:
+        """Have results of its own."""
+
+    monkeypatch.chdir("/")
+
+    assert app.conf.broker_url == f"sqlite:///{tmp_path}/queue.db"
+    assert app.conf.broker_read_url == f"sqlite:///{tmp_path}/read.db"
+    assert app.backend.url == f"sqlite:///{tmp_path}/queue.db"
+    assert report.backend.url == f"sqlite:///{tmp_path}/own.db"
+
+
+def test_calls_before_and_after_a_change_of_directory_reach_one_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "below").mkdir()
+    app = FastQ("shop", set_as_current=False)
+    app.send_task("shop.add")
+    app.close()
+    monkeypatch.chdir("below")
+    app.send_task("shop.add")
+
+    assert (tmp_path / ".fastq/queue.db").exists()
+    assert list((tmp_path / "below").iterdir()) == []
+    app.close()

@@ -86,7 +86,7 @@ def test_a_full_disk_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    ("url", "path"), [("file:///a/b", "/a/b"), ("file://localhost/a", "/a"), ("file://here", "here")]
+    ("url", "path"), [("file:///a/b", "/a/b"), ("file://localhost/a", "/a"), ("file://here", f"{Path.cwd()}/here")]
 )
 def test_the_directory_is_read_from_the_url(url: str, path: str) -> None:
     assert backend_of(url).directory == Path(path)  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ def settings(changes: dict[str, Any] | None = None, **options: Any) -> Settings:
 def test_without_anything_set_the_defaults_count() -> None:
     conf = settings()
 
-    assert conf.broker_url == "sqlite:///.fastq/queue.db"
+    assert conf.broker_url == f"sqlite:///{Path.cwd()}/.fastq/queue.db"
     assert conf.task_acks_late is True
     assert conf["task_default_queue"] == "celery"
     assert len(conf) == len(list(conf)) == len(OPTIONS)
@@ -44,6 +44,22 @@ def test_the_stronger_layer_wins(tmp_path: Path) -> None:
     assert (conf.worker_lease, conf.source_of("worker_lease")) == (2, str(tmp_path / "pyproject.toml"))
     assert (conf.worker_stop_timeout, conf.source_of("worker_stop_timeout")) == (1, "the app's defaults")
     assert conf.source_of("task_serializer") == "the default"
+
+
+def test_a_relative_file_counts_from_where_the_setting_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    conf = settings({"broker_read_url": "sqlite:///read.db"}, environ={"FASTQ_RESULT_BACKEND": "file://results"})
+    (tmp_path / "later").mkdir()
+    monkeypatch.chdir(tmp_path / "later")
+    conf.broker_write_url = "sqlite:///write.db?synchronous=full"
+
+    assert conf.broker_url == f"sqlite:///{tmp_path}/.fastq/queue.db"
+    assert conf.broker_read_url == f"sqlite:///{tmp_path}/read.db"
+    assert conf.broker_write_url == f"sqlite:///{tmp_path}/later/write.db?synchronous=full"
+    assert conf.result_backend == f"file://{tmp_path}/results"
+    assert "broker_url" not in conf.without_defaults()
 
 
 def test_the_environment_may_name_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
