@@ -119,6 +119,18 @@ def too_long() -> None:
     threading.Event().wait()
 
 
+@app.task(name="shop.fork")
+def fork(raises: bool = False) -> dict[str, int]:
+    """Fork, and let the copy come back."""
+    pid = os.fork()
+    if pid == 0:
+        if raises:
+            raise ValueError("in the copy")
+        return {"copy": 1}
+    _, status = os.waitpid(pid, 0)
+    return {"status": os.waitstatus_to_exitcode(status)}
+
+
 @app.task(name="shop.careful", soft_time_limit=0.2)
 def careful() -> str:
     """End when the soft limit comes."""

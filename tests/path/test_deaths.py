@@ -51,6 +51,21 @@ def test_a_task_that_kills_every_worker_is_set_aside_at_the_third_death(client: 
     assert client.send_task("shop.add", (1, 1)).get(timeout=20) == 2
 
 
+@pytest.mark.parametrize("pool", ["prefork", "solo"])
+@pytest.mark.parametrize(("raises", "status"), [(False, 0), (True, 1)])
+def test_a_copy_that_a_task_forks_and_lets_come_back_leaves_quietly(
+    client: FastQ, start_worker: Callable[..., RunningWorker], pool: str, raises: bool, status: int
+) -> None:
+    worker = start_worker(SHOP, ("-P", pool, "-c", "1"))
+    assert client.send_task("shop.fork", (raises,)).get(timeout=20) == {"status": status}
+    assert client.send_task("shop.add", (1, 1)).get(timeout=20) == 2
+    assert worker.stop() == 0
+    assert worker.log.count("has forked, and its copy") == 1
+    assert worker.log.count("succeeded in") == 2
+    assert "raised" not in worker.log
+    assert "Traceback" not in worker.log
+
+
 def test_an_early_acknowledged_task_that_dies_has_failed_and_is_not_repeated(
     client: FastQ, worker: RunningWorker
 ) -> None:

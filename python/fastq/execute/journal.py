@@ -7,6 +7,7 @@ The formats may be set to others: each is filled with a mapping, which also trav
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from fastq.text import saferepr
@@ -22,6 +23,7 @@ __all__ = [
     "LOG_REJECTED",
     "LOG_RETRY",
     "LOG_SUCCESS",
+    "belongs_to",
     "failed",
     "logger",
     "note",
@@ -40,8 +42,25 @@ LOG_REJECTED = "Task %(name)s[%(id)s] rejected: %(exc)s"
 LOG_RETRY = "Task %(name)s[%(id)s] retry: %(exc)s"
 
 
+class _Journal:
+    """Whose journal this is. Set once, before the first run."""
+
+    process: int | None = None
+
+
+def belongs_to(process: int) -> None:
+    """Have lines written by this process only: what a task forks and lets come back is not the run."""
+    _Journal.process = process
+
+
+def _is_foreign() -> bool:
+    return _Journal.process is not None and os.getpid() != _Journal.process
+
+
 def succeeded(task: Any, request: Any, value: Any, seconds: float) -> None:
     """Say that a task has returned."""
+    if _is_foreign():
+        return
     data = {
         "id": request.id,
         "name": request.shadow or task.name,
@@ -58,7 +77,7 @@ def failed(task: Any, request: Any, einfo: ExceptionInfo) -> None:
     """Say that a task has raised: what it expects to (`throws`) in a line, anything else with its traceback."""
     expected = not einfo.internal and isinstance(einfo.exception, tuple(task.throws or ()))
     level = logging.INFO if expected else logging.CRITICAL if einfo.internal else logging.ERROR
-    if not logger.isEnabledFor(level):
+    if not logger.isEnabledFor(level) or _is_foreign():
         return
     text = LOG_EXPECTED if expected else LOG_INTERNAL_ERROR if einfo.internal else LOG_FAILURE
     data = _described(task, request, saferepr(einfo.exception))
@@ -68,7 +87,7 @@ def failed(task: Any, request: Any, einfo: ExceptionInfo) -> None:
 
 def note(level: int, text: str, task: Any, request: Any, about: Any = "") -> None:
     """Say in one line how a run ended."""
-    if logger.isEnabledFor(level):
+    if logger.isEnabledFor(level) and not _is_foreign():
         data = _described(task, request, str(about))
         logger.log(level, text, data, extra={"data": data})
 

@@ -9,12 +9,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from fastq import signals
 from fastq._core import Job, Port
-from fastq._seam import FAILED, Outcome
+from fastq._seam import DONE, FAILED, Outcome
 from fastq.exceptions import FastQError
+from fastq.execute import journal
 from fastq.execute.limits import install as install_soft_limit
 from fastq.execute.trace import Executor
 from fastq.log import name_process
@@ -90,12 +91,16 @@ def take_and_run(app: App, port: Port, executor: Executor, is_worn_out: Callable
         is_worn_out: asked after each job; when it says yes, no further job is taken.
     """
     take, finish, run = port.next, port.finish, executor.run
+    process = os.getpid()
+    journal.belongs_to(process)
     try:
         while True:
             job = take()
             if job is None:
                 continue
             outcome = run(job)
+            if os.getpid() != process:
+                _leave_as_copy(job, outcome)
             try:
                 finish(job, outcome)
             except FastQError as error:
@@ -108,11 +113,28 @@ def take_and_run(app: App, port: Port, executor: Executor, is_worn_out: Callable
 
 def hand_over(app: App, port: Port, executor: Executor, job: Job) -> None:
     """Run one job and hand its outcome over."""
+    process = os.getpid()
+    journal.belongs_to(process)
     outcome = executor.run(job)
+    if os.getpid() != process:
+        _leave_as_copy(job, outcome)
     try:
         port.finish(job, outcome)
     except FastQError as error:
         _finish_as_failure(app, port, job, error)
+
+
+def _leave_as_copy(job: Job, outcome: Outcome) -> NoReturn:
+    """End a process that a task has forked and let come back: the run, its outcome and the port are the original's."""
+    _logger.warning(
+        "Task %s[%s] has forked, and its copy (pid %s) came back: it leaves, and only what the original returns "
+        "counts. End the copy with os._exit, or let it run another program.",
+        job.name,
+        job.id,
+        os.getpid(),
+    )
+    logging.shutdown()
+    os._exit(0 if outcome.ending == DONE else 1)
 
 
 def _finish_as_failure(app: App, port: Port, job: Job, error: FastQError) -> None:
