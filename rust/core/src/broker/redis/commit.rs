@@ -56,7 +56,7 @@ impl Carrier<'_> {
 
     /// Settles one delivery; false when it is not ours.
     fn settle(&mut self, receipt: &Receipt, verdict: &Verdict) -> bool {
-        let Some((place, number)) = self.book.find(receipt) else { return false };
+        let Some((place, number)) = self.book.find(receipt) else { return self.settle_loose(receipt, verdict) };
         let source = &self.book.sources[place];
         let Some(held) = source.ring.held(number) else { return false };
         match verdict {
@@ -78,6 +78,17 @@ impl Carrier<'_> {
             }
         }
         self.book.sources[place].ring.settle(number)
+    }
+
+    /// Settles what came by a fanout exchange and lies nowhere on the server.
+    fn settle_loose(&mut self, receipt: &Receipt, verdict: &Verdict) -> bool {
+        let again = matches!(verdict, Verdict::Release | Verdict::Requeue { .. });
+        let Some((queue, raw)) = self.book.settle_loose(receipt, again) else { return false };
+        if let Verdict::Bury { reason, died } = verdict {
+            let letter = dead::letter(&raw, 0, reason, u32::from(*died), self.now);
+            self.batch.add(&[b"LPUSH", self.config.keys.dead(&queue).as_bytes(), &letter]);
+        }
+        true
     }
 
     fn publish(&mut self, publication: &Publication) -> Result<()> {

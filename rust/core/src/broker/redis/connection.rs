@@ -8,7 +8,7 @@ use redis::{Connection, Value};
 use super::address::Place;
 use super::config::RedisConfig;
 use super::error::{server_error, translate};
-use super::open::{self, Welcome};
+use super::open::{self, Use, Welcome};
 use super::wire::{Batch, Replies};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork;
@@ -26,8 +26,8 @@ impl Handle {
     /// Opens a connection to the server of `config`, by way of its sentinels if it has some.
     pub(crate) fn open(config: &RedisConfig, until: Instant) -> Result<Self> {
         match &config.place {
-            Place::Host(host, port) => Self::of(open::client_of_host(config, host, *port)?, until)?.greeted(config, until),
-            Place::Socket(path) => Self::of(open::client_of_socket(path)?, until)?.greeted(config, until),
+            Place::Host(host, port) => Self::of(open::client_of_host(config, host, *port, Use::Commands)?, until)?.greeted(config, until),
+            Place::Socket(path) => Self::of(open::client_of_socket(config, path, Use::Commands)?, until)?.greeted(config, until),
             Place::Sentinels(sentinels) => {
                 let mut last = None;
                 for (host, port) in sentinels {
@@ -43,11 +43,11 @@ impl Handle {
 
     fn by_sentinel(config: &RedisConfig, host: &str, port: u16, until: Instant) -> Result<Self> {
         let question = open::question(config);
-        let answer = Self::of(open::client_of_host(config, host, port)?, until)?.call(&question, until)?;
+        let answer = Self::of(open::client_of_host(config, host, port, Use::Commands)?, until)?.call(&question, until)?;
         let Some((host, port)) = open::master(answer, question.len())? else {
             return Err(open::no_master(config, None));
         };
-        let mut handle = Self::of(open::client_of_host(config, &host, port)?, until)?.greeted(config, until)?;
+        let mut handle = Self::of(open::client_of_host(config, &host, port, Use::Commands)?, until)?.greeted(config, until)?;
         let mut role = Batch::new();
         role.add(&[b"ROLE"]);
         if open::is_master(&mut handle.call(&role, until)?)? { Ok(handle) } else { Err(open::no_master(config, None)) }

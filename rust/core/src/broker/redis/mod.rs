@@ -5,6 +5,7 @@
 //! server refuses once another worker has taken it for dead ([`session`]).
 
 mod address;
+mod broadcast;
 mod claim;
 mod commit;
 mod config;

@@ -1,7 +1,9 @@
 //! What opening a connection takes, blocking or not: where to, and the first words.
 
 use redis::io::tcp::TcpSettings;
-use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, Value};
+use redis::{
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, Value,
+};
 
 use super::address::Login;
 use super::config::RedisConfig;
@@ -9,8 +11,17 @@ use super::error::translate;
 use super::wire::{Batch, Replies, string};
 use crate::error::{Error, ErrorKind, Result};
 
+/// How a connection is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// A question, an answer.
+    Commands,
+    /// The server speaks unasked, too: the third version of its protocol.
+    Listening,
+}
+
 /// A client of a server found by host and port, over TLS where that is asked for.
-pub(super) fn client_of_host(config: &RedisConfig, host: &str, port: u16) -> Result<Client> {
+pub(super) fn client_of_host(config: &RedisConfig, host: &str, port: u16, usage: Use) -> Result<Client> {
     let tls = config.tls.as_ref();
     let address = match tls {
         None => ConnectionAddr::Tcp(host.to_owned(), port),
@@ -18,7 +29,7 @@ pub(super) fn client_of_host(config: &RedisConfig, host: &str, port: u16) -> Res
             ConnectionAddr::TcpTls { host: host.to_owned(), port, insecure: tls.insecure, tls_params: None }
         }
     };
-    let information = information(address)?;
+    let information = information(config, address, usage)?;
     match tls {
         None => Client::open(information),
         Some(tls) => Client::build_with_tls(information, tls.certificates.clone()),
@@ -27,15 +38,24 @@ pub(super) fn client_of_host(config: &RedisConfig, host: &str, port: u16) -> Res
 }
 
 /// A client of a server behind a Unix socket.
-pub(super) fn client_of_socket(path: &str) -> Result<Client> {
-    Client::open(information(ConnectionAddr::Unix(path.into()))?).map_err(translate)
+pub(super) fn client_of_socket(config: &RedisConfig, path: &str, usage: Use) -> Result<Client> {
+    Client::open(information(config, ConnectionAddr::Unix(path.into()), usage)?).map_err(translate)
 }
 
-/// The library says no word of its own when it connects, because no limit of time would hold for it.
-fn information(address: ConnectionAddr) -> Result<ConnectionInfo> {
+/// For commands the library says no word of its own when it connects, because no limit of time would hold for it.
+fn information(config: &RedisConfig, address: ConnectionAddr, usage: Use) -> Result<ConnectionInfo> {
     let information = address.into_connection_info().map_err(translate)?;
+    let mut settings = RedisConnectionInfo::default().set_skip_set_lib_name();
+    if usage == Use::Listening {
+        settings = settings.set_protocol(ProtocolVersion::RESP3);
+        // The version is chosen with the login: before it the server would not listen.
+        if let Some(password) = &config.login.password {
+            settings = settings.set_password(password);
+            settings = settings.set_username(config.login.user.as_deref().unwrap_or("default"));
+        }
+    }
     Ok(information
-        .set_redis_settings(RedisConnectionInfo::default().set_skip_set_lib_name())
+        .set_redis_settings(settings)
         .set_tcp_settings(TcpSettings::default().set_nodelay(true)))
 }
 

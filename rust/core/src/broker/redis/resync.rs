@@ -51,7 +51,7 @@ impl RedisSession {
         for (place, elements) in lists.into_iter().enumerate() {
             self.compare(place, elements);
         }
-        self.waiters = Waiters::new(&self.config, &self.book.sources);
+        self.waiters = Waiters::new(&self.config, &self.book.sources, &self.queues).await?;
         self.routes.clear();
         self.neighbours.forget(self.clock.now());
         self.last_client = link.welcome.client;
@@ -84,7 +84,7 @@ impl RedisSession {
             return refused;
         }
         self.exchanges = last;
-        self.book.sources.iter_mut().for_each(|source| source.ring.unsettle());
+        self.book.unsettle();
         Vec::new()
     }
 
@@ -112,7 +112,7 @@ impl RedisSession {
         let gone: Vec<Tag> = book
             .landed
             .iter()
-            .filter(|delivery| book.find(&delivery.receipt).is_none())
+            .filter(|delivery| !book.has(&delivery.receipt))
             .map(crate::broker::Delivery::tag)
             .collect();
         self.book.landed.retain(|delivery| !gone.contains(&delivery.tag()));

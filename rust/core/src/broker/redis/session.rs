@@ -21,7 +21,7 @@ use super::routes::{self, Routes};
 use super::source::Book;
 use super::waiter::{Landing, Waiters};
 use super::wire::{self, Batch, Replies, array, bytes, int, string};
-use crate::broker::{BoxFuture, Harvest, Renewal, Session, Subscription};
+use crate::broker::{BoxFuture, Harvest, Queue, Renewal, Session, Subscription};
 use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{self, Tag};
@@ -48,6 +48,7 @@ pub(super) struct RedisSession {
     pub(super) routes: Routes,
     pub(super) neighbours: Neighbours,
     pub(super) waiters: Waiters,
+    pub(super) queues: Vec<Queue>,
     /// `None` when it broke; the next exchange opens another.
     pub(super) link: Option<Link>,
     /// The last connection, to be ended by the next: what it has sent must not be carried out any more.
@@ -96,7 +97,7 @@ impl RedisSession {
         let lease = Lease::new(&config, &subscription, session);
         let mut link = Link::open(&config).await?;
         declare(&config, &mut link, &subscription).await?;
-        let waiters = Waiters::new(&config, &book.sources);
+        let waiters = Waiters::new(&config, &book.sources, &subscription.queues).await?;
         let mut session = Self {
             neighbours: Neighbours::new(clock.now()),
             ahead: ahead(&clock, link.welcome.time),
@@ -108,6 +109,7 @@ impl RedisSession {
             book,
             routes: Routes::default(),
             waiters,
+            queues: subscription.queues.clone(),
             link: Some(link),
             doubt: None,
             exchanges: 0,
@@ -268,7 +270,7 @@ impl RedisSession {
         let (carried, changes) = match self.prepare(commits, &mut batch) {
             Ok(prepared) => prepared,
             Err(error) => {
-                self.book.sources.iter_mut().for_each(|source| source.ring.unsettle());
+                self.book.unsettle();
                 self.routes.clear();
                 return Err(error);
             }
@@ -292,7 +294,7 @@ impl RedisSession {
             Err(error) => {
                 // The server has refused it as a whole.
                 self.doubt = None;
-                self.book.sources.iter_mut().for_each(|source| source.ring.unsettle());
+                self.book.unsettle();
                 self.routes.clear();
                 self.link = None;
                 self.is_lost = error.kind() == ErrorKind::Closed;
@@ -363,6 +365,7 @@ impl RedisSession {
     }
 
     pub(super) fn apply(&mut self, changes: &[Change]) {
+        self.book.apply_loose();
         for (place, change) in changes.iter().enumerate() {
             let gone = self.book.sources[place].ring.apply(*change);
             self.book.strike(gone);
@@ -411,6 +414,11 @@ impl RedisSession {
             Landing::Nothing(place) => {
                 self.book.sources[place].waiting = false;
                 false
+            }
+            Landing::Broadcast(queue, raw) => {
+                let delivery = self.book.enter_loose(queue, raw);
+                self.book.landed.push_back(delivery);
+                true
             }
             Landing::Broken(_) => {
                 self.link = None;

@@ -43,6 +43,10 @@ pub(super) struct Book {
     pub(super) sources: Vec<Source>,
     /// Where the delivery of a tag lies.
     tags: HashMap<u64, (usize, u64)>,
+    /// What came by a fanout exchange and lies nowhere on the server, by tag.
+    loose: HashMap<u64, (Arc<str>, Bytes)>,
+    /// Tags of those that an exchange under way settles, and whether they are to come again.
+    loosened: Vec<(u64, bool)>,
     /// Held, and not yet handed out.
     pub(super) landed: VecDeque<Delivery>,
     pub(super) epoch: u64,
@@ -76,7 +80,14 @@ impl Book {
                 });
             }
         }
-        Self { sources, tags: HashMap::new(), landed: VecDeque::new(), epoch }
+        Self {
+            sources,
+            tags: HashMap::new(),
+            loose: HashMap::new(),
+            loosened: Vec::new(),
+            landed: VecDeque::new(),
+            epoch,
+        }
     }
 
     /// Enters what was taken from a list; the delivery, unless there was nothing in it.
@@ -87,15 +98,57 @@ impl Book {
             return None;
         }
         let opened = open(&raw).unwrap_or_else(|_| unreadable(&raw));
-        let mut tag = tag_of(&opened.delivery_tag, &raw);
-        // The same message twice, such as one that Celery has restored while we hold it.
-        while self.tags.contains_key(&tag) {
-            tag = tag.wrapping_add(1).max(1);
-        }
+        let tag = self.free_tag(&opened, &raw);
         let found = &mut self.sources[source];
         let number = found.ring.push(Held { tag, raw, deaths: opened.deaths });
         self.tags.insert(tag, (source, number));
-        Some(delivery(found, tag, self.epoch, opened))
+        let (queue, step) = (Arc::clone(&found.queue), found.place.step);
+        Some(delivery(queue, step, Receipt::new(Tag(tag), self.epoch), opened))
+    }
+
+    /// Enters what came to a queue by a fanout exchange.
+    pub(super) fn enter_loose(&mut self, queue: Arc<str>, raw: Vec<u8>) -> Delivery {
+        let raw = Bytes::from(raw);
+        let opened = open(&raw).unwrap_or_else(|_| unreadable(&raw));
+        let tag = self.free_tag(&opened, &raw);
+        self.loose.insert(tag, (Arc::clone(&queue), raw));
+        delivery(queue, 0, Receipt::new(Tag(tag), self.epoch), opened)
+    }
+
+    fn free_tag(&self, opened: &Opened, raw: &Bytes) -> u64 {
+        let mut tag = tag_of(&opened.delivery_tag, raw);
+        // The same message twice, such as one that Celery has restored while we hold it.
+        while self.tags.contains_key(&tag) || self.loose.contains_key(&tag) {
+            tag = tag.wrapping_add(1).max(1);
+        }
+        tag
+    }
+
+    /// Settles what lies nowhere on the server, with the exchange that is being prepared. `again`: it is to come again,
+    /// to this worker alone. Gives queue and bytes; `None` when it is not there.
+    pub(super) fn settle_loose(&mut self, receipt: &Receipt, again: bool) -> Option<(Arc<str>, Bytes)> {
+        let tag = receipt.tag().0;
+        if receipt.epoch() != self.epoch || self.loosened.iter().any(|(settled, _)| *settled == tag) {
+            return None;
+        }
+        let found = self.loose.get(&tag)?.clone();
+        self.loosened.push((tag, again));
+        Some(found)
+    }
+
+    /// The exchange was carried out.
+    pub(super) fn apply_loose(&mut self) {
+        for (tag, again) in std::mem::take(&mut self.loosened) {
+            let Some((queue, raw)) = self.loose.remove(&tag).filter(|_| again) else { continue };
+            let delivery = self.enter_loose(queue, raw.to_vec());
+            self.landed.push_back(delivery);
+        }
+    }
+
+    /// The exchange was not carried out.
+    pub(super) fn unsettle(&mut self) {
+        self.loosened.clear();
+        self.sources.iter_mut().for_each(|source| source.ring.unsettle());
     }
 
     /// Where the unsettled delivery of a receipt lies; `None` when it is not ours any more.
@@ -121,9 +174,9 @@ impl Book {
         self.tags.insert(tag, (source, number));
     }
 
-    /// How much is held.
-    pub(super) fn is_empty(&self) -> bool {
-        self.tags.is_empty()
+    /// Whether a delivery that was not handed out is still ours.
+    pub(super) fn has(&self, receipt: &Receipt) -> bool {
+        self.find(receipt).is_some() || self.loose.contains_key(&receipt.tag().0)
     }
 }
 
@@ -138,20 +191,20 @@ pub(super) fn tag_of(delivery_tag: &str, raw: &[u8]) -> u64 {
     hash.max(1)
 }
 
-fn delivery(source: &Source, tag: u64, epoch: u64, opened: Opened) -> Delivery {
+fn delivery(queue: Arc<str>, step: u8, receipt: Receipt, opened: Opened) -> Delivery {
     let Opened { message, exchange, routing_key, priority, redelivered, deaths, .. } = opened;
-    let routing_key: Arc<str> = if routing_key.is_empty() && exchange.is_empty() || *routing_key == *source.queue {
-        Arc::clone(&source.queue)
+    let routing_key: Arc<str> = if routing_key.is_empty() && exchange.is_empty() || *routing_key == *queue {
+        Arc::clone(&queue)
     } else {
         routing_key.into()
     };
     Delivery {
-        receipt: Receipt::new(Tag(tag), epoch),
-        queue: Arc::clone(&source.queue),
+        receipt,
+        queue,
         exchange: exchange.into(),
         routing_key,
         priority,
-        rank: source.place.step,
+        rank: step,
         redelivered,
         deaths,
         message: modernized(&message).into_owned(),

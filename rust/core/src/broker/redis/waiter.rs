@@ -11,10 +11,12 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
+use super::broadcast::Broadcasts;
 use super::config::RedisConfig;
 use super::link::Link;
 use super::source::Source;
 use super::wire::Batch;
+use crate::broker::Queue;
 use crate::error::{Error, Result};
 
 /// More lists are not waited for, but looked at now and then: each takes a connection.
@@ -28,7 +30,9 @@ pub(super) enum Landing {
     Message(usize, Vec<u8>),
     /// Nothing came, or it was told to stop waiting.
     Nothing(usize),
-    /// Its connection broke.
+    /// A fanout queue was sent this.
+    Broadcast(Arc<str>, Vec<u8>),
+    /// A connection broke.
     Broken(Error),
 }
 
@@ -36,6 +40,7 @@ pub(super) enum Landing {
 pub(super) struct Waiters {
     waiters: Vec<Waiter>,
     landings: UnboundedReceiver<Landing>,
+    _broadcasts: Broadcasts,
 }
 
 struct Waiter {
@@ -54,9 +59,14 @@ impl Drop for Waiters {
 }
 
 impl Waiters {
-    /// A waiter for each of the first lists. Connections are opened when they first wait.
-    pub(super) fn new(config: &Arc<RedisConfig>, sources: &[Source]) -> Self {
+    /// A waiter for each of the first lists, whose connections are opened when they first wait; and one for what is
+    /// published to fanout queues, which is opened now.
+    ///
+    /// # Errors
+    /// Those of opening a connection.
+    pub(super) async fn new(config: &Arc<RedisConfig>, sources: &[Source], queues: &[Queue]) -> Result<Self> {
         let (landed, landings) = unbounded_channel();
+        let broadcasts = Broadcasts::listen(config, queues, landed.clone()).await?;
         let waiters = sources.iter().take(MOST).enumerate().map(|(place, source)| {
             let (orders, ordered) = unbounded_channel();
             let client = Arc::new(AtomicI64::new(0));
@@ -70,7 +80,7 @@ impl Waiters {
             };
             Waiter { orders, client, task: tokio::spawn(wait.run(ordered)) }
         });
-        Self { waiters: waiters.collect(), landings }
+        Ok(Self { waiters: waiters.collect(), landings, _broadcasts: broadcasts })
     }
 
     /// Whether a list has a waiter.
