@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from fastq import signals
-from fastq.app import builtins, current, registry, send
+from fastq.app import builtins, checks, current, registry, send
 from fastq.app.configuration import Configuration
 from fastq.app.declaration import Declaration
 from fastq.app.queues import Queues
@@ -152,12 +152,18 @@ class FastQ(Configuration, Declaration):
             self._discoveries.append(lambda: registry.autodiscover(packages, related_name))
 
     def import_default_modules(self) -> None:
-        """Import the modules of the settings `imports` and `include`, and what autodiscovery finds."""
+        """Import the modules of the settings `imports` and `include`, and what autodiscovery finds.
+
+        Raises:
+            ImportError: a module cannot be imported.
+            ImproperlyConfigured: a setting names a serializer or compression that none of them has registered.
+        """
         signals.import_modules.send(sender=self)
         for module in dict.fromkeys((*_listed(self.conf.imports, ()), *_listed(self.conf.include, ()))):
             import_from_cwd(module)
         while self._discoveries:
             self._discoveries.pop(0)()
+        checks.check_settings(self.conf)
 
     @property
     def current_task(self) -> AnyTask | None:

@@ -6,7 +6,7 @@ import inspect
 import warnings
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
-from fastq.app import arguments
+from fastq.app import arguments, checks
 from fastq.app.attributes import CONFIGURED
 from fastq.app.current import all_apps, get_current_app
 from fastq.app.registry import share
@@ -62,11 +62,13 @@ def make_task(app: App, function: Callable[..., Any], options: dict[str, Any]) -
         options: of the decorator; those without a meaning of their own become attributes.
 
     Raises:
-        TypeError: `function` cannot be called.
+        TypeError: `function` cannot be called, or an option has a value of a wrong kind.
+        ValueError: an option has a value that cannot work.
     """
     if not callable(function):
         raise TypeError(f"A task is made of a function, not of {function!r}.")
     options = {**options}
+    checks.check_attributes(function.__name__, options)
     name = options.pop("name", None) or app.gen_task_name(function.__name__, function.__module__)
     known = app.registry.get(name)
     if known is not None:
@@ -215,6 +217,7 @@ def shared_task(*args: Any, **options: Any) -> Any:
 
 def _share(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     options = {key: value for key, value in options.items() if key not in ("lazy", "shared", "filter")}
+    checks.check_attributes(function.__name__, options)
     name = options.get("name")
 
     def declare(app: App) -> Task[..., Any]:

@@ -5,7 +5,7 @@ Pure: nothing is sent, no signal fires, and the time and the id are given.
 
 from __future__ import annotations
 
-import warnings
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["REPR_LIMIT", "Draft", "build", "encode"]
 
+_logger: Final = logging.getLogger("celery.app.base")
+
 REPR_LIMIT: Final = 1024
 """Characters of `argsrepr` and `kwargsrepr`."""
 
-_COUNTDOWN_FLOOR: Final = -(2**31)
 _DELIVERY_MODES: Final[Mapping[Any, int]] = {"transient": 1, "persistent": 2, "1": 1, "2": 2}
 
 _CONSUMED: Final = frozenset(
@@ -79,19 +80,19 @@ def build(
         name: of the task.
         args: positional arguments.
         kwargs: keyword arguments.
-        options: merged and routed; `task_id` is among them, and `queue` is a `Queue`.
+        options: merged, checked and routed; `task_id` is among them, and `queue` is a `Queue`.
         now: the present time, with its zone.
         origin: the node that sends.
         reply_to: the queue where answers are awaited.
 
     Raises:
         TypeError: arguments that are no list and mapping.
-        ValueError: an option out of its range.
+        ValueError: the soft time limit is longer than the hard one.
     """
     arguments, keywords = _arguments(args, kwargs)
     eta, due = _eta(options, now, app)
     expires, expiration = _expires(options, now, app)
-    priority = _priority(options.get("priority"))
+    priority: int | None = options.get("priority")
     exchange, routing_key = _destination(app, options)
     headers = _headers(name, arguments, keywords, options, app.conf.task_repr_maxlevels)
     headers["eta"], headers["expires"] = eta, expires
@@ -216,7 +217,7 @@ def _eta(options: Mapping[str, Any], now: datetime, app: App) -> tuple[str | Non
     """Return `eta` as text and as seconds since 1970."""
     countdown = options.get("countdown")
     if countdown:
-        moment = now + timedelta(seconds=_checked_seconds(countdown, "countdown"))
+        moment = now + timedelta(seconds=countdown)
         return moment.isoformat(), moment.timestamp()
     eta = options.get("eta")
     if not eta:
@@ -232,21 +233,15 @@ def _expires(options: Mapping[str, Any], now: datetime, app: App) -> tuple[str |
         seconds = options.get("expiration")
         return None, None if seconds is None else str(int(seconds * 1000))
     if isinstance(expires, int | float | timedelta):
-        moment = now + timedelta(seconds=_checked_seconds(time.seconds(expires), "expires"))
+        moment = now + timedelta(seconds=time.seconds(expires))
     else:
         moment = time.from_iso(expires, app.timezone)
     remaining = (moment - now).total_seconds()
     if remaining < 0:
-        warnings.warn(f"The task {options['task_id']} expired {-remaining:.0f} s before it was sent.", stacklevel=6)
+        _logger.warning("Task %s expires %.0f s before it is sent: it will not run.", options["task_id"], -remaining)
         remaining = 0
     text = expires if isinstance(expires, str) else moment.isoformat()
     return text, str(int(remaining * 1000))
-
-
-def _checked_seconds(seconds: float, what: str) -> float:
-    if seconds < _COUNTDOWN_FLOOR:
-        raise ValueError(f"{what} is out of range: {seconds} seconds.")
-    return seconds
 
 
 def _time_limits(options: Mapping[str, Any]) -> list[float | None]:
@@ -255,15 +250,6 @@ def _time_limits(options: Mapping[str, Any]) -> list[float | None]:
     if hard and soft and soft > hard:
         raise ValueError(f"soft_time_limit ({soft} s) must not be longer than time_limit ({hard} s).")
     return [hard, soft]
-
-
-def _priority(value: Any) -> int | None:
-    if value is None:
-        return None
-    priority = int(value)
-    if not 0 <= priority <= 255:
-        raise ValueError(f"priority must be between 0 and 255, not {priority}.")
-    return priority
 
 
 def _delivery_mode(app: App, options: Mapping[str, Any]) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from orjson import dumps as dump_text
 
 from fastq._seam import OutgoingMessage, Route
-from fastq.app import send
+from fastq.app import checks, send
 from fastq.app.attributes import Attributes
 from fastq.app.current import current_frame
 from fastq.app.message import REPR_LIMIT, build
@@ -77,7 +77,10 @@ def _template(task: Any) -> Draft:
     """Return the draft of a call of the task, with marks where a call's own values go."""
     app = task.app
     own = {"task_id": _ID, "root_id": _ROOT, "parent_id": _PARENT, "argsrepr": _ARGS, "kwargsrepr": _KWARGS}
-    options = app.router.route(merge(task, own), task.name, (), {}, task)
+    merged = merge(task, own)
+    checks.check_options(merged, own, task)
+    options = app.router.route(merged, task.name, (), {}, task)
+    checks.check_options({**options, "task_id": _ID}, options)
     return build(app, task.name, (), {}, options, now=now(), origin=_ORIGIN, reply_to=_REPLY)
 
 

@@ -7,7 +7,7 @@ import inspect
 import sys
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from fastq.app import send
+from fastq.app import checks, send
 from fastq.exceptions import Reject, Retry, TaskPredicate
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def retry(
     if limit is not None and retries > limit:
         _give_up(task, request, args, kwargs, exc)
     options = {**options, "retries": retries, **({"countdown": countdown} if eta is None else {"eta": eta})}
+    checks.check_options(options, options)
     signature = task.signature_from_request(request, args, kwargs, **options)
     control = Retry(exc=exc, when=eta if eta is not None else countdown, is_eager=request.is_eager, sig=signature)
     if not request.is_eager:

@@ -17,7 +17,7 @@ import orjson
 from fastq import signals
 from fastq._core import Producer, new_id
 from fastq._seam import OutgoingMessage
-from fastq.app import current
+from fastq.app import checks, current
 from fastq.app.message import Draft, build, encode
 from fastq.app.options import execution_options, merge
 from fastq.app.queues import Queue
@@ -87,11 +87,12 @@ def call(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> AsyncRes
     """Send a task that is known here, or run it at once when the settings say `task_always_eager`."""
     app: App = task.app
     if app.conf.task_always_eager:
+        checks.check_options(options, options)
         return cast("AsyncResult[Any]", _call_eagerly(task, args, kwargs, options))
     merged = merge(task, options)
     if merged.get("shadow") is None:
         merged["shadow"] = task.shadow_name(args or (), kwargs or {}, merged)
-    return _send(app, task, task.name, args, kwargs, merged)
+    return _send(app, task, task.name, args, kwargs, merged, options)
 
 
 def send_task(app: App, name: str, args: Any, kwargs: Any, options: dict[str, Any]) -> AsyncResult[Any]:
@@ -100,7 +101,7 @@ def send_task(app: App, name: str, args: Any, kwargs: Any, options: dict[str, An
         warnings.warn(AlwaysEagerIgnored("send_task ignores task_always_eager: use the task itself."), stacklevel=3)
     task = app.registry.get(name)
     merged = options if task is None else {**execution_options(task), **options}
-    return _send(app, task, name, args, kwargs, merged)
+    return _send(app, task, name, args, kwargs, merged, options)
 
 
 def compose(
@@ -120,7 +121,7 @@ def compose(
     """
     task = app.registry.get(name)
     merged = merge(task, options or {})
-    draft, _ = _draft(app, task, name, args, kwargs, merged)
+    draft, _ = _draft(app, task, name, args, kwargs, merged, options or {})
     if draft.declare:
         declare(app, app.producer, draft.declare)
     return encode(draft)
@@ -141,10 +142,12 @@ def publish(app: App, messages: OutgoingMessage | Sequence[OutgoingMessage], pro
         producer.publish_many(messages)
 
 
-def _send(app: App, task: Any, name: str, args: Any, kwargs: Any, merged: dict[str, Any]) -> AsyncResult[Any]:
+def _send(
+    app: App, task: Any, name: str, args: Any, kwargs: Any, merged: dict[str, Any], given: Mapping[str, Any]
+) -> AsyncResult[Any]:
     if merged.get("connection") is not None:
         raise NotSupported("The option 'connection' is not supported: give a producer, or set broker_url.")
-    draft, merged = _draft(app, task, name, args, kwargs, merged)
+    draft, merged = _draft(app, task, name, args, kwargs, merged, given)
     producer = merged.get("producer") or merged.get("publisher") or app.producer
     message = encode(draft)
     declare(app, producer, draft.declare)
@@ -157,15 +160,30 @@ def _send(app: App, task: Any, name: str, args: Any, kwargs: Any, merged: dict[s
 
 
 def _draft(
-    app: App, task: Any, name: str, args: Any, kwargs: Any, merged: dict[str, Any]
+    app: App, task: Any, name: str, args: Any, kwargs: Any, merged: dict[str, Any], given: Mapping[str, Any]
 ) -> tuple[Draft, dict[str, Any]]:
-    """Return the draft of a call, and the call's options with everything that was added to them."""
+    """Return the draft of a call, and the call's options with everything that was added to them.
+
+    Args:
+        app: gives settings, routes and queues.
+        task: the task, None when only its name is known here.
+        name: of the task.
+        args: positional arguments.
+        kwargs: keyword arguments.
+        merged: the options of call and task.
+        given: those of the call alone.
+    """
     merged = _inherit(app, merged)
+    checks.check_options(merged, given, task)
+    if merged.get("serializer") is None:
+        checks.check_settings(app.conf, "task_serializer")
     if not merged.get("task_id"):
         merged["task_id"] = new_id()
     router = merged.get("router")
     router = app.router if router is None else Router(router, app.queues, app.conf.task_default_queue)
-    merged = router.route(merged, merged.get("route_name") or name, args or (), kwargs, merged.get("task_type") or task)
+    routed = router.route(merged, merged.get("route_name") or name, args or (), kwargs, merged.get("task_type") or task)
+    checks.check_options({key: value for key, value in routed.items() if value is not merged.get(key)}, routed)
+    merged = routed
     sender = identity()
     draft = build(app, name, args, kwargs, merged, now=app.now(), origin=sender.origin, reply_to=sender.reply_to)
     if signals.before_task_publish:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from fastq.app import checks
 from fastq.app.context import Context
 from fastq.app.send import new_id
 from fastq.canvas import signature
@@ -38,6 +39,7 @@ def apply(
         Exception: what the task raised, when `throw` says so (by default the setting `task_eager_propagates`).
     """
     app.finalize(auto=True)
+    checks.check_options(options, options)
     throw = options.pop("throw", None)
     throw = app.conf.task_eager_propagates if throw is None else throw
     loop = KeptLoop()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+from uuid import UUID
 
 from fastq.imports import symbol_by_name
 from fastq.result import wait as waiting
 from fastq.states import FAILURE, PROPAGATE_STATES, READY_STATES, SUCCESS
+from fastq.text import saferepr
 from fastq.time import from_iso
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ class AsyncResult(Generic[R]):
     """The result of a task that was sent; `R` is what the task returns.
 
     Args:
-        id: of the task.
+        id: of the task; a UUID will do.
         backend: where its state is kept; the app's by default.
         task_name: name of the task, when it is known.
         app: the current app by default.
@@ -52,13 +54,15 @@ class AsyncResult(Generic[R]):
 
     def __init__(
         self,
-        id: str,  # noqa: A002 - Celery's name
+        id: str | UUID,  # noqa: A002 - Celery's name
         backend: Backend | None = None,
         task_name: str | None = None,
         app: App | None = None,
         parent: AsyncResult[Any] | None = None,
     ) -> None:
         """Refer to a task; nothing is asked yet."""
+        if type(id) is not str:
+            id = _text_of(id)  # noqa: A001 - the parameter
         if not id:
             raise ValueError(f"A result needs the id of its task, not {id!r}.")
         self.id = id
@@ -98,10 +102,13 @@ class AsyncResult(Generic[R]):
             disable_sync_subtasks: refuse to wait inside a task.
 
         Raises:
+            TypeError: `timeout` or `interval` is no number.
             TimeoutError: the task has not ended within `timeout`.
             RuntimeError: called inside a task, where waiting could wait for ever.
             Exception: what the task raised.
         """
+        waiting.check_seconds("timeout", timeout)
+        waiting.check_seconds("interval", interval)
         if self.ignored:
             return None  # type: ignore[return-value]
         if disable_sync_subtasks:
@@ -302,6 +309,14 @@ class AsyncResult(Generic[R]):
     def __reduce__(self) -> tuple[Any, ...]:
         # Without app and backend: where it is unpickled the current app knows both.
         return type(self), (self.id, None, self._task_name, None, self.parent)
+
+
+def _text_of(task_id: Any) -> str:
+    if task_id is None or isinstance(task_id, str):
+        return task_id or ""
+    if isinstance(task_id, UUID):
+        return str(task_id)
+    raise TypeError(f"The id of a task must be text or a UUID; not {saferepr(task_id, 100)}.")
 
 
 def result_from_tuple(stored: Any, app: App | None = None) -> AsyncResult[Any]:

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from fastq.backends.base import Backend, Meta
     from fastq.result.async_result import AsyncResult
 
-__all__ = ["allow_join_result", "assert_will_not_block", "denied_join_result", "deny_joins_while", "until_ready"]
+__all__ = [
+    "allow_join_result",
+    "assert_will_not_block",
+    "check_seconds",
+    "denied_join_result",
+    "deny_joins_while",
+    "until_ready",
+]
 
 _allowed: Final[ContextVar[bool | None]] = ContextVar("fastq_join_allowed", default=None)
 """What the innermost `allow_join_result` or `denied_join_result` says; None: neither is in force."""
@@ -71,6 +78,21 @@ def assert_will_not_block() -> None:
             "Use a callback (link), or a chain; or, if the other task runs elsewhere, get(disable_sync_subtasks=False) "
             "or allow_join_result()."
         )
+
+
+def check_seconds(name: str, value: Any) -> None:
+    """Refuse a time that is none.
+
+    Raises:
+        TypeError: the value is neither None nor a number.
+        ValueError: it is not a number by its own account.
+    """
+    if value is None:
+        return
+    if not isinstance(value, (int, float)):
+        raise TypeError(f"The option {name} must be a number of seconds, or None for no limit; not {value!r}.")
+    if value != value:  # a NaN, and nothing else
+        raise ValueError(f"The option {name} must be a number of seconds, or None for no limit; not {value!r}.")
 
 
 def until_ready(

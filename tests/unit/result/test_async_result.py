@@ -364,3 +364,19 @@ def test_an_eager_result_raises_what_the_task_raised() -> None:
         result.get()
     assert isinstance(result.get(propagate=False), KeyError)
     assert result.traceback == "where"
+
+
+@pytest.mark.parametrize("option", ["timeout", "interval"])
+def test_a_time_that_is_none_is_refused(app: FastQ, option: str) -> None:
+    with pytest.raises(TypeError, match=f"The option {option} must be a number of seconds.*; not 'x'"):
+        AsyncResult("id-1", app=app).get(**{option: "x"})
+    with pytest.raises(ValueError, match=f"The option {option} must be a number of seconds.*; not nan"):
+        AsyncResult("id-1", app=app).get(**{option: float("nan")})
+
+
+def test_an_id_is_text_or_a_uuid(app: FastQ) -> None:
+    task_id = uuid.uuid4()
+
+    assert AsyncResult(task_id, app=app).id == str(task_id)
+    with pytest.raises(TypeError, match="must be text or a UUID; not 5"):
+        AsyncResult(5, app=app)  # type: ignore[arg-type]

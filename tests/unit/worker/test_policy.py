@@ -70,12 +70,12 @@ def test_a_soft_limit_above_the_hard_one_is_refused_by_the_tasks_name() -> None:
     with pytest.raises(
         ImproperlyConfigured, match=r"Task shop\.add: soft_time_limit \(5 s\) is above time_limit \(3 s\)"
     ):
-        made({"time_limit": 3, "soft_time_limit": 5})
+        made({"time_limit": 3}, task_soft_time_limit=5)
 
 
 def test_a_limit_that_is_no_number_is_refused() -> None:
     with pytest.raises(ImproperlyConfigured, match=r"Task shop\.add: time_limit is 'soon'"):
-        made({"time_limit": "soon"})
+        made(task_annotations={"shop.add": {"time_limit": "soon"}})
 
 
 def test_every_task_of_the_app_has_a_policy() -> None:
