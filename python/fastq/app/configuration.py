@@ -111,7 +111,7 @@ class Configuration:
 
     def config_from_cmdline(self, argv: Iterable[str], namespace: str = "worker") -> None:
         """Set what `name=value` arguments say; names that begin with a dot are in the namespace."""
-        self.conf.update(load.from_arguments(argv, namespace))
+        self.conf.update_from_arguments(argv, namespace)
 
     def add_defaults(self, defaults: Any) -> None:
         """Add defaults, weaker than what users set: a mapping, or a function that returns one when it is needed."""

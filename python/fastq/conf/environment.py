@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from fastq.conf import names
 from fastq.conf.defaults import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PREFIX", "VARIABLES", "Variable", "read", "read_settings"]
+__all__ = ["PREFIX", "VARIABLES", "Variable", "misspelt", "read", "read_settings"]
 
 PREFIX: Final = "FASTQ_"
 
@@ -64,4 +65,20 @@ def read_settings(environ: Mapping[str, str] | None = None) -> dict[str, tuple[s
             name = key.removeprefix(PREFIX).lower()
             if name in OPTIONS:
                 found[name] = (text, key)
+    return found
+
+
+def misspelt(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables whose names are slips, each with the one that was meant.
+
+    Others that begin like ours may be options of commands (`FASTQ_WORKER_LOGLEVEL`), or a user's own.
+    """
+    known = {variable.name for variable in VARIABLES}
+    found = {}
+    for key in os.environ if environ is None else environ:
+        name = key.removeprefix(PREFIX).lower()
+        if key.startswith(PREFIX) and key not in known and name not in OPTIONS:
+            meant = names.misspelt(name)
+            if meant is not None:
+                found[key] = PREFIX + meant.upper()
     return found

@@ -15,10 +15,16 @@ from fastq.text import closest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["OLD_NAMES", "looks_like_a_setting", "nearest", "new_name", "translate"]
+__all__ = ["OLD_NAMES", "looks_like_a_setting", "misspelt", "nearest", "new_name", "translate"]
 
 OLD_NAMES: Final[Mapping[str, str]] = {old: option.name for option in OPTIONS.values() for old in option.old_names}
 """New name of each old one."""
+
+_SHORT_NAMES: Final = {"broker": "broker_url", "backend": "result_backend"}
+"""What the app's constructor calls some settings."""
+
+_SURELY: Final = 0.92
+"""How alike a name is to a setting's when it can hardly mean anything else: a letter or two."""
 
 _GROUPS: Final = frozenset(name.partition("_")[0] for name in OPTIONS if "_" in name)
 
@@ -30,7 +36,17 @@ def new_name(name: str) -> str | None:
 
 def nearest(name: str) -> str | None:
     """Return the name of the setting that an unknown name was probably to be."""
-    return closest(name.lower().removeprefix("celery_").removeprefix("celeryd_"), OPTIONS)
+    word = name.lower().removeprefix("celery_").removeprefix("celeryd_")
+    short = closest(word, _SHORT_NAMES)
+    return closest(word, OPTIONS) or (_SHORT_NAMES[short] if short else None)
+
+
+def misspelt(name: str) -> str | None:
+    """Return the name of the setting that an unknown name can only be a slip of; None when it may be something else."""
+    import difflib
+
+    found = difflib.get_close_matches(name.lower(), OPTIONS, n=1, cutoff=_SURELY)
+    return found[0] if found else None
 
 
 def looks_like_a_setting(name: str) -> bool:
@@ -38,10 +54,9 @@ def looks_like_a_setting(name: str) -> bool:
 
     A module holds imports and helpers too, and a user's own values: those are kept and not complained about.
     """
-    word = name.lower()
-    return name.startswith(("CELERY_", "CELERYD_", "CELERYBEAT_")) or (
-        word.partition("_")[0] in _GROUPS and nearest(name) is not None
-    )
+    if name.startswith(("CELERY_", "CELERYD_", "CELERYBEAT_")) or misspelt(name) is not None:
+        return True
+    return name.lower().partition("_")[0] in _GROUPS and nearest(name) is not None
 
 
 def translate(found: Mapping[str, Any], namespace: str | None, source: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
 from fastq.conf import censor, environment, load, names, places
@@ -77,7 +77,9 @@ class Settings(MutableMapping[str, Any]):
         own["_directory"] = os.path.abspath(directory) if directory else places.working_directory()
         own["_defaults"] = {name: self._placed(name, option.fresh_default()) for name, option in OPTIONS.items()}
         own["_old_names"] = set()
-        own["_changes"] = self._layer(changes or {}, None, "the program")
+        own["_meant"] = set()
+        own["_environ"] = environ
+        own["_changes"] = self._layer(changes or {}, None, "the program", meant=True)
         own["_config"] = _Layer("the configuration", {}, {})
         own["_environment"] = self._read_environment(environ)
         own["_project"] = self._read_project(directory)
@@ -97,13 +99,16 @@ class Settings(MutableMapping[str, Any]):
             return value
         return places.whole(value, self.__dict__["_directory"] or places.working_directory())
 
-    def _layer(self, found: Mapping[str, Any], namespace: str | None, source: str) -> _Layer:
+    def _layer(self, found: Mapping[str, Any], namespace: str | None, source: str, *, meant: bool = False) -> _Layer:
+        """Return what a source gives. `meant` tells that all its names are meant as settings, be they known or not."""
         self._old_names.update(name for name in found if name in names.OLD_NAMES and not namespace)
         layer = _Layer(source, {}, {})
         for name, value in names.translate(found, namespace, source.capitalize()).items():
             option = OPTIONS.get(name)
             if option is None:
                 layer.other[name] = value
+                if meant or namespace:
+                    self._meant.add(name)
             else:
                 layer.known[name] = self._placed(name, option.convert(value, source))
         return layer
@@ -120,7 +125,8 @@ class Settings(MutableMapping[str, Any]):
         if found is None:
             return _Layer("pyproject.toml", {}, {})
         path, table = found
-        return self._layer({name: value for name, value in table.items() if name != "app"}, None, str(path))
+        table = {name: value for name, value in table.items() if name != "app"}
+        return self._layer(table, None, str(path), meant=True)
 
     @property
     def _layers(self) -> tuple[_Layer, ...]:
@@ -240,11 +246,17 @@ class Settings(MutableMapping[str, Any]):
 
     def update(self, *maps: Any, **settings: Any) -> None:
         """Set several settings at once: all of them, or none when one is wrong."""
-        found = dict(*maps, **settings)
+        self._update(dict(*maps, **settings), meant=False)
+
+    def update_from_arguments(self, arguments: Iterable[str], namespace: str = "worker") -> None:
+        """Set what `name=value` arguments of the command line say (see `load.from_arguments`)."""
+        self._update(load.from_arguments(arguments, namespace), meant=True)
+
+    def _update(self, found: Mapping[str, Any], *, meant: bool) -> None:
         # Each name stands for itself here: `conf.update(CELERY_X=1)` after `conf.task_y = 2` mixes nothing.
         translated = {names.new_name(name) or name: value for name, value in found.items()}
         with self._lock:
-            layer = self._layer(translated, None, "the program")
+            layer = self._layer(translated, None, "the program", meant=meant)
             self._changes.known.update(layer.known)
             self._changes.other.update(layer.other)
             self._resolve(layer.known)
@@ -258,8 +270,13 @@ class Settings(MutableMapping[str, Any]):
 
     @property
     def unknown(self) -> dict[str, str | None]:
-        """Names that seem to be meant as settings and are none, with the setting that was probably meant."""
-        return {name: names.nearest(name) for name in self._other_names() if names.looks_like_a_setting(name)}
+        """Names that seem to be meant as settings and are none, with the name that was probably meant.
+
+        They are arguments of the app or of the command line, keys of pyproject.toml, what a configuration object or
+        `app.conf` was given, and variables of the environment.
+        """
+        unknown = (name for name in self._other_names() if name in self._meant or names.looks_like_a_setting(name))
+        return {name: names.nearest(name) for name in unknown} | environment.misspelt(self._environ)
 
     def is_set(self, name: str) -> bool:
         """Tell whether anyone has set this setting, to whatever value."""

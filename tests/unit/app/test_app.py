@@ -235,3 +235,11 @@ def test_calls_before_and_after_a_change_of_directory_reach_one_queue(
     assert (tmp_path / ".fastq/queue.db").exists()
     assert list((tmp_path / "below").iterdir()) == []
     app.close()
+
+
+def test_arguments_and_attributes_that_name_no_setting_are_remembered() -> None:
+    app = FastQ("shop", brokr="x", set_as_current=False)
+    app.conf.wrker_concurrency = 3
+    app.config_from_cmdline(["foo=bar"])
+
+    assert app.conf.unknown == {"brokr": "broker_url", "foo": None, "wrker_concurrency": "worker_concurrency"}

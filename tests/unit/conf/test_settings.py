@@ -195,6 +195,42 @@ def test_unknown_settings_are_kept_and_those_meant_as_ours_are_told() -> None:
     assert set(conf) - set(OPTIONS) == {"task_serialiser", "weather", "os"}
 
 
+def test_names_that_mean_nothing_are_told_wherever_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.fastq]\napp = 'shop'\nweather = 'fine'\n")
+    conf = settings(
+        {"brokr": "x"},
+        directory=tmp_path,
+        environ={
+            "FASTQ_WORKR_CONCURRENCY": "3",
+            "FASTQ_WORKER_LOGLEVEL": "INFO",
+            "FASTQ_APP": "shop",
+            "FASTQ_HOME": "/srv",
+            "WORKR_CONCURRENCY": "3",
+        },
+        source={"tsk_serializer": "json", "helper": 1, "database_url": "x"},
+    )
+    conf.wrker_concurrency = 3
+    conf.greeting = "hello"
+    conf.update(task_time_limt=3)
+    conf.update_from_arguments(["foo=bar", ".prefetch_multiplier=2"])
+
+    assert conf.unknown == {
+        "brokr": "broker_url",
+        "foo": None,
+        "task_time_limt": "task_time_limit",
+        "tsk_serializer": "task_serializer",
+        "weather": None,
+        "wrker_concurrency": "worker_concurrency",
+        "FASTQ_WORKR_CONCURRENCY": "FASTQ_WORKER_CONCURRENCY",
+    }
+
+
+def test_every_name_in_the_namespace_is_meant_as_a_setting() -> None:
+    conf = settings(source={"CELERY_WEATHER": "fine", "WEATHER": "wet"}, namespace="CELERY")
+
+    assert conf.unknown == {"weather": None}
+
+
 def test_a_setting_that_does_not_exist_is_an_error_with_a_hint() -> None:
     conf = settings()
 
