@@ -134,7 +134,36 @@ def test_hup_starts_the_same_worker_again_in_the_same_process(client: FastQ, wor
     assert client.send_task("shop.add", (1, 2)).get(timeout=20) == 3
 
 
-def test_usr1_writes_the_stacks_and_the_worker_goes_on(client: FastQ, worker: RunningWorker) -> None:
+@pytest.mark.parametrize("pool", ["prefork", "solo"])
+def test_a_second_ctrl_c_returns_the_task_and_logs_no_failure(
+    client: FastQ, start_worker: Any, file: Name, pool: str
+) -> None:
+    worker = start_worker(SHOP, ("-c", "1", "-P", pool))
+    running_task(client, file)
+    worker.signal(signal.SIGINT)
+    worker.wait_for_log("Press Ctrl-C again")
+    worker.signal(signal.SIGINT)
+    assert worker.wait(limit=10) == 1
+    assert (depth(client)["ready"], depth(client)["in_flight"]) == (1, 0)
+    assert "Traceback" not in worker.log
+    assert "ERROR" not in worker.log
+
+
+def test_usr1_writes_the_stacks_though_the_log_is_a_file(start_worker: Any, file: Name) -> None:
+    worker = start_worker(SHOP, ("-c", "1", "-l", "INFO", "-f", file("log")), {"FASTQ_WORKER_REDIRECT_STDOUTS": "1"})
+    worker.signal(signal.SIGUSR1)
+    worker.wait_for_log(r"most recent call first")
+    assert worker.stop() == 0
+
+
+def test_usr2_for_the_whole_group_is_ignored(client: FastQ, worker: RunningWorker) -> None:
+    before = worker.children(2)
+    os.killpg(worker.pid, signal.SIGUSR2)
+    assert client.send_task("shop.add", (1, 2)).get(timeout=20) == 3
+    assert worker.children(2) == before
+
+
+def test_usr1_writes_the_stacks_and_the_stacks_and_the_worker_goes_on(client: FastQ, worker: RunningWorker) -> None:
     worker.signal(signal.SIGUSR1)
     worker.wait_for_log(r"most recent call first")
     assert client.send_task("shop.add", (1, 2)).get(timeout=20) == 3

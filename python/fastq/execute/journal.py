@@ -24,6 +24,7 @@ __all__ = [
     "LOG_RETRY",
     "LOG_SUCCESS",
     "belongs_to",
+    "close",
     "failed",
     "logger",
     "note",
@@ -42,6 +43,9 @@ LOG_REJECTED = "Task %(name)s[%(id)s] rejected: %(exc)s"
 LOG_RETRY = "Task %(name)s[%(id)s] retry: %(exc)s"
 
 
+_NONE: Final = -1
+
+
 class _Journal:
     """Whose journal this is. Set once, before the first run."""
 
@@ -51,6 +55,11 @@ class _Journal:
 def belongs_to(process: int) -> None:
     """Have lines written by this process only: what a task forks and lets come back is not the run."""
     _Journal.process = process
+
+
+def close() -> None:
+    """Write no more lines: what a worker's stop cuts off has neither succeeded nor failed."""
+    _Journal.process = _NONE
 
 
 def _is_foreign() -> bool:

@@ -150,7 +150,7 @@ def _become_child(slot: int, settings: PoolSettings) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, _leave_to_parent)
     random.seed()
     if "numpy" in sys.modules:

@@ -42,7 +42,7 @@ BORN: Final = 1
 GONE: Final = 2
 FAILED: Final = 3
 
-_HELD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
+_HELD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that a terminal or a supervisor sends to the whole group and that are meant for the parent alone. They get
 handlers that do nothing: an ignored signal would stay ignored in programs that tasks start."""
 

@@ -41,6 +41,8 @@ class Attendance:
         self._node = node
         self._consumer = consumer
         self._on_ready = on_ready
+        self._cut_off = {True: 0, False: 0}
+        """Runs that the stop has cut off: those whose message went back to its queue, and those that have failed."""
         self.stopped: Fields | None = None
         """What the core said when it had stopped; None: it runs."""
         self._handlers: dict[str, Callable[[Fields], object]] = {
@@ -51,6 +53,7 @@ class Attendance:
             "nursery-gone": self._nursery_gone,
             "received": self._received,
             "lost": self._lost,
+            "interrupted": self._interrupted,
             "timed-out": self._timed_out,
             "unknown": self._unknown,
             "expired": self._expired,
@@ -112,10 +115,12 @@ class Attendance:
     def _refused(self, fields: Fields) -> None:
         count = fields["count"]
         _logger.warning(
-            "%d %s came after this worker had lost its lease and were dropped: those tasks run again elsewhere. "
+            "%d %s came after this worker had lost its lease and %s dropped: %s elsewhere. "
             "The machine was asleep or overloaded for longer than worker_lease.",
             count,
             plural(count, "outcome"),
+            "was" if count == 1 else "were",
+            "that task runs again" if count == 1 else "those tasks run again",
         )
 
     def _recovered(self, fields: Fields) -> None:
@@ -138,6 +143,7 @@ class Attendance:
 
     def _stopped(self, fields: Fields) -> None:
         self.stopped = fields
+        self._tell_cut_off()
         if fields.get("reason"):
             _logger.error("The worker has stopped: %s", fields["reason"])
 
@@ -174,6 +180,34 @@ class Attendance:
             return
         _logger.error("Task %s[%s]: the process that ran it died (%s).", fields["name"], fields["id"], reason)
         self._failed(fields, WorkerLostError(reason))
+
+    def _interrupted(self, fields: Fields) -> None:
+        back = bool(fields.get("requeued", True))
+        self._cut_off[back] += 1
+        _logger.info(
+            "Task %s[%s] was cut off by the stop%s",
+            fields["name"],
+            fields["id"],
+            "; it is back in its queue." if back else ": it was acknowledged when it began, and has failed.",
+        )
+
+    def _tell_cut_off(self) -> None:
+        back, failed = self._cut_off[True], self._cut_off[False]
+        if back:
+            _logger.warning(
+                "%d %s cut off by the stop and %s back in the queue.",
+                back,
+                "task was" if back == 1 else "tasks were",
+                "is" if back == 1 else "are",
+            )
+        if failed:
+            _logger.warning(
+                "%d %s cut off by the stop and %s failed, for %s acknowledged at the start.",
+                failed,
+                "task was" if failed == 1 else "tasks were",
+                "has" if failed == 1 else "have",
+                "it was" if failed == 1 else "they were",
+            )
 
     def _timed_out(self, fields: Fields) -> None:
         seconds, name, task_id = fields["seconds"], fields["name"], fields["id"]

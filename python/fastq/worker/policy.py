@@ -59,6 +59,9 @@ def _limit(task: Task[..., Any], attribute: str) -> float | None:
     """Return a limit in seconds; as in Celery, 0 is none."""
     value: Any = getattr(task, attribute)
     try:
-        return float(value) or None if value is not None else None
+        seconds = float(value) if value is not None else 0.0
     except (TypeError, ValueError):
-        raise ImproperlyConfigured(f"Task {task.name}: {attribute} is {value!r}, not a number of seconds.") from None
+        seconds = -1.0
+    if not seconds >= 0:  # a NaN is not either
+        raise ImproperlyConfigured(f"Task {task.name}: {attribute} is {value!r}, not a number of seconds from 0 up.")
+    return seconds or None

@@ -6,10 +6,10 @@
     INT (Ctrl-C)      warm              cold              leave at once
     TERM              warm
     QUIT              cold              cold              leave at once
-    HUP (no terminal) warm, then start the same command again
+    HUP               warm, then start the same command again; with a terminal, which was closed then: warm
 
 Warm: take no more, give back what has not started, finish what runs. Cold: end what runs; it goes back to its queue.
-USR1 writes the stacks of all threads to standard error.
+USR1 writes the stacks of all threads to standard error. USR2 is ignored.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 from fastq import signals
 from fastq.exceptions import WorkerTerminate
+from fastq.execute import journal
 from fastq.text import plural
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Stopping:
         self._term_is_cold = term_is_cold
         self._notes: deque[str] = deque()
         self._before: dict[int, object] = {}
+        self._has_terminal = False
         self.stage = Stage.RUNNING
         self.restart = False
         """The same command is to be started again when this worker has stopped."""
@@ -91,17 +93,19 @@ class Stopping:
         """Take the signals of this process; only its main thread can."""
         if threading.current_thread() is not threading.main_thread():
             return
-        numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT]
+        numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR2]
         # With a terminal, HUP says that it was closed: nobody is there to restart for. Under nohup it stays ignored.
-        if not sys.stdout.isatty() and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        self._has_terminal = sys.__stdout__ is not None and sys.__stdout__.isatty()
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
             numbers.append(signal.SIGHUP)
         for number in numbers:
             self._before[number] = signal.signal(number, self._note)
         # Signals end the wait for Events.
         signal.set_wakeup_fd(self._core.wakeup_fd(), warn_on_full_buffer=False)
         try:
-            faulthandler.register(signal.SIGUSR1, all_threads=True)
-        except (OSError, ValueError, RuntimeError):
+            # Not sys.stderr, which may lead to the log by now.
+            faulthandler.register(signal.SIGUSR1, sys.__stderr__ or -1, all_threads=True)
+        except (OSError, ValueError, RuntimeError, AttributeError):
             _logger.debug("Stacks cannot be written on SIGUSR1: standard error is no file.")
 
     def uninstall(self) -> None:
@@ -109,6 +113,7 @@ class Stopping:
         if not self._before:
             return
         signal.set_wakeup_fd(-1)
+        faulthandler.unregister(signal.SIGUSR1)
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned
         self._before.clear()
@@ -124,7 +129,7 @@ class Stopping:
         stage = next_stage(self.stage, meaning)
         if stage == self.stage:
             return
-        self.stage, self.restart = stage, meaning == "HUP"
+        self.stage, self.restart = stage, meaning == "HUP" and not self._has_terminal
         if stage is Stage.LEAVE:
             _logger.critical("SIG%s once more: leaving at once. Other workers take the tasks over.", name)
             logging.shutdown()
@@ -155,9 +160,11 @@ class Stopping:
         if not self._inline:
             self._notes.append(name)
             return
+        stage = self.stage
         self.act(name)
-        if self.stage >= Stage.COLD:
+        if self.stage is Stage.COLD and stage is not Stage.COLD:
             # A job runs on this thread, or none does: either way nothing after this line is wanted.
+            journal.close()
             raise WorkerTerminate(1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -20,6 +21,7 @@ from fastq.platforms.title import set_title, worker_title
 from fastq.pool.base import ATTEND_SECONDS, Pool, PoolSettings
 from fastq.pool.choose import pool_class
 from fastq.text import plural
+from fastq.worker import checks
 from fastq.worker.attend import Attendance
 from fastq.worker.banner import banner
 from fastq.worker.config import concurrency, core_config
@@ -52,6 +54,7 @@ class Worker:
         self.app: App = app or get_current_app()
         self.options = WorkerOptions.of(options)
         self.hostname = default_node(self.options.hostname)
+        checks.refuse_node_name(self.hostname)
         self.exitcode = 0
         self.restart = False
         """HUP came: the same command is to be started again."""
@@ -85,7 +88,7 @@ class Worker:
         app, options, node = self.app, self.options, self.hostname
         signals.celeryd_init.send(sender=node, instance=self, conf=app.conf, options=options.as_dict())
         options.apply(app)
-        app.import_default_modules()
+        checks.import_modules(app, options)
         app.finalize()
         signals.worker_init.send(sender=self)
         refuse_pickle_as_root(app.conf.accept_content)
@@ -95,6 +98,9 @@ class Worker:
         app.queues.deselect(options.exclude_queues)
         with self._pid_file():
             self.pool = pool = self._make_pool()
+            checks.refuse_limits_without_children(options, pool)
+            checks.refuse_negative_limits(app)
+            checks.warn_of_limits(app, pool)
             config, table = core_config(app, node, pool), policies(app)
             try:
                 core = _core.Worker(replace(config, nursery_fd=pool.prepare()), table)
@@ -118,17 +124,17 @@ class Worker:
         task_names_from(_running_task)
         # Where tasks run on the thread that owns the terminal, a debugger must be able to talk to it.
         debuggable = pool_class(conf.worker_pool).inline and sys.stdin is not None and sys.stdin.isatty()
-        self._logging.setup(
-            self.options.loglevel,
-            conf.worker_logfile,
-            redirect_stdouts=False if debuggable else None,
-            hostname=self.hostname,
-        )
-        for name, near in conf.unknown.items():
-            _logger.warning("There is no setting %s.%s", name, f" Did you mean {near}?" if near else "")
-        conf.maybe_warn_deprecated_settings()
-        if conf.broker_url.startswith("memory:"):
-            _logger.warning("broker_url is %s, which no other process can send to.", conf.broker_url)
+        try:
+            self._logging.setup(
+                self.options.loglevel,
+                conf.worker_logfile,
+                redirect_stdouts=False if debuggable else None,
+                hostname=self.hostname,
+            )
+        except OSError as error:
+            where = f"The log file (-f, worker_logfile) {error.filename}"
+            raise type(error)(error.errno, error.strerror, where) from error
+        checks.warn_of_settings(self.app)
 
     def _pid_file(self) -> AbstractContextManager[object]:
         path = self.app.conf.worker_pidfile
@@ -150,11 +156,11 @@ class Worker:
         if self.options.purge:
             self._purge()
         self._say_hello(pool)
+        if _logger.isEnabledFor(logging.INFO) or signals.task_received:
+            core.watch(["received"])  # before the start: the first message may come with it
         core.start()
         self._core = core
         set_title(worker_title(f"{self.hostname}:MainProcess"))
-        if _logger.isEnabledFor(logging.INFO) or signals.task_received:
-            core.watch(["received"])
         attendance = Attendance(self.app, self.hostname, consumer=self, on_ready=self._ready)
         stopping = Stopping(core, self.hostname, inline=pool.inline, term_is_cold=self.options.term_is_cold)
         stopping.install()
@@ -184,13 +190,19 @@ class Worker:
             _logger.warning("Queue %s purged: %d %s erased.", name, count, plural(count, "message"))
 
     def _say_hello(self, pool: Pool) -> None:
+        if not self.options.quiet:
+            self._say(banner(self.app, self.hostname, pool, with_tasks=_logger.isEnabledFor(logging.INFO)))
+
+    def _say(self, text: str) -> None:
         if not self.options.quiet and sys.__stdout__ is not None:
             # Not sys.stdout, which may lead to the log by now.
-            text = banner(self.app, self.hostname, pool, with_tasks=_logger.isEnabledFor(logging.INFO))
             print(text, file=sys.__stdout__, flush=True)
 
     def _ready(self, fields: Mapping[str, Any]) -> None:
         _logger.info("%s is ready and takes from %s.", self.hostname, fields["queues"])
+        if not _logger.isEnabledFor(logging.INFO) or self.app.conf.worker_logfile:
+            self._say(f"{self.hostname} is ready and takes from {fields['queues']}.")
+        checks.warn_of_namesake(self.app, self.hostname, os.getpid())
         signals.worker_ready.send(sender=self)
 
 

@@ -56,6 +56,16 @@ def heard(signal: Signal) -> Iterator[list[dict[str, Any]]]:
         signal.disconnect(hear)
 
 
+def test_the_end_tells_how_many_runs_the_stop_has_cut_off(
+    attendance: Attendance, caplog: pytest.LogCaptureFixture
+) -> None:
+    for requeued in (True, True, False):
+        attendance.see_to(Event("interrupted", {**ABOUT, "requeued": requeued}))
+    attendance.see_to(Event("stopped", {"clean": True}))
+    assert "2 tasks were cut off by the stop and are back in the queue." in caplog.text
+    assert "1 task was cut off by the stop and has failed, for it was acknowledged at the start." in caplog.text
+
+
 @pytest.mark.parametrize(
     ("event", "level", "words"),
     [

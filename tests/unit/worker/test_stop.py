@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 from typing import Any
 
 import pytest
@@ -35,6 +36,13 @@ class Core:
     def close(self) -> None:
         os.close(self._read)
         os.close(self._write)
+
+
+class Terminal:
+    """A standard output that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def stopping(core: Core, **how: Any) -> Stopping:
@@ -100,6 +108,32 @@ def test_hup_restarts_unless_a_stronger_signal_follows() -> None:
     assert stop.restart
     stop.act("QUIT")
     assert not stop.restart
+
+
+def test_hup_of_a_closed_terminal_stops_warm_and_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "__stdout__", Terminal())
+    core = Core()
+    stop = stopping(core)
+    stop.install()
+    try:
+        os.kill(os.getpid(), signal.SIGHUP)
+        stop.heed()
+        assert (core.stopped, stop.restart, stop.exit_code) == (["warm"], False, 0)
+    finally:
+        stop.uninstall()
+        core.close()
+
+
+def test_a_usr2_changes_nothing() -> None:
+    core = Core()
+    stop = stopping(core, inline=True)
+    stop.install()
+    try:
+        os.kill(os.getpid(), signal.SIGUSR2)
+        assert (core.stopped, stop.stage) == ([], RUNNING)
+    finally:
+        stop.uninstall()
+        core.close()
 
 
 def test_the_signal_of_the_stop_is_sent_with_how_and_the_exit_code() -> None:
