@@ -5,10 +5,10 @@
 //! depends on a datagram's arrival: each listener also looks at the file now and then.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -169,11 +169,8 @@ impl Ringer {
 
     fn list(&mut self) {
         let Ok(entries) = std::fs::read_dir(&self.directory) else { return };
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let present: Vec<String> = names
-            .filter(|name| name.starts_with(WORKERS) || name.starts_with(WAITERS))
-            .take(MOST_BELLS)
-            .collect();
+        let present: Vec<String> =
+            entries.filter_map(|entry| bell_name(&entry.ok()?)).take(MOST_BELLS).collect();
         self.bells.retain(|name, _| present.contains(name));
         for name in present {
             self.bells.entry(name).or_insert(None);
@@ -186,17 +183,22 @@ pub(crate) fn sweep(directory: &Path) {
     const BEING_BOUND: Duration = Duration::from_secs(5);
     let (Ok(folder), Ok(entries)) = (open_folder(directory), std::fs::read_dir(directory)) else { return };
     for entry in entries.flatten() {
-        let Ok(name) = entry.file_name().into_string() else { continue };
+        let Some(name) = bell_name(&entry) else { continue };
         let made = entry.metadata().ok().and_then(|metadata| metadata.modified().ok());
         let is_old = made.and_then(|made| made.elapsed().ok()).is_some_and(|age| age > BEING_BOUND);
-        if !is_old || !(name.starts_with(WORKERS) || name.starts_with(WAITERS)) {
-            continue;
-        }
         let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-        if connect(&short_path(&folder, directory, &name)).is_err_and(refused) {
+        if is_old && connect(&short_path(&folder, directory, &name)).is_err_and(refused) {
             let _ = std::fs::remove_file(entry.path());
         }
     }
+}
+
+/// The name of what lies there, if it is a bell. Slot pages lie there too, and a worker's begins as its bell does:
+/// to connect to one is refused, like to a bell that nobody listens at.
+fn bell_name(entry: &DirEntry) -> Option<String> {
+    let name = entry.file_name().into_string().ok()?;
+    let is_named = name.starts_with(WORKERS) || name.starts_with(WAITERS);
+    (is_named && entry.file_type().ok()?.is_socket()).then_some(name)
 }
 
 fn connect(path: &Path) -> io::Result<UnixDatagram> {
@@ -259,6 +261,34 @@ mod tests {
         assert!(!path.exists());
         ringer.ring_workers();
         assert!(ringer.bells.is_empty());
+    }
+
+    #[test]
+    fn sweeping_takes_bells_nobody_listens_at_and_no_page_of_a_living_worker() {
+        let folder = tempfile::tempdir().unwrap();
+        let page = folder.path().join("w-1-a.page");
+        std::fs::write(&page, "what had started").unwrap();
+        let heard = Bell::of_worker(folder.path(), "heard").unwrap();
+        let deaf = folder.path().join("w-1-deaf");
+        drop(UnixDatagram::bind(&deaf).unwrap());
+        sweep(folder.path());
+        assert!(deaf.exists(), "it may be being bound right now");
+        for path in [&page, heard.path(), &deaf] {
+            make_old(path);
+        }
+        sweep(folder.path());
+        assert!(page.exists() && heard.path().exists());
+        assert!(!deaf.exists());
+        let mut ringer = Ringer::new(folder.path().to_owned());
+        ringer.refresh();
+        assert_eq!(ringer.bells.len(), 1, "a page is no bell to ring");
+    }
+
+    fn make_old(path: &Path) {
+        use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
+        let long_ago = Timespec { tv_sec: 1, tv_nsec: 0 };
+        let times = Timestamps { last_access: long_ago, last_modification: long_ago };
+        utimensat(CWD, path, &times, AtFlags::empty()).unwrap();
     }
 
     #[test]
