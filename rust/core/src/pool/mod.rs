@@ -193,7 +193,9 @@ impl Pool {
 
     /// Plans a replacement for a slot whose child is gone.
     pub fn replace(&mut self, departure: &Departure, now: Instant) {
-        self.replacement.plan(departure.slot, departure.expected, now);
+        // Whatever ended it, a child that had begun a job had got through its start.
+        let of_its_start = !departure.expected && departure.started == 0;
+        self.replacement.plan(departure.slot, of_its_start, now);
     }
 
     /// The slots whose replacement is due.

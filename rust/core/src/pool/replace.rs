@@ -9,7 +9,7 @@ use crate::ident::SlotId;
 #[derive(Debug, Default)]
 pub struct Replacement {
     planned: Vec<(Instant, SlotId)>,
-    /// Deaths in a row without a run that ended in between.
+    /// Deaths in a row that may have been of the start, without a run that ended in between.
     fruitless: u32,
 }
 
@@ -24,18 +24,20 @@ impl Replacement {
         self.fruitless = 0;
     }
 
-    /// Plans the successor of a child that is gone.
-    pub fn plan(&mut self, slot: SlotId, expected: bool, now: Instant) {
-        if !expected {
-            self.fruitless += 1;
-        }
-        let doublings = self.fruitless.saturating_sub(Self::FREE);
-        let pause = if doublings == 0 {
-            Duration::ZERO
-        } else {
-            Self::FIRST_PAUSE.saturating_mul(1 << doublings.min(10)).min(Self::LONGEST_PAUSE)
-        };
+    /// Plans the successor of a child that is gone. `of_its_start`: it may have died of its own start, so that its
+    /// successor would, too.
+    pub fn plan(&mut self, slot: SlotId, of_its_start: bool, now: Instant) {
+        let pause = if of_its_start { self.pause() } else { Duration::ZERO };
         self.planned.push((now.after(pause), slot));
+    }
+
+    /// How long to wait after one more fruitless death.
+    fn pause(&mut self) -> Duration {
+        self.fruitless += 1;
+        match self.fruitless.saturating_sub(Self::FREE) {
+            0 => Duration::ZERO,
+            doublings => Self::FIRST_PAUSE.saturating_mul(1 << doublings.min(10)).min(Self::LONGEST_PAUSE),
+        }
     }
 
     /// Takes the slots whose successor is due.
@@ -65,15 +67,25 @@ mod tests {
     fn a_child_that_worked_is_replaced_at_once_and_one_that_cannot_start_after_growing_pauses() {
         let mut replacement = Replacement::default();
         for _ in 0..Replacement::FREE {
-            replacement.plan(SlotId(0), false, Instant(0));
+            replacement.plan(SlotId(0), true, Instant(0));
             assert_eq!(replacement.take_due(Instant(0)), [SlotId(0)]);
         }
-        replacement.plan(SlotId(0), false, Instant(0));
+        replacement.plan(SlotId(0), true, Instant(0));
         assert!(replacement.take_due(Instant(0)).is_empty());
         assert_eq!(replacement.next_due(), Some(Instant(200_000_000)));
         replacement.take_due(Instant(u64::MAX));
         replacement.got_on();
-        replacement.plan(SlotId(0), false, Instant(5));
+        replacement.plan(SlotId(0), true, Instant(5));
         assert_eq!(replacement.take_due(Instant(5)), [SlotId(0)]);
+    }
+
+    #[test]
+    fn a_child_that_had_begun_to_work_is_replaced_at_once_whatever_befell_others() {
+        let mut replacement = Replacement::default();
+        for death in 0..10 {
+            replacement.plan(SlotId(1), true, Instant(death));
+            replacement.plan(SlotId(0), false, Instant(death));
+            assert!(replacement.take_due(Instant(death)).contains(&SlotId(0)));
+        }
     }
 }
