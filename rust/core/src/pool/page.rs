@@ -4,7 +4,7 @@
 //! ```text
 //! slot i owns the 64-bit words 4·i … 4·i+3 (native byte order, the page never leaves the host)
 //!   CLAIM    sequence number of the last job this slot's child started; bit 63 set: closed by the parent
-//!   TAG      tag of that job (for SQLite: the message's row id, so that a reaper can look it up)
+//!   TAG      tag of that job while it runs, else 0 (for SQLite: the message's row id, so that a reaper can look it up)
 //!   SINCE    nanoseconds of CLOCK_MONOTONIC when it started
 //!   (spare)
 //! ```

@@ -137,7 +137,10 @@ impl Port {
     /// `Encode` when it is larger than a frame may be: the run can still end in another way.
     pub fn finish(&self, run: &Run, outcome: &OutcomeRef<'_>) -> Result<Gathered> {
         let runtime = Duration::from_nanos(monotonic().saturating_sub(run.started));
-        self.outgoing.put(|out| frame::encode_finished(out, run.job.tag, outcome, runtime))
+        let gathered = self.outgoing.put(|out| frame::encode_finished(out, run.job.tag, outcome, runtime))?;
+        // The run is over, whether its outcome reaches the parent or not: a reaper must not count it as a death.
+        self.page.store(self.base + TAG, 0);
+        Ok(gathered)
     }
 
     /// Stores states of a run that goes on. Always [`Gathered::Enough`]: somebody may be looking at the progress.

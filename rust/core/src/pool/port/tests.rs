@@ -121,6 +121,17 @@ fn the_first_wait_says_hello_and_jobs_come_in_the_order_sent() {
 }
 
 #[test]
+fn a_run_is_in_the_page_until_it_has_ended_and_no_longer() {
+    let (mut parent, port) = pair();
+    parent.send(1..=1);
+    let run = run(&port);
+    assert_eq!(parent.page.load(TAG), 10);
+    let _ = port.finish(&run, &DONE).unwrap();
+    assert!(parent.hears_nothing(), "the outcome is still gathered");
+    assert_eq!((parent.page.load(CLAIM), parent.page.load(TAG)), (1, 0));
+}
+
+#[test]
 fn a_job_that_the_parent_has_taken_back_is_dropped_and_the_parent_told() {
     let (mut parent, port) = pair();
     parent.send(1..=3);
