@@ -197,9 +197,11 @@ impl Drive {
             self.turn_once_more(now);
         }
         if self.stop.may_drain(self.machine.is_empty()) {
+            let _ = self.orders.send(Order::Drain);
+        }
+        if self.stop.may_retire() {
             self.pool.replace_no_more();
             self.pool.retire();
-            let _ = self.orders.send(Order::Drain);
         }
         if self.stop.may_kill(now.monotonic) {
             self.pool.kill_all();

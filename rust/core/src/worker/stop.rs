@@ -22,7 +22,9 @@ pub(super) struct Stop {
     began_at: Instant,
     draining: bool,
     settled: Option<bool>,
+    retired: bool,
     killed: bool,
+    given_up: bool,
     over: bool,
     failure: Option<String>,
     drain_began_at: Option<Instant>,
@@ -74,6 +76,14 @@ impl Stop {
         may
     }
 
+    /// The executors have nothing left to do: they may be asked to leave. True once.
+    pub(super) fn may_retire(&mut self) -> bool {
+        // The consumer may end by itself, without having been told to drain.
+        let may = self.draining && !self.retired;
+        self.retired |= may;
+        may
+    }
+
     /// The consumer has ended.
     pub(super) fn settled(&mut self, clean: bool) {
         self.settled = Some(clean);
@@ -97,12 +107,10 @@ impl Stop {
 
     /// Everybody has left, or has been killed a while ago: the nursery may go. True once.
     pub(super) fn may_quit(&mut self, nobody_left: bool, now: Instant) -> bool {
-        let given_up = self.killed && self.kill_at().is_some_and(|at| now >= at.after(Self::LEAVE_WITHIN));
-        if self.over || self.settled.is_none() || !(nobody_left || given_up) {
-            return false;
-        }
-        self.over = true;
-        true
+        self.given_up |= self.killed && self.kill_at().is_some_and(|at| now >= at.after(Self::LEAVE_WITHIN));
+        let may = !self.over && self.settled.is_some() && (nobody_left || self.given_up);
+        self.over |= may;
+        may
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -114,9 +122,11 @@ impl Stop {
         self.settled == Some(true) && self.failure.is_none()
     }
 
+    /// When time alone brings the stop on; nothing that has been acted upon is due again.
     pub(super) fn next_wake(&self) -> Option<Instant> {
-        let kill = self.kill_at().map(|at| if self.killed { at.after(Self::LEAVE_WITHIN) } else { at });
-        [self.hurry_at(), kill].into_iter().flatten().min()
+        let leave = self.kill_at().filter(|_| !self.given_up);
+        let leave = leave.map(|at| if self.killed { at.after(Self::LEAVE_WITHIN) } else { at });
+        [self.hurry_at(), leave].into_iter().flatten().min()
     }
 }
 
@@ -152,5 +162,28 @@ mod tests {
         assert!(!stop.may_kill(Instant(0)));
         assert_eq!(stop.next_wake(), Some(Instant(3 * SECOND)));
         assert!(stop.may_kill(Instant(3 * SECOND)) && !stop.may_kill(Instant(4 * SECOND)));
+    }
+
+    #[test]
+    fn a_stop_that_waits_for_nothing_but_the_consumer_wakes_nobody() {
+        let mut stop = Stop::new(None);
+        stop.begin(StopHow::Warm, Instant(0));
+        stop.may_drain(true);
+        assert!(!stop.may_kill(Instant(0)) && stop.may_kill(Instant(3 * SECOND)));
+        assert!(!stop.may_quit(false, Instant(3 * SECOND)));
+        assert_eq!(stop.next_wake(), Some(Instant(6 * SECOND)));
+        assert!(!stop.may_quit(false, Instant(6 * SECOND)));
+        assert_eq!(stop.next_wake(), None);
+        stop.settled(true);
+        assert!(stop.may_quit(false, Instant(6 * SECOND)));
+    }
+
+    #[test]
+    fn executors_are_asked_to_leave_also_when_the_consumer_ended_by_itself() {
+        let mut stop = Stop::new(None);
+        assert!(!stop.may_retire());
+        stop.settled(false);
+        assert!(!stop.may_drain(true), "nobody is there to drain");
+        assert!(stop.may_retire() && !stop.may_retire());
     }
 }
