@@ -28,18 +28,36 @@ pub fn accept(delivery: Delivery, policies: &Policies, now: Instant, wall: WallT
         Ok(headers) => headers,
         Err(error) => {
             let (name, id) = Headers::names(&message.headers);
-            return unreadable(delivery, &name.unwrap_or_default(), &id.unwrap_or_default(), &error.to_string(), wall);
+            return unreadable(
+                delivery,
+                &name.unwrap_or_default(),
+                &id.unwrap_or_default(),
+                &error.to_string(),
+                wall,
+            );
         }
     };
     let (Some(name), Some(id)) = (headers.task.as_deref(), headers.id.as_deref()) else {
-        return unreadable(delivery, "", "", "it has no task or id header: not a message of task protocol 2", wall);
+        return unreadable(
+            delivery,
+            "",
+            "",
+            "it has no task or id header: not a message of task protocol 2",
+            wall,
+        );
     };
     let Some(policy) = policies.find(name) else { return unknown(delivery, name, id, wall) };
     let times = headers.eta().and_then(|due| Ok((due, headers.expires()?)));
     let (due, expires) = match times {
         Ok(times) => times,
         Err(error) => {
-            return unreadable(delivery, name, id, &format!("its eta or expires cannot be read: {error}"), wall);
+            return unreadable(
+                delivery,
+                name,
+                id,
+                &format!("its eta or expires cannot be read: {error}"),
+                wall,
+            );
         }
     };
     let (hard, soft) = headers.time_limits();

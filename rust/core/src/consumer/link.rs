@@ -4,7 +4,7 @@
 //! Closed --open--> Opening --ready--> Open
 //! Opening, Open --temporary fault--> BackingOff --tick--> Opening
 //! Opening, Open --permanent fault--> Failed              (only on the way in: nothing was ever open)
-//! Open --lost--> BackingOff                              (the session is over, another one may begin)
+//! Open, BackingOff --lost--> BackingOff                              (the session is over, another one may begin)
 //! any but Failed --drain--> Draining --settled--> Closed
 //! ```
 
@@ -103,7 +103,9 @@ pub fn next(state: LinkState, input: LinkInput) -> Option<LinkState> {
     Some(match (state, input) {
         (S::Closed, I::Open) | (S::BackingOff, I::Tick) => S::Opening,
         (S::Opening | S::Open, I::Ready) => S::Open,
-        (S::Opening | S::Open, I::TemporaryFault | I::SessionLost) => S::BackingOff,
+        (S::Opening | S::Open, I::TemporaryFault | I::SessionLost) | (S::BackingOff, I::SessionLost) => {
+            S::BackingOff
+        }
         (S::Opening, I::PermanentFault) => S::Failed,
         (S::Draining, I::TemporaryFault | I::Ready | I::Drain) => S::Draining,
         (S::Opening | S::Open | S::BackingOff, I::Drain) => S::Draining,

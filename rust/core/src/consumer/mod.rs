@@ -15,7 +15,7 @@ use tokio::time::{Instant as TokioInstant, sleep_until, timeout_at};
 
 use crate::broker::{BoxFuture, Broker, Delivery, Harvest, Renewal, Session, Subscription};
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ident::Tag;
 use crate::job::ending::Commit;
 use crate::settle::batch::Batch;
@@ -50,6 +50,8 @@ pub enum News {
         /// The harvest's number.
         harvest: u64,
     },
+    /// Commits were carried out whose settling somebody waits for.
+    Settled(Vec<Tag>),
     /// Commits that were not carried out, because their Receipt is no longer ours.
     Refused(Vec<Tag>),
     /// The lease was renewed and the dead were reaped.
@@ -74,6 +76,21 @@ pub enum News {
     },
 }
 
+/// Where one session stands.
+struct Visit {
+    renew_at: TokioInstant,
+    /// After a fault: not before.
+    retry_at: Option<TokioInstant>,
+    /// There may be something to take.
+    more: bool,
+}
+
+/// What went wrong in a round trip. Only the broker can end a session; a store that fails is waited for.
+enum Fault {
+    Session(Error),
+    Store(Error),
+}
+
 /// The task that owns the session.
 pub struct Consumer {
     broker: Arc<dyn Broker>,
@@ -94,6 +111,8 @@ pub struct Consumer {
 impl Consumer {
     /// How long a stop keeps trying to settle against a broker that does not answer.
     const LAST_TRIES: Duration = Duration::from_secs(5);
+    /// How long it gives the session to give everything back.
+    const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
     /// A consumer for [`Consumer::run`].
     pub fn new(
@@ -144,57 +163,83 @@ impl Consumer {
 
     /// Lives with one session until it is over or drained; returns whether everything was settled.
     async fn attend(&mut self, mut session: Box<dyn Session>) -> bool {
-        let mut renew_at = TokioInstant::now() + session.renew_every();
-        let mut more = true;
+        let mut visit =
+            Visit { renew_at: TokioInstant::now() + session.renew_every(), retry_at: None, more: true };
         loop {
-            let due = self.flush_due();
-            let take = more && self.credit > 0 && !self.draining;
-            if due.is_some_and(|due| due <= TokioInstant::now())
-                || (take && (self.batch.is_empty() || self.hurry))
-            {
-                match self.exchange(&mut *session).await {
-                    Ok(full) => more = full,
-                    Err(error) if error.is_temporary() => self.wait_out(&error).await,
+            self.obey_waiting();
+            let now = TokioInstant::now();
+            // First of all the lease: whatever else fails, what is held here must not be taken for abandoned.
+            if now >= visit.renew_at {
+                visit.renew_at = now + session.renew_every();
+                match session.renew().await {
+                    Ok(renewal) => visit.more |= self.renewed(renewal),
+                    Err(error) if error.is_temporary() => self.warn(&error),
                     Err(error) => return self.lost(&error),
                 }
-                self.obey_waiting();
-                continue;
-            }
-            if self.draining {
+            } else if self.draining {
                 return self.finish(session).await;
-            }
-            let arrival = self.credit > 0 && !more;
-            tokio::select! {
-                biased;
-                order = self.orders.recv() => self.obey(order),
-                () = sleep_until(renew_at) => {
-                    renew_at = TokioInstant::now() + session.renew_every();
-                    match session.renew().await {
-                        Ok(renewal) if renewal.recovered + renewal.buried > 0 => { more = true; self.say(News::Renewed(renewal)); }
-                        Ok(_) => {}
-                        Err(error) if error.is_temporary() => self.warn(&error),
-                        Err(error) => return self.lost(&error),
+            } else if self.exchange_at(&visit, now).is_some_and(|at| at <= now) {
+                match self.exchange(&mut *session).await {
+                    Ok(more) => (visit.more, visit.retry_at) = (more, None),
+                    Err(Fault::Session(error)) if !error.is_temporary() => return self.lost(&error),
+                    Err(Fault::Session(error) | Fault::Store(error)) => {
+                        self.warn(&error);
+                        visit.retry_at = Some(TokioInstant::now() + self.link.pause(jitter()));
                     }
                 }
-                () = until(due) => {}
-                () = arrived(&mut *session, arrival) => more = true,
+            } else {
+                self.rest(&mut *session, &mut visit, now).await;
             }
-            self.obey_waiting();
         }
     }
 
+    /// Waits until there is something to do.
+    async fn rest(&mut self, session: &mut dyn Session, visit: &mut Visit, now: TokioInstant) {
+        let at = self.exchange_at(visit, now);
+        let arrival = self.credit > 0 && !visit.more;
+        tokio::select! {
+            biased;
+            order = self.orders.recv() => self.obey(order),
+            () = sleep_until(visit.renew_at) => {}
+            () = until(at) => {}
+            () = arrived(session, arrival) => visit.more = true,
+        }
+    }
+
+    /// When to go to the broker next: at once when something may be taken and nothing is gained by waiting, else when
+    /// the batch is due; never before the pause after a fault is over.
+    fn exchange_at(&self, visit: &Visit, now: TokioInstant) -> Option<TokioInstant> {
+        let take = visit.more && self.credit > 0 && (self.batch.is_empty() || self.hurry);
+        let due = self.batch.due(self.hurry).map(|due| now + due.since(self.clock.now()));
+        let at = if take { Some(now) } else { due };
+        at.map(|at| at.max(visit.retry_at.unwrap_or(at)))
+    }
+
+    fn renewed(&mut self, renewal: Renewal) -> bool {
+        self.works();
+        let something = renewal.recovered + renewal.buried > 0;
+        if something {
+            self.say(News::Renewed(renewal));
+        }
+        something
+    }
+
     /// One round trip: settles the batch and takes what may be taken; returns whether there may be more.
-    async fn exchange(&mut self, session: &mut dyn Session) -> Result<bool> {
-        self.store_first()?;
+    async fn exchange(&mut self, session: &mut dyn Session) -> Result<bool, Fault> {
+        self.store_first().await.map_err(Fault::Store)?;
         let credit = if self.draining { 0 } else { self.credit };
-        let Harvest { deliveries, refused, more } = session.exchange(self.batch.commits(), credit).await?;
+        let commits = self.batch.commits();
+        let mut noted: Vec<Tag> = commits.iter().filter_map(Commit::noted).collect();
+        let Harvest { deliveries, refused, more } =
+            session.exchange(commits, credit).await.map_err(Fault::Session)?;
+        self.works();
         if !refused.is_empty() {
+            noted.retain(|tag| !refused.contains(tag));
             self.say(News::Refused(refused));
         }
-        if self.link.state() == LinkState::BackingOff {
-            self.step(LinkInput::Tick, String::new());
+        if !noted.is_empty() {
+            self.say(News::Settled(noted));
         }
-        self.step(LinkInput::Ready, String::new());
         if !deliveries.is_empty() {
             self.credit = 0; // until the one who counts has counted these
             self.harvest += 1;
@@ -205,16 +250,22 @@ impl Consumer {
     }
 
     /// Where broker and store are two servers, results are stored before the deliveries are acknowledged: a crash in
-    /// between repeats a run, and never loses a result.
-    fn store_first(&mut self) -> Result<()> {
-        let Some(store) = &self.store else { return Ok(()) };
+    /// between repeats a run, and never loses a result. On a thread of its own: a store that hangs must not keep this
+    /// one from renewing the lease.
+    async fn store_first(&mut self) -> Result<()> {
+        let Some(store) = self.store.clone() else { return Ok(()) };
         let commits = self.batch.commits();
         let records: Vec<_> = commits.iter().flat_map(|commit| commit.records.iter().cloned()).collect();
-        if !records.is_empty() {
-            store.save(&records, self.subscription.result_expires)?;
-            for commit in commits {
-                commit.records.clear();
-            }
+        if records.is_empty() {
+            return Ok(());
+        }
+        let expires = self.subscription.result_expires;
+        let saved = tokio::task::spawn_blocking(move || store.save(&records, expires)).await;
+        saved.unwrap_or_else(|error| {
+            Err(Error::new(ErrorKind::Unexpected, "the result store panicked").because(error))
+        })?;
+        for commit in self.batch.commits() {
+            commit.records.clear();
         }
         Ok(())
     }
@@ -222,17 +273,19 @@ impl Consumer {
     /// Settles what is left and gives the rest back; keeps trying for a while.
     async fn finish(&mut self, mut session: Box<dyn Session>) -> bool {
         let deadline = TokioInstant::now() + Self::LAST_TRIES;
-        while !self.batch.is_empty() {
-            match timeout_at(deadline, self.exchange(&mut *session)).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) if error.is_temporary() && TokioInstant::now() < deadline => {
-                    self.wait_out(&error).await;
+        while !self.batch.is_empty() && TokioInstant::now() < deadline {
+            match self.exchange(&mut *session).await {
+                Ok(_) => {}
+                Err(Fault::Session(error)) if !error.is_temporary() => break,
+                Err(Fault::Session(error) | Fault::Store(error)) => {
+                    self.warn(&error);
+                    sleep_until((TokioInstant::now() + self.link.pause(jitter())).min(deadline)).await;
                 }
-                Ok(Err(_)) | Err(_) => break,
             }
         }
-        let closed = timeout_at(deadline, session.close()).await.is_ok_and(|closed| closed.is_ok());
-        let clean = closed && self.batch.is_empty();
+        let closed =
+            timeout_at(deadline.max(TokioInstant::now() + Self::CLOSE_WITHIN), session.close()).await;
+        let clean = closed.is_ok_and(|closed| closed.is_ok()) && self.batch.is_empty();
         self.step(LinkInput::Settled, String::new());
         clean
     }
@@ -260,15 +313,14 @@ impl Consumer {
         }
     }
 
-    fn flush_due(&self) -> Option<TokioInstant> {
-        let due = self.batch.due(self.hurry || self.draining)?;
-        Some(TokioInstant::now() + due.since(self.clock.now()))
-    }
-
-    /// The session is over: what it gave belongs to others, and what was to be settled is void.
+    /// The session is over: what it gave belongs to others, and what was to be settled is void. What only stores or
+    /// publishes is kept for the next session: its delivery was acknowledged, so nobody else will do it.
     fn lost(&mut self, error: &Error) -> bool {
-        let void: Vec<Tag> =
-            self.batch.commits().drain(..).filter_map(|commit| Some(commit.settle?.0.tag())).collect();
+        let mut void = Vec::new();
+        self.batch.commits().retain(|commit| {
+            void.extend(commit.settle.as_ref().map(|(receipt, _)| receipt.tag()));
+            commit.settle.is_none()
+        });
         let clean = void.is_empty();
         if !clean {
             self.say(News::Refused(void));
@@ -279,24 +331,22 @@ impl Consumer {
         clean
     }
 
-    /// A temporary fault within a session: say so, wait, try again with everything that is to be settled kept.
-    async fn wait_out(&mut self, error: &Error) {
-        self.warn(error);
-        let until = TokioInstant::now() + self.link.pause(jitter());
-        while let Ok(order) = timeout_at(until, self.orders.recv()).await {
-            let ended = order.is_none();
-            self.obey(order);
-            if ended {
-                break;
-            }
-        }
-    }
-
+    /// Something that may pass: everything that is to be settled is kept and tried again.
     fn warn(&mut self, error: &Error) {
         if self.link.state() == LinkState::BackingOff {
             self.step(LinkInput::Tick, String::new());
         }
         self.step(LinkInput::TemporaryFault, error.to_string());
+    }
+
+    /// The broker answers.
+    fn works(&mut self) {
+        if self.link.state() == LinkState::BackingOff {
+            self.step(LinkInput::Tick, String::new());
+        }
+        if self.link.state() != LinkState::Draining {
+            self.step(LinkInput::Ready, String::new());
+        }
     }
 
     async fn pause(&mut self) {

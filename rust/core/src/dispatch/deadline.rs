@@ -25,6 +25,13 @@ impl Deadlines {
         self.0.push(Reverse((at, limit, tag, run)));
     }
 
+    /// Forgets what ended runs left behind, when that is most of it. `lives`: whether a run still goes on.
+    pub fn tidy(&mut self, slots: usize, lives: impl Fn(Tag, u64) -> bool) {
+        if self.0.len() > 64 + 4 * slots {
+            self.0.retain(|Reverse((_, _, tag, run))| lives(*tag, *run));
+        }
+    }
+
     /// Takes the next limit that has passed.
     pub fn pop(&mut self, now: Instant) -> Option<(Limit, Tag, u64)> {
         if self.next()? > now {
@@ -42,6 +49,16 @@ impl Deadlines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_of_ended_runs_do_not_pile_up() {
+        let mut deadlines = Deadlines::default();
+        for run in 1..=10_000 {
+            deadlines.set(Instant(u64::MAX), Limit::Hard, Tag(run), run);
+            deadlines.tidy(2, |_, other| other == run);
+            assert!(deadlines.0.len() <= 72);
+        }
+    }
 
     #[test]
     fn the_nearest_limit_comes_first_and_a_soft_one_before_a_hard_one() {

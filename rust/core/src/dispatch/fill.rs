@@ -7,17 +7,18 @@ use std::time::Duration;
 
 use super::deadline::Limit;
 use super::estimate::TOGETHER;
-use super::machine::{Doom, Machine};
+use super::machine::{Ack, Doom, Machine};
 use super::{Effect, Effects, Now};
 use crate::clock::Instant;
 use crate::event::{Event, EventKind};
 use crate::ident::{SlotId, Tag};
 use crate::job::JobState;
+use crate::job::ending::{Commit, Verdict};
 use crate::pool::slot::{Slot, SlotState};
 
 /// At most so many jobs lie in one slot's pipe.
 const BATCH: usize = 128;
-/// A slot that got several jobs and did not get on for so long has its unstarted ones taken back.
+/// A slot that did not get on for so long has what it has not begun taken back.
 const STALLED: Duration = Duration::from_millis(20);
 /// Jobs that no slot could take for so long go back to the broker, where another worker may have a free one.
 const HAND_BACK: Duration = Duration::from_secs(1);
@@ -35,11 +36,10 @@ impl Machine {
                 self.expire(now, tag, effects);
                 continue;
             }
-            let estimate =
-                if held.job.must_report_start() { None } else { self.estimates.short(&held.job.name) };
+            let estimate = if held.job.goes_alone() { None } else { self.estimates.short(&held.job.name) };
             let Some(slot) = self.choose(estimate) else { return };
             self.buffer.take();
-            self.send(now, slot, tag, estimate, effects);
+            self.hand_over(now, slot, tag, estimate, effects);
         }
     }
 
@@ -48,7 +48,7 @@ impl Machine {
         let mut best: Option<(Duration, SlotId)> = None;
         for (id, slot) in &self.slots {
             let backlog = match slot.state() {
-                SlotState::Idle => return Some(*id),
+                SlotState::Idle if slot.is_free() => return Some(*id),
                 _ if estimate.is_some() && slot.takes_several() && slot.sent().len() < BATCH => {
                     slot.backlog()
                 }
@@ -62,6 +62,60 @@ impl Machine {
             }
         }
         best.map(|(_, id)| id)
+    }
+
+    /// Sends a job, or first acknowledges it where that must happen before it can do anything.
+    fn hand_over(
+        &mut self,
+        now: Now,
+        id: SlotId,
+        tag: Tag,
+        estimate: Option<Duration>,
+        effects: &mut Effects,
+    ) {
+        let (Some(held), Some(slot)) = (self.jobs.get_mut(&tag), self.slots.get_mut(&id)) else { return };
+        if held.job.policy.acks_late || held.ack == Ack::Done {
+            self.send(now, id, tag, estimate, effects);
+            return;
+        }
+        held.state = JobState::Acking;
+        slot.reserve(tag);
+        if let Some(receipt) = held.job.delivery.receipt.spend() {
+            held.ack = Ack::Asked;
+            effects.push(Effect::Settle(Commit { note: true, ..Commit::settle(receipt, Verdict::Ack) }));
+        }
+    }
+
+    /// The broker has acknowledged a job that was not to start before.
+    pub(super) fn acknowledged(&mut self, now: Now, tag: Tag, effects: &mut Effects) {
+        let Some(held) = self.jobs.get_mut(&tag).filter(|held| held.ack == Ack::Asked) else { return };
+        held.ack = Ack::Done;
+        if held.state != JobState::Acking {
+            return;
+        }
+        let slot = self.unreserve(tag);
+        if self.stopping {
+            self.give_back(tag, effects);
+        } else if let Some(slot) = slot.filter(|id| self.slots.get(id).is_some_and(Slot::is_free)) {
+            self.send(now, slot, tag, None, effects);
+        } else {
+            self.back_to_front(tag, effects);
+        }
+    }
+
+    /// The broker has not acknowledged it: somebody else has it.
+    pub(super) fn refused(&mut self, tag: Tag) {
+        if self.jobs.get(&tag).is_some_and(|held| held.ack == Ack::Asked) {
+            self.unreserve(tag);
+            self.jobs.remove(&tag);
+        }
+    }
+
+    /// Frees the slot that is kept for a job.
+    pub(super) fn unreserve(&mut self, tag: Tag) -> Option<SlotId> {
+        let slot = self.slots.values_mut().find(|slot| slot.reserved() == Some(tag))?;
+        slot.unreserve();
+        Some(slot.id())
     }
 
     fn send(&mut self, now: Now, id: SlotId, tag: Tag, estimate: Option<Duration>, effects: &mut Effects) {
@@ -89,6 +143,7 @@ impl Machine {
         effects.extend(stalled.map(|slot| Effect::Reclaim(slot.id())));
         if self.hand_back_at().is_some_and(|at| at <= now.monotonic) {
             self.hand_back(effects);
+            self.stuck = true;
             self.progress_at = now.monotonic;
         }
     }
@@ -130,7 +185,7 @@ impl Machine {
     }
 }
 
-/// When a slot with several jobs counts as stalled.
+/// When a slot counts as stalled. Also with one job: it may not have begun it, for it may be stopped or held.
 fn stalls_at(slot: &Slot) -> Option<Instant> {
-    (slot.state() == SlotState::Busy && slot.sent().len() > 1).then(|| slot.progress_at().after(STALLED))
+    (slot.state() == SlotState::Busy).then(|| slot.progress_at().after(STALLED))
 }

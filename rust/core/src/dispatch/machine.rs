@@ -10,8 +10,11 @@
 //! | Waiting | Tick, its time has come | Ready | |
 //! | Ready | a slot is free, expired | settled | Settle(ack, REVOKED), Tell(expired) |
 //! | Ready | a slot is free | Sent | Send |
+//! | Ready, acknowledged early | a slot is free | Acking; the slot is kept | Settle(ack) |
+//! | Acking | Settled | Sent | Send |
+//! | Acking | Refused | gone | |
 //! | Ready | Tick, no slot got on for a second | settled | Settle(release) |
-//! | Sent | Started | Running | Settle(ack) unless late; limits set |
+//! | Sent | Started | Running | limits set |
 //! | Sent | Reclaimed or SlotGone, never started | Ready, at the front | |
 //! | Sent, Running | Finished | settled | Settle(told) |
 //! | Running | Tick, soft limit passed | Running | Interrupt, Tell(timed out) |
@@ -55,7 +58,18 @@ pub(super) struct Held {
     pub(super) doom: Option<Doom>,
     /// Its session is over: whatever is committed for it is refused.
     pub(super) void: bool,
-    pub(super) acked: bool,
+    pub(super) ack: Ack,
+}
+
+/// How far an early acknowledgement has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ack {
+    /// Not asked for: the delivery is settled when the run has ended.
+    Late,
+    /// On its way to the broker.
+    Asked,
+    /// Done: nobody else will ever get this delivery.
+    Done,
 }
 
 /// Why a slot is being killed.
@@ -80,6 +94,8 @@ pub struct Machine {
     pub(super) stopping: bool,
     pub(super) progress_at: Instant,
     runs: u64,
+    /// Jobs went back because no slot got on: no more than one a slot is asked for until one does.
+    pub(super) stuck: bool,
     /// Somebody wants to hear of every job that arrives.
     pub tell_received: bool,
 }
@@ -99,6 +115,7 @@ impl Machine {
             stopping: false,
             progress_at: Instant(0),
             runs: 0,
+            stuck: false,
             tell_received: false,
         }
     }
@@ -115,7 +132,9 @@ impl Machine {
             }
             Input::SlotUp(slot) => self.slot(slot)?.hello(now.monotonic)?,
             Input::SlotRetires(slot) => self.slot(slot)?.retire()?,
-            Input::Started(slot, tag) => self.started(now, slot, tag, effects),
+            Input::Settled(tag) => self.acknowledged(now, tag, effects),
+            Input::Refused(tag) => self.refused(tag),
+            Input::Started(slot, tag) => self.started(now, slot, tag),
             Input::Finished(slot, tag, outcome) => self.finished(now, slot, tag, *outcome, effects)?,
             Input::Dropped(slot, _) => {
                 self.slot(slot)?.dropped(now.monotonic);
@@ -138,12 +157,13 @@ impl Machine {
         }
         let slots = self.slots.values().filter(|slot| is_alive(slot.state())).count();
         let held = self.jobs.len() - self.buffer.waiting();
-        credit::credit(self.prefetch, slots, self.rate.per_second(now.monotonic), held)
+        let prefetch = if self.stuck { Prefetch::PerSlot(1) } else { self.prefetch };
+        credit::credit(prefetch, slots, self.rate.per_second(now.monotonic), held)
     }
 
     /// Whether a slot has nothing to do: then nothing should be held back.
     pub fn is_hungry(&self) -> bool {
-        self.buffer.ready() == 0 && self.slots.values().any(|slot| slot.state() == SlotState::Idle)
+        self.buffer.ready() == 0 && self.slots.values().any(Slot::is_free)
     }
 
     /// Whether no job is in hand.
@@ -174,7 +194,7 @@ impl Machine {
             // It came back while it is still held here (its lease was lost and won again): running it twice would be
             // wrong, so the run that goes on will settle the new delivery.
             held.void = false;
-            held.acked = false;
+            held.ack = Ack::Late;
             held.job.delivery.receipt = job.delivery.receipt;
             return;
         }
@@ -203,10 +223,10 @@ impl Machine {
             self.buffer.put(tag, job.delivery.rank);
             JobState::Ready
         };
-        self.jobs.insert(tag, Held { job, state, run: 0, doom: None, void: false, acked: false });
+        self.jobs.insert(tag, Held { job, state, run: 0, doom: None, void: false, ack: Ack::Late });
     }
 
-    fn started(&mut self, now: Now, slot: SlotId, tag: Tag, effects: &mut Effects) {
+    fn started(&mut self, now: Now, slot: SlotId, tag: Tag) {
         let killable = self.slots.get(&slot).is_some_and(Slot::is_killable);
         let Some(held) = self.jobs.get_mut(&tag).filter(|held| held.state == JobState::Sent(slot)) else {
             return;
@@ -214,17 +234,13 @@ impl Machine {
         held.state = JobState::Running(slot);
         self.runs += 1;
         held.run = self.runs;
-        if !held.job.policy.acks_late && !held.acked {
-            held.acked = true;
-            // At most once: acknowledged now, before the run can do anything worth repeating.
-            let receipt = held.job.delivery.receipt.spend();
-            effects.extend(receipt.map(|receipt| Effect::Settle(Commit::settle(receipt, Verdict::Ack))));
-        }
         if killable {
             let limits = [(Limit::Soft, held.job.soft_limit()), (Limit::Hard, held.job.hard_limit())];
             for (limit, after) in limits.into_iter().filter_map(|(limit, after)| Some((limit, after?))) {
                 self.deadlines.set(now.monotonic.after(after), limit, tag, held.run);
             }
+            let Self { deadlines, jobs, slots, .. } = self;
+            deadlines.tidy(slots.len(), |tag, run| jobs.get(&tag).is_some_and(|held| held.run == run));
         }
     }
 
@@ -241,18 +257,19 @@ impl Machine {
             return Ok(());
         }
         self.progress_at = now.monotonic;
+        self.stuck = false;
         self.rate.note();
         self.reopen(slot, effects)?;
         let Some(mut held) = self.jobs.remove(&tag) else { return Ok(()) };
         self.estimates.note(&held.job.name, outcome.runtime);
-        let verdict = decide::told(&held.job.policy, outcome.ending, &outcome.reason, held.acked);
+        let verdict = decide::told(&held.job.policy, outcome.ending, &outcome.reason, held.ack != Ack::Late);
         if let Some(Verdict::Bury { reason, .. }) = &verdict {
             effects.push(Effect::Tell(super::release::buried(&held.job, reason)));
         }
         let settle = verdict.and_then(|verdict| Some((held.job.delivery.receipt.spend()?, verdict)));
-        if settle.is_some() || held.acked {
+        if settle.is_some() || held.ack == Ack::Done {
             let Outcome { records, publications, .. } = outcome;
-            effects.push(Effect::Settle(Commit { settle, records, publications }));
+            effects.push(Effect::Settle(Commit { settle, records, publications, note: false }));
         }
         Ok(())
     }
@@ -285,13 +302,18 @@ fn is_alive(state: SlotState) -> bool {
 /// Gives a message that is due much later back to the broker as a delayed one.
 fn park(job: &mut Job) -> Option<Effect> {
     let receipt = job.delivery.receipt.spend()?;
-    let publication = Publication {
+    let settle = Some((receipt, Verdict::Ack));
+    let publications = vec![again(job)];
+    Some(Effect::Settle(Commit { settle, records: Vec::new(), publications, note: false }))
+}
+
+/// The message of a job, to be published once more.
+pub(super) fn again(job: &Job) -> Publication {
+    Publication {
         exchange: String::new(),
         routing_key: job.delivery.queue.to_string(),
         priority: job.delivery.priority,
         due: job.due,
         message: job.delivery.message.clone(),
-    };
-    let settle = Some((receipt, Verdict::Ack));
-    Some(Effect::Settle(Commit { settle, records: Vec::new(), publications: vec![publication] }))
+    }
 }

@@ -39,6 +39,10 @@ pub enum Input {
     SlotUp(SlotId),
     /// Its executor takes no more.
     SlotRetires(SlotId),
+    /// A Commit that was to be told of was carried out.
+    Settled(Tag),
+    /// A Commit was not carried out: the delivery is somebody else's now.
+    Refused(Tag),
     /// The executor says that a job started.
     Started(SlotId, Tag),
     /// The executor says how a run ended.

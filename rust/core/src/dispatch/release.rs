@@ -1,6 +1,6 @@
 //! How jobs leave without having run to their end here: lost, expired, given back.
 
-use super::machine::{Doom, Held, Machine};
+use super::machine::{Ack, Doom, Held, Machine, again};
 use super::{Effect, Effects, Now};
 use crate::clock::WallTime;
 use crate::error::{Error, ErrorKind, Result};
@@ -36,6 +36,9 @@ impl Machine {
         let slot = self.slots.get_mut(&id).ok_or_else(|| {
             Error::new(ErrorKind::Unexpected, "a slot was reclaimed that is not there").with("slot", id.0)
         })?;
+        if slot.state() == SlotState::Closed {
+            return Ok(()); // asked for twice in one turn
+        }
         if !matches!(slot.state(), SlotState::Busy | SlotState::Draining) {
             // It finished everything between the wish and the deed; its page is closed all the same.
             effects.push(Effect::Reopen { slot: id, sequence: slot.last_sequence() });
@@ -57,6 +60,9 @@ impl Machine {
         effects: &mut Effects,
     ) {
         let Some(mut slot) = self.slots.remove(&id) else { return };
+        if let Some(tag) = slot.unreserve() {
+            self.wait_for_ack(tag, effects);
+        }
         let sent = slot.eof();
         for Sent { sequence, tag, .. } in sent.into_iter().rev() {
             if sequence > started {
@@ -73,13 +79,14 @@ impl Machine {
         let job = &held.job;
         let (decision, exception) = match held.doom {
             Some(Doom::TimedOut(limit)) if current => (
-                decide::timed_out(&job.policy, job.delivery.deaths, held.acked),
+                decide::timed_out(&job.policy, job.delivery.deaths, held.ack != Ack::Late),
                 Exception::time_limit(limit.as_secs_f64()),
             ),
-            None if current => {
-                (decide::lost(&job.policy, job.delivery.deaths, held.acked), Exception::worker_lost(reason))
-            }
-            _ => (decide::interrupted(held.acked), Exception::worker_lost(reason)),
+            None if current => (
+                decide::lost(&job.policy, job.delivery.deaths, held.ack != Ack::Late),
+                Exception::worker_lost(reason),
+            ),
+            _ => (decide::interrupted(held.ack != Ack::Late), Exception::worker_lost(reason)),
         };
         if current && held.doom.is_none() {
             effects.push(Effect::Tell(lost(job, &decision, reason)));
@@ -93,9 +100,9 @@ impl Machine {
     }
 
     /// Puts a job that never started where it was.
-    fn back_to_front(&mut self, tag: Tag, effects: &mut Effects) {
+    pub(super) fn back_to_front(&mut self, tag: Tag, effects: &mut Effects) {
         let Some(held) = self.jobs.get_mut(&tag) else { return };
-        if held.void || self.stopping {
+        if self.stopping || (held.void && held.ack != Ack::Done) {
             self.give_back(tag, effects);
         } else {
             held.state = JobState::Ready;
@@ -103,14 +110,28 @@ impl Machine {
         }
     }
 
+    /// The slot that was kept for a job is gone: another will do, once the answer has come.
+    fn wait_for_ack(&mut self, tag: Tag, effects: &mut Effects) {
+        if self.jobs.get(&tag).is_some_and(|held| held.state == JobState::Acking) && !self.stopping {
+            self.back_to_front(tag, effects);
+        }
+    }
+
     /// Gives a job that never started back to the broker.
-    fn give_back(&mut self, tag: Tag, effects: &mut Effects) {
-        let Some(mut held) = self.jobs.remove(&tag) else { return };
-        if held.void {
+    pub(super) fn give_back(&mut self, tag: Tag, effects: &mut Effects) {
+        let Some(held) = self.jobs.get_mut(&tag) else { return };
+        if held.ack == Ack::Asked {
+            held.state = JobState::Acking; // until the answer comes nobody can say whose it is
             return;
         }
-        let receipt = held.job.delivery.receipt.spend();
-        effects.extend(receipt.map(|receipt| Effect::Settle(Commit::settle(receipt, Verdict::Release))));
+        let Some(mut held) = self.jobs.remove(&tag) else { return };
+        if held.ack == Ack::Done {
+            let publications = vec![again(&held.job)];
+            effects.push(Effect::Settle(Commit { publications, ..Commit::store(Vec::new()) }));
+        } else if !held.void {
+            let receipt = held.job.delivery.receipt.spend();
+            effects.extend(receipt.map(|receipt| Effect::Settle(Commit::settle(receipt, Verdict::Release))));
+        }
     }
 
     /// No slot got on for a while: what waits here goes back, so that another worker can take it.
@@ -120,10 +141,19 @@ impl Machine {
         }
     }
 
-    /// The session is over: what has not begun is forgotten, what runs may end in vain.
+    /// The session is over: what has not begun is forgotten, what runs may end in vain. Only what was acknowledged
+    /// before it is still ours, and nobody else's.
     pub(super) fn session_lost(&mut self, effects: &mut Effects) {
         for tag in self.buffer.drain() {
-            self.jobs.remove(&tag);
+            match self.jobs.get(&tag) {
+                Some(held) if held.ack == Ack::Done => self.buffer.put(tag, held.job.delivery.rank),
+                _ => drop(self.jobs.remove(&tag)),
+            }
+        }
+        let asked: Vec<Tag> =
+            self.jobs.iter().filter(|(_, held)| held.ack == Ack::Asked).map(|(tag, _)| *tag).collect();
+        for tag in asked {
+            self.refused(tag);
         }
         for held in self.jobs.values_mut() {
             held.void = true;
@@ -152,6 +182,8 @@ impl Machine {
 
     /// Kills what can be killed; what cannot is settled as if it had been.
     fn end_all(&mut self, effects: &mut Effects) {
+        // An acknowledgement under way may be carried out or not: at most once means that the job is let go.
+        self.jobs.retain(|_, held| held.ack != Ack::Asked);
         let mut in_process = Vec::new();
         for slot in self.slots.values() {
             if slot.is_killable() {
@@ -168,7 +200,8 @@ impl Machine {
         }
         for tag in in_process {
             if let Some(mut held) = self.jobs.remove(&tag) {
-                let decision = Decision { store_failure: false, ..decide::interrupted(held.acked) };
+                let decision =
+                    Decision { store_failure: false, ..decide::interrupted(held.ack != Ack::Late) };
                 effects.push(Effect::Tell(interrupted(&held.job, &decision)));
                 let exception = Exception::worker_lost("the worker was stopped");
                 effects.extend(commit(&mut held, decision, &exception, WallTime(0)).map(Effect::Settle));
@@ -186,7 +219,12 @@ fn commit(held: &mut Held, decision: Decision, exception: &Exception, now: WallT
         records.push(Record::of_exception(&job.id, "FAILURE", exception, now));
     }
     let settle = decision.verdict.and_then(|verdict| Some((job.delivery.receipt.spend()?, verdict)));
-    (settle.is_some() || !records.is_empty()).then(|| Commit { settle, records, publications: Vec::new() })
+    (settle.is_some() || !records.is_empty()).then(|| Commit {
+        settle,
+        records,
+        publications: Vec::new(),
+        note: false,
+    })
 }
 
 fn about(kind: EventKind, job: &Job) -> Event {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::broker::{Publication, Receipt};
+use crate::ident::Tag;
 use crate::store::Record;
 
 /// How a run ended, as the executor tells it. It performed none of what it asks for here.
@@ -87,16 +88,23 @@ pub struct Commit {
     pub records: Vec<Record>,
     /// Messages to publish.
     pub publications: Vec<Publication>,
+    /// Somebody waits to hear that it was carried out.
+    pub note: bool,
 }
 
 impl Commit {
     /// A Commit that only settles.
     pub fn settle(receipt: Receipt, verdict: Verdict) -> Self {
-        Self { settle: Some((receipt, verdict)), records: Vec::new(), publications: Vec::new() }
+        Self { settle: Some((receipt, verdict)), records: Vec::new(), publications: Vec::new(), note: false }
     }
 
     /// A Commit that only stores.
     pub fn store(records: Vec<Record>) -> Self {
-        Self { settle: None, records, publications: Vec::new() }
+        Self { settle: None, records, publications: Vec::new(), note: false }
+    }
+
+    /// The delivery whose settling somebody waits for.
+    pub fn noted(&self) -> Option<Tag> {
+        self.settle.as_ref().filter(|_| self.note).map(|(receipt, _)| receipt.tag())
     }
 }

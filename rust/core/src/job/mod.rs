@@ -43,6 +43,8 @@ pub enum JobState {
     Waiting,
     /// It may run.
     Ready,
+    /// It is being acknowledged before it is sent (early acknowledgement).
+    Acking,
     /// It lies in a slot's pipe.
     Sent(SlotId),
     /// The slot said that it started.
@@ -70,8 +72,13 @@ impl Job {
         self.ignore_result.unwrap_or(self.policy.ignore_result)
     }
 
-    /// Whether the executor must tell at once that the job started, because something is decided on it.
+    /// Whether the executor must tell at once that the job started: its limits count from then.
     pub fn must_report_start(&self) -> bool {
-        !self.policy.acks_late || self.hard_limit().is_some() || self.soft_limit().is_some()
+        self.hard_limit().is_some() || self.soft_limit().is_some()
+    }
+
+    /// Whether it is never handed over together with others.
+    pub fn goes_alone(&self) -> bool {
+        !self.policy.acks_late || self.must_report_start()
     }
 }

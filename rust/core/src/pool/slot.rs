@@ -74,6 +74,8 @@ pub struct Slot {
     owed: usize,
     /// It had begun nothing when its jobs were taken back: it gets one at a time until it ends one.
     cautious: bool,
+    /// It is kept for this job, which is being acknowledged.
+    reserved: Option<Tag>,
     progress_at: Instant,
     killable: bool,
 }
@@ -88,6 +90,7 @@ impl Slot {
             last_sequence: 0,
             owed: 0,
             cautious: false,
+            reserved: None,
             progress_at: now,
             killable,
         }
@@ -180,6 +183,26 @@ impl Slot {
     pub fn dropped(&mut self, now: Instant) {
         self.owed = self.owed.saturating_sub(1);
         self.progress_at = now;
+    }
+
+    /// Whether it can take a job that must go to a free slot.
+    pub fn is_free(&self) -> bool {
+        self.state == SlotState::Idle && self.reserved.is_none()
+    }
+
+    /// Keeps it for a job.
+    pub fn reserve(&mut self, tag: Tag) {
+        self.reserved = Some(tag);
+    }
+
+    /// The job it is kept for.
+    pub fn reserved(&self) -> Option<Tag> {
+        self.reserved
+    }
+
+    /// Keeps it no longer.
+    pub fn unreserve(&mut self) -> Option<Tag> {
+        self.reserved.take()
     }
 
     /// Whether it may get a job while it has one.

@@ -101,7 +101,9 @@ impl Drive {
                 Stats::add(&self.stats.taken, deliveries.len());
                 self.accept(deliveries);
             }
+            News::Settled(tags) => self.desk.inputs.extend(tags.into_iter().map(Input::Settled)),
             News::Refused(tags) => {
+                self.desk.inputs.extend(tags.iter().copied().map(Input::Refused));
                 Stats::add(&self.stats.refused, tags.len());
                 self.tell.put(Event::new(EventKind::Refused).with("count", tags.len() as u64));
             }
@@ -170,6 +172,10 @@ impl Drive {
         if departure.slot.0 < self.children && !self.stop.has_begun() {
             self.pool.replace(&departure, self.clock.now());
         }
-        self.desk.inputs.push_back(Input::SlotGone { slot: departure.slot, started: departure.started, reason });
+        self.desk.inputs.push_back(Input::SlotGone {
+            slot: departure.slot,
+            started: departure.started,
+            reason,
+        });
     }
 }

@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 
 use crate::broker::{Broker, Subscription};
 use crate::clock::Clock;
-use crate::consumer::Consumer;
+use crate::consumer::{Consumer, News};
 use crate::dispatch::Machine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventKind, Value};
@@ -65,6 +65,9 @@ impl Worker {
         broker: Arc<dyn Broker>,
         store: Option<Arc<dyn Store>>,
     ) -> Result<Self> {
+        if let Some(store) = &store {
+            store.clean()?; // a store that cannot be opened is told now, not with the first result
+        }
         let tell = Tell::new()?;
         let stats = Arc::new(Stats::default());
         let (commands, commands_heard) = mpsc::unbounded_channel();
@@ -218,8 +221,19 @@ impl Assembly {
             page: path,
             result_expires: config.result_expires,
         };
-        let consumer = Consumer::new(broker, store, subscription, clock.clone(), orders_heard, news);
-        tokio::spawn(consumer.run());
+        let ended = news.clone();
+        let consumer =
+            tokio::spawn(Consumer::new(broker, store, subscription, clock.clone(), orders_heard, news).run());
+        tokio::spawn(async move {
+            if let Err(panic) = consumer.await {
+                // Without it nothing can be taken or settled any more: the worker must stop and say why.
+                let error =
+                    Error::new(ErrorKind::Unexpected, "the broker connection panicked: a bug in fastq")
+                        .because(panic);
+                let _ = ended.send(News::Failed(error));
+                let _ = ended.send(News::Ended { clean: false });
+            }
+        });
         let drive = Drive {
             clock,
             machine,

@@ -23,6 +23,7 @@ enum Happening {
     Pass(u64),
     Retire(u32),
     LoseSession,
+    Answer,
     Stop(bool),
 }
 
@@ -56,6 +57,7 @@ fn happenings() -> impl Strategy<Value = Happening> {
         4 => slot.clone().prop_map(Happening::Birth),
         8 => (0..200_u64).prop_map(Happening::Pass),
         1 => slot.prop_map(Happening::Retire),
+        6 => Just(Happening::Answer),
         1 => Just(Happening::LoseSession),
     ]
 }
@@ -95,6 +97,7 @@ fn happen(world: &mut World, happening: Happening) {
         }
         Happening::Retire(_) => {}
         Happening::LoseSession => world.lose_session(),
+        Happening::Answer => world.answer(),
         Happening::Stop(at_once) => world.step(Input::Stop { at_once }),
     }
     // A killed executor dies before anything else happens.

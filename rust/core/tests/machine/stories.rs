@@ -36,15 +36,39 @@ fn a_late_acknowledged_job_is_settled_when_it_ends_and_not_before() {
 }
 
 #[test]
-fn an_early_acknowledged_job_is_settled_when_it_starts_and_fails_when_its_child_dies() {
+fn an_early_acknowledged_job_is_settled_before_it_is_sent_and_fails_when_its_child_dies() {
     let mut world = World::new(Prefetch::Auto, 1);
     let tag = world.deliver(|job| job.policy = early(|_| {}));
-    assert_eq!(world.verdict(tag), None, "not when it is sent");
-    world.begin(SLOT);
-    assert_eq!(world.verdict(tag), Some(&Verdict::Ack));
+    assert_eq!(world.verdict(tag), Some(&Verdict::Ack), "a slot is free");
+    assert!(!world.begin(SLOT), "not before the broker has answered");
+    world.answer();
+    assert!(world.begin(SLOT));
     world.die(SLOT);
     assert_eq!(world.records, [("id-1".to_owned(), "FAILURE".to_owned())]);
+}
+
+#[test]
+fn an_early_acknowledged_job_waits_for_a_free_slot_before_it_is_settled() {
+    let mut world = World::new(Prefetch::PerSlot(2), 1);
+    world.deliver(|_| {});
+    let tag = world.deliver(|job| job.policy = early(|_| {}));
+    world.begin(SLOT);
+    assert_eq!(world.verdict(tag), None);
+    world.end(SLOT);
+    world.tell(SLOT, LONG);
     assert_eq!(world.verdict(tag), Some(&Verdict::Ack));
+    world.finish();
+    assert_eq!(world.runs[&tag], 1);
+}
+
+#[test]
+fn an_early_acknowledged_job_that_never_started_is_published_again_at_a_stop() {
+    let mut world = World::new(Prefetch::Auto, 1);
+    let tag = world.deliver(|job| job.policy = early(|_| {}));
+    world.step(Input::Stop { at_once: false });
+    world.answer();
+    assert_eq!(world.published, 1);
+    assert!(world.machine.is_empty() && !world.runs.contains_key(&tag));
 }
 
 #[test]
@@ -114,6 +138,32 @@ fn jobs_behind_one_that_turns_out_long_are_given_to_another_slot_and_run_once() 
 }
 
 #[test]
+fn a_job_that_a_stopped_child_has_not_begun_is_given_to_another() {
+    let mut world = World::new(Prefetch::Auto, 2);
+    let tag = world.deliver(|_| {});
+    assert_eq!(world.children[&SLOT].pipe.len(), 1);
+    world.pass(Duration::from_millis(25));
+    assert!(world.run_one(SlotId(1), SHORT));
+    assert_eq!(world.verdict(tag), Some(&Verdict::Ack));
+    world.finish();
+    assert_eq!(world.runs[&tag], 1);
+}
+
+#[test]
+fn after_jobs_went_back_no_more_are_asked_for_until_a_slot_gets_on() {
+    let mut world = World::new(Prefetch::PerSlot(4), 1);
+    for _ in 0..3 {
+        world.deliver(|_| {});
+    }
+    world.begin(SLOT);
+    world.pass(Duration::from_millis(1200));
+    assert_eq!(world.machine.credit(world.now), 0);
+    world.end(SLOT);
+    world.tell(SLOT, LONG);
+    assert_eq!(world.machine.credit(world.now), 4);
+}
+
+#[test]
 fn a_job_due_soon_waits_here_and_one_due_much_later_in_the_broker() {
     let mut world = World::new(Prefetch::Auto, 1);
     let soon = world.deliver(|job| job.due = Some(WallTime(1_000_500)));
@@ -147,6 +197,7 @@ fn the_soft_limit_interrupts_and_the_hard_limit_kills_and_stores_the_failure() {
     });
     world.pass(Duration::from_secs(5));
     assert!(world.killed.is_empty(), "the time counts from the start of the run");
+    world.begin(SLOT); // drops what was taken back meanwhile
     world.begin(SLOT);
     world.pass(Duration::from_secs(1));
     assert_eq!((world.interrupted.len(), world.killed.len()), (1, 0));

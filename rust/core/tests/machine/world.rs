@@ -37,10 +37,13 @@ pub(crate) struct World {
     pub(crate) void: HashSet<(u64, Tag)>,
     pub(crate) runs: HashMap<Tag, u32>,
     pub(crate) records: Vec<(String, String)>,
+    pub(crate) published: usize,
     pub(crate) killed: Vec<SlotId>,
     pub(crate) interrupted: Vec<SlotId>,
     pub(crate) epoch: u64,
     pub(crate) next_tag: u64,
+    /// Commits whose end is to be told, and was not yet.
+    pub(crate) noted: VecDeque<(u64, Tag)>,
     pub(crate) policies: Vec<Arc<Policy>>,
 }
 
@@ -56,10 +59,12 @@ impl World {
             void: HashSet::new(),
             runs: HashMap::new(),
             records: Vec::new(),
+            published: 0,
             killed: Vec::new(),
             interrupted: Vec::new(),
             epoch: 1,
             next_tag: 0,
+            noted: VecDeque::new(),
             policies,
         };
         for slot in 0..slots {
@@ -134,9 +139,12 @@ impl World {
                 self.children.get_mut(&slot).expect("sent to nobody").pipe.push_back((sequence, tag));
             }
             Effect::Settle(commit) => {
+                let noted = commit.noted();
                 self.records.extend(commit.records.into_iter().map(|record| (record.task_id, record.state)));
+                self.published += commit.publications.len();
                 if let Some((receipt, verdict)) = commit.settle {
                     let key = (receipt.epoch(), receipt.tag());
+                    self.noted.extend(noted.map(|tag| (key.0, tag)));
                     if key.0 != self.epoch {
                         assert!(self.void.contains(&key), "{key:?} is of a session that never was");
                         return; // the broker refuses it
@@ -158,6 +166,13 @@ impl World {
             Effect::Interrupt(slot) => self.interrupted.push(slot),
             Effect::Kill(slot) => self.killed.push(slot),
             Effect::Tell(_) => {}
+        }
+    }
+
+    /// The broker's answers reach the machine.
+    pub(crate) fn answer(&mut self) {
+        while let Some((epoch, tag)) = self.noted.pop_front() {
+            self.step(if epoch == self.epoch { Input::Settled(tag) } else { Input::Refused(tag) });
         }
     }
 
@@ -228,6 +243,7 @@ impl World {
         for _ in 0..10_000 {
             let slots: Vec<SlotId> = self.children.keys().copied().collect();
             let mut busy = false;
+            self.answer();
             for slot in slots {
                 while self.run_one(slot, Duration::from_micros(10)) {
                     busy = true;
