@@ -78,7 +78,8 @@ if not TYPE_CHECKING:  # a type checker shall report a name that is not there
             module, _, attribute = _HOMES[name].partition(":")
             value = getattr(importlib.import_module(module), attribute or name)
         else:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            later = importlib.import_module("fastq.later")
+            raise later.missing(__name__, name)
         globals()[name] = value
         return value
 

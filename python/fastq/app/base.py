@@ -6,7 +6,7 @@ import threading
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from fastq import signals
+from fastq import later, signals
 from fastq.app import builtins, checks, current, registry, send
 from fastq.app.configuration import Configuration
 from fastq.app.declaration import Declaration
@@ -38,6 +38,7 @@ _WORKER = "fastq.worker:Worker"
 _COMMAND_LINE = "fastq.cli.main:main"
 
 
+@later.lacks(later.APP)
 class FastQ(Configuration, Declaration):
     """An application: its settings, its tasks, and its connections to broker and result store.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar
 
+from fastq import later
 from fastq.app import arguments, current, plan, retry, send
 from fastq.app.annotations import annotate
 from fastq.app.attributes import Attributes
@@ -32,6 +33,7 @@ _EAGER = "fastq.execute.eager:apply"
 """The executor stands on a higher floor, so it is found by name."""
 
 
+@later.lacks(later.TASK)
 class Task(Attributes, Generic[P, R]):
     """A function that workers run: `P` are its parameters, `R` is what it returns.
 

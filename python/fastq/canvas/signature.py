@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
+from fastq import later
 from fastq.app import current
 from fastq.app.send import identity, new_id
 from fastq.canvas.fields import Fields
@@ -29,6 +30,7 @@ _KEPT_WHEN_FROZEN = frozenset({"group_id", "stamped_headers"})
 """Options that a later call does not change once they are set: they say where the signature belongs."""
 
 
+@later.lacks(later.SIGNATURE)
 class Signature(Fields, Generic[R]):
     """A call of a task; `R` is what the task returns.
 

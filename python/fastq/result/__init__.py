@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from fastq import later
 from fastq.result.async_result import AsyncResult, RemoteTraceback, result_from_tuple
 from fastq.result.eager_result import EagerResult
 from fastq.result.wait import allow_join_result, assert_will_not_block, denied_join_result
@@ -15,3 +18,9 @@ __all__ = [
     "denied_join_result",
     "result_from_tuple",
 ]
+
+
+if not TYPE_CHECKING:  # a type checker shall report a name that is not there
+
+    def __getattr__(name: str) -> Any:
+        raise later.missing(__name__, name)

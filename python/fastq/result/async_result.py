@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 from uuid import UUID
 
+from fastq import later
 from fastq.imports import symbol_by_name
 from fastq.result import wait as waiting
 from fastq.states import FAILURE, PROPAGATE_STATES, READY_STATES, SUCCESS
@@ -41,6 +42,7 @@ class RemoteTraceback(Exception):  # noqa: N818 - it is no error but shows where
         return f"\n\n{self.text}"
 
 
+@later.lacks(later.RESULT)
 class AsyncResult(Generic[R]):
     """The result of a task that was sent; `R` is what the task returns.
 
