@@ -203,7 +203,11 @@ def test_pyproject_names_the_app(fastq: Shell, tmp_path: Path) -> None:
         (("worker", "--pidfile", "/not/there/pid"), 73, "Cannot write the pid file"),
         (("worker", "-f", "/not/there/log"), 73, "/not/there/log: No such file or directory"),
         (("worker", "--time-limit", "1", "--soft-time-limit", "2"), 1, "soft_time_limit (2 s) is above"),
-        (("worker", "--", "worker_concurrency=many"), 1, "worker_concurrency"),
+        (("worker", "--", "worker_concurrency=many"), 1, "not 'many' (from -- worker_concurrency=many)"),
+        (("worker", "-P", "solo", "--time-limit", "1"), 1, "--time-limit has no effect with -P solo"),
+        (("worker", "-I", "no_such_module"), 1, "-I no_such_module: the module cannot be imported"),
+        (("worker", "--pidfile", "/"), 73, "The pid file '/' is a directory"),
+        (("worker", "-n", "a@b@c"), 1, "The node name 'a@b@c' (-n) cannot be used"),
     ],
 )
 def test_a_worker_that_cannot_start_says_why_in_one_line(

@@ -76,13 +76,21 @@ class Chosen:
 
     def _change(self, app: Any) -> None:
         if self.config is not None:
-            app.config_from_object(self.config)
+            _configure(app, self.config)
         if self.broker is not None:
             app.conf.broker_url = self.broker
         if self.result_backend is not None:
             app.conf.result_backend = self.result_backend
         source = "--broker" if self.broker is not None else app.conf.source_of("broker_url")
         _check_broker(app.conf.broker_url, source)
+
+
+def _configure(app: Any, name: str) -> None:
+    """Read the settings of `--config` at once, so that what is wrong with it is said by that name."""
+    try:
+        app.config_from_object(name, force=True)
+    except ImportError as error:
+        raise click.UsageError(f"--config {name}: {error}, looked for in {os.getcwd()} too.") from error
 
 
 def _check_broker(url: str, source: str) -> None:

@@ -123,11 +123,23 @@ class Commands(click.Group):
 
 def _show(error: click.ClickException) -> None:
     """Print an error as one line; for wrong use the line says where the options are explained."""
+    if isinstance(error, click.BadParameter):
+        _blame_variable(error)
     if isinstance(error, click.UsageError) and not isinstance(error, click.exceptions.NoArgsIsHelpError):
         where = f" See: {error.ctx.command_path} --help" if error.ctx is not None else ""
         click.echo(f"Error: {error.format_message()}{where}", err=True)
     else:
         error.show()
+
+
+def _blame_variable(error: click.BadParameter) -> None:
+    """Have an error name the variable of the environment that a value came from, not an option nobody has given."""
+    ctx, parameter = error.ctx, error.param
+    if ctx is None or parameter is None or parameter.name is None:
+        return
+    if ctx.get_parameter_source(parameter.name) is click.core.ParameterSource.ENVIRONMENT:
+        named = f"{ctx.auto_envvar_prefix}_{parameter.name}".upper()
+        error.param, error.param_hint = None, f"the environment variable {named}"
 
 
 def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:

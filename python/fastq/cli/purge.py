@@ -42,6 +42,8 @@ def command(choice: Chosen, force: bool, queues: str | None, exclude_queues: str
 
 
 def _names(app: Any, queues: str | None, exclude_queues: str | None) -> list[str]:
+    if queues is not None and not queues.replace(",", " ").strip():
+        raise click.UsageError(f"--queues {queues!r} names nothing.")
     chosen_names = [name.strip() for name in queues.split(",")] if queues else sorted(app.queues.consume_from)
     excluded = {name.strip() for name in (exclude_queues or "").split(",")}
     return [name for name in chosen_names if name and name not in excluded]

@@ -15,6 +15,7 @@ from fastq.cli.chosen import Chosen, app_options, chosen
 __all__ = ["command"]
 
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")
+_RANGES: Final = {"concurrency": (1, 1024), "prefetch_multiplier": (0, 65_535)}
 _NAMES: Final = "NAME[,NAME…]"
 
 
@@ -40,10 +41,20 @@ def _unneeded(*names: str, **how: Any) -> Callable[[Any], Any]:
 def _number_or_auto(_ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | str | None:
     if value is None or value == "auto":
         return value
+    least, most = _RANGES[parameter.name or ""]
     try:
-        return int(value)
+        number = int(value)
     except ValueError:
         raise click.BadParameter(f"{value!r} is neither a number nor `auto`.", param=parameter) from None
+    if not least <= number <= most:
+        raise click.BadParameter(f"{value} is not between {least} and {most}, and not `auto`.", param=parameter)
+    return number
+
+
+def _names(_ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not value.replace(",", " ").strip():
+        raise click.BadParameter(f"{value!r} names nothing.", param=parameter)
+    return value
 
 
 @click.command("worker")
@@ -53,20 +64,22 @@ def _number_or_auto(_ctx: click.Context, parameter: click.Parameter, value: str 
 )
 @click.option("-c", "--concurrency", callback=_number_or_auto, metavar="N", help="Tasks that run at once [processors].")
 @click.option("-P", "--pool", metavar="POOL", help="prefork: a process per task (default); solo: in this process.")
-@click.option("-Q", "--queues", metavar=_NAMES, help="Queues to take from, in place of the app's.")
-@click.option("-X", "--exclude-queues", metavar=_NAMES, help="Queues not to take from.")
-@click.option("-I", "--include", metavar="MODULE[,…]", help="More modules to import.")
+@click.option("-Q", "--queues", callback=_names, metavar=_NAMES, help="Queues to take from, in place of the app's.")
+@click.option("-X", "--exclude-queues", callback=_names, metavar=_NAMES, help="Queues not to take from.")
+@click.option("-I", "--include", callback=_names, metavar="MODULE[,…]", help="More modules to import.")
 @click.option(
     "-l", "--loglevel", default="WARNING", type=click.Choice(_LEVELS, case_sensitive=False), show_default=True
 )
 @click.option("-f", "--logfile", metavar="PATH", help="Log file instead of standard error; %n, %i … are replaced.")
 @click.option("--pidfile", metavar="PATH", help="File that holds the process id; a second worker refuses to start.")
 @click.option("--prefetch-multiplier", callback=_number_or_auto, metavar="N", help="Messages taken per slot, or auto.")
-@click.option("--time-limit", type=float, metavar="SECONDS", help="A task that runs longer is killed.")
-@click.option("--soft-time-limit", type=float, metavar="SECONDS", help="… gets SoftTimeLimitExceeded.")
+@click.option("--time-limit", type=click.FloatRange(0), metavar="SECONDS", help="A task that runs longer is killed.")
+@click.option("--soft-time-limit", type=click.FloatRange(0), metavar="SECONDS", help="… gets SoftTimeLimitExceeded.")
 @click.option("--max-tasks-per-child", type=click.IntRange(1), metavar="N", help="Tasks before a process is replaced.")
 @click.option("--max-memory-per-child", type=click.IntRange(1), metavar="KIB", help="Memory before it is replaced.")
-@click.option("--stop-timeout", type=float, metavar="SECONDS", help="How long running tasks may take at a stop.")
+@click.option(
+    "--stop-timeout", type=click.FloatRange(0), metavar="SECONDS", help="How long running tasks may take at a stop."
+)
 @click.option("--purge", "--discard", is_flag=True, help="Erase what waits in the queues first.")
 @_unneeded("-O", "--optimization", type=click.Choice(["default", "fair"]))
 @_unneeded("--without-gossip", is_flag=True)
@@ -102,7 +115,7 @@ def command(choice: Chosen, settings: tuple[str, ...], **options: Any) -> None:
     try:
         app = choice.load(required=True)
         if settings:
-            app.config_from_cmdline(settings)
+            _set(app, settings)
         code, restart = _run(app, choice, options)
     except Exception as error:
         if options["loglevel"].upper() == "DEBUG" and not isinstance(error, click.UsageError):
@@ -112,6 +125,20 @@ def command(choice: Chosen, settings: tuple[str, ...], **options: Any) -> None:
         # The same command again, in this same process: its id, and what watches it, stay.
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell is wanted
     click.get_current_context().exit(code)
+
+
+def _set(app: Any, settings: tuple[str, ...]) -> None:
+    """Set what stands behind `--`; what is no setting is warned of."""
+    from fastq.conf import OPTIONS, load, names
+
+    for name, value in load.from_arguments(settings).items():
+        known = names.new_name(name)
+        if known is not None:
+            OPTIONS[known].convert(value, f"-- {name}={value}")
+    app.config_from_cmdline(settings)
+    for name in load.from_arguments(settings):
+        if names.new_name(name) is None and name not in app.conf.unknown:
+            click.echo(f"Warning: there is no setting {name}: it was given behind --.", err=True)
 
 
 def _run(app: Any, choice: Chosen, options: dict[str, Any]) -> tuple[int, bool]:

@@ -52,6 +52,8 @@ class PidFile:
         Raises:
             LockFailed: a living process holds it, or it cannot be written; says which and why.
         """
+        if self.path.is_dir():
+            raise LockFailed(f"The pid file {str(self.path)!r} is a directory: name a file in it.")
         for _ in range(3):
             if self._create():
                 self._holder = os.getpid()

@@ -84,6 +84,12 @@ def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
         (["--pool-start-method", "spawn"], "children are always forked"),
         (["--uid", "nobody"], "--uid: not part"),
         (["-c", "many"], "'many' is neither a number nor `auto`"),
+        (["-c", "-1"], "-1 is not between 1 and 1024, and not `auto`"),
+        (["-c", "0"], "0 is not between 1 and 1024, and not `auto`"),
+        (["--time-limit", "-1"], "-1.0 is not in the range x>=0"),
+        (["--stop-timeout", "-1"], "-1.0 is not in the range x>=0"),
+        (["-Q", ","], "',' names nothing"),
+        (["-I", ""], "'' names nothing"),
         (["-l", "loud"], "'loud' is not one of"),
         ([], "Which app?"),
     ],
@@ -170,6 +176,39 @@ def test_errors_become_a_line_and_an_exit_code(error: Exception, code: int, mess
     failure = as_failure(error)
     assert isinstance(failure, click.ClickException)
     assert (failure.exit_code, failure.message) == (code, message)
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("count messages: the file in broker_url cannot be made", "The file in broker_url cannot be made"),
+        ("publish: broker_url names no database", "broker_url names no database"),
+        ("read results: broker_url names no database", "result_backend names no database"),
+        ("begin a session: no file (os error 2)", "No file"),
+        ("worker_pool: no such thing", "worker_pool: no such thing"),
+        ("It is locked: try again", "It is locked: try again"),
+    ],
+)
+def test_an_error_of_the_core_names_the_setting_and_not_what_it_was_about(message: str, words: str) -> None:
+    failure = as_failure(OperationalError(message))
+    assert failure is not None
+    assert failure.message == words
+
+
+def test_a_value_of_the_environment_is_blamed_on_its_variable(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FASTQ_WORKER_CONCURRENCY", "abc")
+    assert run("worker") == EXIT_USAGE
+    assert "the environment variable FASTQ_WORKER_CONCURRENCY: 'abc' is neither" in capsys.readouterr().err
+
+
+def test_a_module_of_settings_that_is_not_there_is_named_with_its_option(
+    capsys: pytest.CaptureFixture[str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("--config", "no_such_config", "queues") == EXIT_USAGE
+    assert "Error: --config no_such_config: No module named 'no_such_config'" in capsys.readouterr().err
 
 
 def test_a_bug_keeps_its_traceback() -> None:

@@ -47,6 +47,12 @@ def test_a_file_that_names_nobody_is_replaced(tmp_path: Path, content: str) -> N
     assert PidFile(path).read() == os.getpid()
 
 
+def test_a_directory_is_refused_and_stays(tmp_path: Path) -> None:
+    with pytest.raises(LockFailed, match="is a directory: name a file in it"):
+        PidFile(tmp_path).acquire()
+    assert tmp_path.is_dir()
+
+
 def test_a_file_of_a_dead_process_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "w.pid"
     path.write_text(str(dead_process()))
