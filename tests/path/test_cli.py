@@ -219,6 +219,14 @@ def test_a_worker_that_cannot_start_says_why_in_one_line(
     assert "secret" not in printed
 
 
+def test_names_that_are_no_settings_are_warned_of_when_a_worker_starts(
+    start_worker: Callable[..., RunningWorker],
+) -> None:
+    worker = start_worker(SHOP, ("-c", "1", "--", "foo=bar"), {"FASTQ_WORKER_CONCURENCY": "4"})
+    assert "There is no setting foo." in worker.log
+    assert "no setting FASTQ_WORKER_CONCURENCY. Did you mean FASTQ_WORKER_CONCURRENCY?" in worker.log
+
+
 def test_a_file_that_is_no_database_is_refused_and_stays_as_it_is(fastq: Shell, tmp_path: Path) -> None:
     file = tmp_path / "letter.txt"
     file.write_text("Dear database, " * 100)

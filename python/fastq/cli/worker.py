@@ -115,7 +115,8 @@ def command(choice: Chosen, settings: tuple[str, ...], **options: Any) -> None:
     try:
         app = choice.load(required=True)
         if settings:
-            _set(app, settings)
+            _check(settings)
+            app.config_from_cmdline(settings)
         code, restart = _run(app, choice, options)
     except Exception as error:
         if options["loglevel"].upper() == "DEBUG" and not isinstance(error, click.UsageError):
@@ -127,18 +128,14 @@ def command(choice: Chosen, settings: tuple[str, ...], **options: Any) -> None:
     click.get_current_context().exit(code)
 
 
-def _set(app: Any, settings: tuple[str, ...]) -> None:
-    """Set what stands behind `--`; what is no setting is warned of."""
+def _check(settings: tuple[str, ...]) -> None:
+    """Refuse what stands behind `--` and no setting takes, as it was written."""
     from fastq.conf import OPTIONS, load, names
 
     for name, value in load.from_arguments(settings).items():
         known = names.new_name(name)
         if known is not None:
             OPTIONS[known].convert(value, f"-- {name}={value}")
-    app.config_from_cmdline(settings)
-    for name in load.from_arguments(settings):
-        if names.new_name(name) is None and name not in app.conf.unknown:
-            click.echo(f"Warning: there is no setting {name}: it was given behind --.", err=True)
 
 
 def _run(app: Any, choice: Chosen, options: dict[str, Any]) -> tuple[int, bool]:
