@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 import orjson
 
 from fastq import signals
-from fastq._core import Producer, new_id
+from fastq._core import Producer, new_id, url_info
 from fastq._seam import OutgoingMessage
 from fastq.app import checks, current
 from fastq.app.message import Draft, build, encode
 from fastq.app.options import execution_options, merge
 from fastq.app.queues import Queue
 from fastq.app.routes import Router
-from fastq.exceptions import AlwaysEagerIgnored, NotSupported, OperationalError
+from fastq.exceptions import AlwaysEagerIgnored, ImproperlyConfigured, NotSupported, OperationalError
 from fastq.names import anonymous_node
 from fastq.serialization import registry
+from fastq.text import hide_password
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,12 +48,28 @@ __all__ = [
 
 
 def make_producer(app: App) -> Publisher:
-    """Return a new producer for the broker of the settings; it connects on first use."""
+    """Return a new producer for the broker of the settings; it connects on first use.
+
+    Raises:
+        ImproperlyConfigured: the URL cannot be read; names the setting.
+        NotSupported: it names a broker that this version does not have; names the setting.
+    """
     conf = app.conf
     options = dict(conf.broker_transport_options or {})
     if conf.is_set("broker_publish_timeout"):  # the core has the same default, and not every broker has the option
         options["publish_timeout"] = conf.broker_publish_timeout
-    return Producer(conf.broker_write_url or conf.broker_url, orjson.dumps(options, default=str).decode())
+    setting = "broker_write_url" if conf.is_set("broker_write_url") and conf.broker_write_url else "broker_url"
+    url = conf[setting]
+    try:
+        known = url_info(url)
+    except ImproperlyConfigured as error:
+        raise ImproperlyConfigured(f"{setting} is {hide_password(url)!r}, which cannot be used: {error}") from None
+    if not known["supported"]:
+        raise NotSupported(
+            f"{setting} is {hide_password(url)!r}, but this version has no {known['scheme']} broker. "
+            "Use sqlite:///path/to/file.db."
+        )
+    return Producer(url, orjson.dumps(options, default=str).decode())
 
 
 class Sender(NamedTuple):

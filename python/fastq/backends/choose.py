@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from fastq.backends.base import Backend
-from fastq.exceptions import ImproperlyConfigured
+from fastq.exceptions import ImproperlyConfigured, NotSupported
 from fastq.imports import entry_points, symbol_by_name
 from fastq.text import hide_password
 
@@ -37,10 +37,20 @@ def by_url(url: str | None, app: App) -> Backend:
         app: whose settings count.
 
     Raises:
-        ImproperlyConfigured: the URL names no backend that is known here.
+        ImproperlyConfigured: the URL names no backend that is known here, or one that cannot be used.
+        NotSupported: the URL names a server that this version does not speak to; names the setting.
     """
-    if url is None:
-        url = _store_of_broker(app)
+    setting = "broker_url" if url is None else "result_backend"
+    try:
+        return _made(_store_of_broker(app) if url is None else url, app)
+    except (ImproperlyConfigured, NotSupported) as error:
+        if str(error).startswith(setting):
+            raise
+        shown = hide_password(app.conf.broker_url if url is None else url)
+        raise type(error)(f"{setting} is {shown!r}, which cannot be used: {error}") from None
+
+
+def _made(url: str, app: App) -> Backend:
     scheme, found, rest = url.partition("://")
     name, plus, inner = scheme.partition("+")
     kind = by_name(name if found else url, url, app)

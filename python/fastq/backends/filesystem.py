@@ -44,9 +44,19 @@ class FilesystemBackend(Backend):
     capability = Capability(expires=True)
 
     def __init__(self, app: App, url: str) -> None:
-        """Read the directory from the URL; it is made at the first write."""
+        """Read the directory from the URL; it is made at the first write, but none that it lies in.
+
+        Raises:
+            ImproperlyConfigured: it can be no directory. Said now, for a reader would take it for an empty one.
+        """
         super().__init__(app, url)
         self.directory = _directory(url)
+        if not self.directory.parent.is_dir():
+            raise ImproperlyConfigured(
+                f"result_backend is {url!r}, but there is no directory {str(self.directory.parent)!r} to make it in."
+            )
+        if self.directory.exists() and not self.directory.is_dir():
+            raise ImproperlyConfigured(f"result_backend is {url!r}, but that is no directory.")
 
     def save(self, records: Sequence[Record]) -> None:
         """Write records."""
@@ -67,7 +77,7 @@ class FilesystemBackend(Backend):
             try:
                 file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             except FileNotFoundError:
-                self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self.directory.mkdir(mode=0o700, exist_ok=True)
                 file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             try:
                 with open(file, "wb") as stream:
@@ -76,7 +86,7 @@ class FilesystemBackend(Backend):
             except BaseException:
                 part.unlink(missing_ok=True)
                 raise
-        except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        except (PermissionError, NotADirectoryError, FileExistsError, FileNotFoundError) as error:
             raise ImproperlyConfigured(
                 f"result_backend is {self.url!r}, but nothing can be written in that directory: {error.strerror}."
             ) from error
@@ -98,9 +108,9 @@ class FilesystemBackend(Backend):
                 if self._has_expired(os.fstat(stream.fileno()).st_mtime):
                     return None
                 body = stream.read()
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return None
-        except PermissionError as error:
+        except (PermissionError, NotADirectoryError) as error:
             raise ImproperlyConfigured(
                 f"result_backend is {self.url!r}, but {path} cannot be read: {error.strerror}."
             ) from error

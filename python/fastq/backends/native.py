@@ -35,8 +35,13 @@ class NativeBackend(Backend):
     """Results that the core keeps."""
 
     def __init__(self, app: App, url: str) -> None:
-        """Keep URL and options; the store is opened at the first use."""
+        """Keep URL and options; the store is opened at the first use.
+
+        Raises:
+            ImproperlyConfigured: the URL cannot be read. The core says so at the first use only.
+        """
         super().__init__(app, url)
+        url_info(url)
         in_process = url.startswith("memory:")
         self.capability = Capability(native=True, shared=not in_process, push=True, expires=True)
         options = app.conf.result_backend_transport_options or {}

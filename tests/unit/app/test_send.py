@@ -14,7 +14,13 @@ from fastq import FastQ, signals
 from fastq._seam import Route
 from fastq.app import send
 from fastq.app.context import Context
-from fastq.exceptions import AlwaysEagerIgnored, NotSupported, OperationalError, QueueNotFound
+from fastq.exceptions import (
+    AlwaysEagerIgnored,
+    ImproperlyConfigured,
+    NotSupported,
+    OperationalError,
+    QueueNotFound,
+)
 from tests.unit.app.conftest import Recorder
 
 
@@ -241,3 +247,20 @@ def test_eager_mode_runs_the_task_with_arguments_as_a_worker_would_get_them(app:
 
 def test_a_context_without_a_job_is_no_obstacle() -> None:
     assert Context().root_id is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "setting", "url"),
+    [
+        ({"broker": "redis+nope://u:hunter2@h"}, "broker_url", "redis+nope://u:********@h"),
+        ({"broker": "amqp://u:hunter2@h"}, "broker_url", "amqp://u:********@h"),
+        ({"broker": "memory://", "broker_write_url": "nonsense"}, "broker_write_url", "nonsense"),
+    ],
+)
+def test_a_broker_that_cannot_be_used_is_named_with_its_setting(
+    settings: dict[str, Any], setting: str, url: str
+) -> None:
+    with pytest.raises((ImproperlyConfigured, NotSupported)) as caught:
+        FastQ("shop", set_as_current=False, **settings).send_task("x")
+    assert str(caught.value).startswith(f"{setting} is {url!r}, ")
+    assert "hunter2" not in str(caught.value)

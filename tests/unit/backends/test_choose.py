@@ -12,7 +12,7 @@ from fastq.backends.disabled import DisabledBackend
 from fastq.backends.filesystem import FilesystemBackend
 from fastq.backends.memory import MemoryBackend
 from fastq.backends.native import NativeBackend
-from fastq.exceptions import ImproperlyConfigured
+from fastq.exceptions import ImproperlyConfigured, NotSupported
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,3 +98,34 @@ def test_secrets_are_hidden_where_a_backend_is_shown(app: FastQ) -> None:
     assert "secret" not in repr(backend)
     assert "secret" not in backend.as_uri()
     assert "secret" in backend.as_uri(include_password=True)
+
+
+@pytest.mark.parametrize("url", ["sqlite://queue.db", "sqlite:///", "nonsense", "sqlit:///x", "amqp://u:hunter2@h"])
+def test_the_setting_is_named_where_a_client_reads_a_result(url: str) -> None:
+    result = FastQ("shop", broker="memory://", backend=url, set_as_current=False).AsyncResult("id-1")
+    for ask in (lambda: result.state, lambda: result.get(timeout=0)):
+        with pytest.raises((ImproperlyConfigured, NotSupported), match=r"^result_backend is ") as caught:
+            ask()
+        assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "sqlite://queue.db", "amqp://u:hunter2@h"])
+def test_the_broker_is_named_where_results_were_to_be_kept_there(url: str) -> None:
+    app = FastQ("shop", broker=url, set_as_current=False)
+    if url.startswith("amqp"):
+        assert isinstance(app.backend, DisabledBackend)
+    else:
+        with pytest.raises(ImproperlyConfigured, match=r"^broker_url is "):
+            app.AsyncResult("id-1").ready()
+
+
+def test_files_in_no_place_are_refused_by_readers_too(app: FastQ, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    for url, why in (
+        (f"file://{tmp_path}/missing/results", f"but there is no directory '{tmp_path}/missing' to make it in"),
+        (f"file://{tmp_path}/file", "but that is no directory"),
+    ):
+        with pytest.raises(ImproperlyConfigured, match=f"^result_backend is '{url}', {why}"):
+            by_url(url, app)
+    assert by_url(f"file://{tmp_path}/results", app).get_state("id-1") == "PENDING"
