@@ -43,14 +43,14 @@ impl Producer {
         body: &[u8],
     ) -> PyResult<()> {
         let publication = read_route(route, headers, properties, body)?.to_publication();
-        enter(py, || self.broker()?.publish(std::slice::from_ref(&publication)))
+        enter(py, || self.send(std::slice::from_ref(&publication)))
     }
 
     fn publish_many(&self, py: Python<'_>, messages: &Bound<'_, PyAny>) -> PyResult<()> {
         let messages = tuple(messages, "messages")?;
         let publications: Vec<Publication> =
             read_all(&messages, |message| read_message(message).map(|message| message.to_publication()))?;
-        enter(py, || self.broker()?.publish(&publications))
+        enter(py, || self.send(&publications))
     }
 
     fn purge(&self, py: Python<'_>, queue: &str) -> PyResult<u64> {
@@ -119,6 +119,11 @@ impl Producer {
 }
 
 impl Producer {
+    fn send(&self, publications: &[Publication]) -> Result<()> {
+        publications.iter().try_for_each(|publication| publication.message.check_size())?;
+        self.broker()?.publish(publications)
+    }
+
     /// The broker, connected. Nothing is locked meanwhile, so that a fork in another thread cannot leave a lock
     /// behind; of two threads that come first together one throws its connection away.
     fn broker(&self) -> Result<&Arc<dyn Broker>> {

@@ -37,6 +37,16 @@ pub fn accept(delivery: Delivery, policies: &Policies, now: Instant, wall: WallT
             );
         }
     };
+    if let Err(error) = message.check_size() {
+        let id = headers.id.as_deref().unwrap_or_default();
+        return unreadable(
+            delivery,
+            headers.task.as_deref().unwrap_or_default(),
+            id,
+            &error.to_string(),
+            wall,
+        );
+    }
     let (Some(name), Some(id)) = (headers.task.as_deref(), headers.id.as_deref()) else {
         return unreadable(
             delivery,

@@ -11,6 +11,8 @@ pub mod time;
 
 use bytes::Bytes;
 
+use crate::error::{Error, ErrorKind, Result};
+
 /// A message as it travels. Cloning copies three pointers, not the bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
@@ -22,7 +24,22 @@ pub struct Message {
     pub body: Bytes,
 }
 
+/// The largest message: what a pipe to an executor takes, with room for what travels beside it.
+pub const MAX_MESSAGE_BYTES: usize = 511 * 1024 * 1024;
+
 impl Message {
+    /// Refuses a message that no executor could be handed.
+    ///
+    /// # Errors
+    /// `Encode` when it is larger than [`MAX_MESSAGE_BYTES`].
+    pub fn check_size(&self) -> Result<()> {
+        if self.size_bytes() <= MAX_MESSAGE_BYTES {
+            return Ok(());
+        }
+        let sentence = "the message is larger than 511 MiB; pass a reference to the data instead";
+        Err(Error::new(ErrorKind::Encode, sentence).with("bytes", self.size_bytes()))
+    }
+
     /// The bytes this message holds in memory.
     pub fn size_bytes(&self) -> usize {
         self.headers.len() + self.properties.len() + self.body.len()
