@@ -29,6 +29,7 @@ __all__ = [
     "LoggingProxy",
     "TaskFormatter",
     "WorkerLogging",
+    "finish_lines",
     "get_logger",
     "get_task_logger",
     "level_number",
@@ -56,11 +57,22 @@ class _Process:
 
     name: str | None = None
     current_task: Callable[[], tuple[str, str] | None] | None = None
+    unfinished: bool = False
+    """Something was printed whose line is not whole yet. Written by whoever prints, read when a task has ended."""
 
 
 def name_process(name: str | None) -> None:
     """Set what `%(processName)s` says in this process, such as `ForkPoolWorker-1`; None: what logging says."""
     _Process.name = name
+
+
+def finish_lines() -> None:
+    """Log what this thread has printed of lines that never became whole. Costs nothing when there is none."""
+    if _Process.unfinished:
+        _Process.unfinished = False
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, LoggingProxy):
+                stream.flush()
 
 
 def task_names_from(current: Callable[[], tuple[str, str] | None] | None) -> None:
@@ -170,6 +182,8 @@ class LoggingProxy:
         if getattr(local, "busy", False):
             return len(text)  # a handler that fails reports that on stderr: do not log the report of a failed log
         *lines, local.rest = (getattr(local, "rest", "") + text).split("\n")
+        if local.rest:
+            _Process.unfinished = True
         self._log(lines)
         return len(text)
 

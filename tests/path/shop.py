@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,7 @@ def speak(word: str) -> None:
     """Log and print."""
     logger.warning("logged %s", word)
     print("printed", word)
+    sys.stderr.write(f"unfinished {word}")
 
 
 @app.task(name="shop.big")

@@ -166,6 +166,7 @@ def test_a_run_past_its_hard_limit_is_killed_and_has_failed(client: FastQ, worke
 def test_log_lines_of_tasks_carry_id_and_name(client: FastQ, worker: RunningWorker) -> None:
     result = client.send_task("shop.speak", ("hello",))
     worker.wait_for_log(rf"WARNING/Child-\d\] shop.speak\[{result.id}\]: logged hello")
+    worker.wait_for_log(r"unfinished hello\n")
     worker.wait_for_log(r"WARNING/Child-\d\] printed hello")
 
 

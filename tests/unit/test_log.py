@@ -13,7 +13,7 @@ import pytest
 
 from fastq import log, signals
 from fastq.conf import Settings
-from fastq.log import ColorFormatter, LoggingProxy, TaskFormatter, WorkerLogging
+from fastq.log import ColorFormatter, LoggingProxy, TaskFormatter, WorkerLogging, finish_lines
 
 LOGGERS = ("", "celery", "celery.task", "celery.redirected", "multiprocessing")
 
@@ -231,6 +231,18 @@ def test_what_is_printed_is_logged_line_by_line(conf: Settings, stream: io.Strin
         "WARNING MainProcess three",
         "WARNING MainProcess five",
     ]
+
+
+def test_an_unfinished_line_is_logged_when_its_task_has_ended(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(sys, "stderr", LoggingProxy(logging.getLogger("celery.redirected"), logging.INFO))
+    sys.stderr.write("no end")
+    assert caplog.messages == []
+    finish_lines()
+    finish_lines()
+    assert caplog.messages == ["no end"]
 
 
 def test_a_redirected_stream_passes_for_a_text_file() -> None:

@@ -34,6 +34,10 @@ def app_of_project() -> str | None:
     name = table.get("app")
     if name is not None and not isinstance(name, str):
         raise click.UsageError(f'{path}: app under [tool.fastq] is {name!r}; let it name a module, such as "shop".')
+    folder = os.path.dirname(path)
+    if name is not None and folder not in sys.path:
+        # Called from a folder inside the project: the module lies beside the file that names it.
+        sys.path.insert(0, folder)
     return name
 
 
@@ -102,8 +106,15 @@ def _not_found(name: str, spec: str, error: ModuleNotFoundError) -> click.ClickE
     near = closest(top, beside)
     hint = f" Did you mean {near}?" if near and near != top else " Call fastq where it lies, or give --workdir."
     return click.ClickException(
-        f"The app {spec} cannot be imported: there is no module {missing} in {os.getcwd()}.{hint}"
+        f"The app {spec} cannot be imported: there is no module {missing} in {_searched()}.{hint}"
     )
+
+
+def _searched() -> str:
+    """Return the folders an app was looked for in: this one, and that of a pyproject.toml above."""
+    found = load.from_pyproject()
+    folder = os.path.dirname(found[0]) if found is not None else os.getcwd()
+    return os.getcwd() if folder == os.getcwd() or folder not in sys.path else f"{os.getcwd()} or {folder}"
 
 
 def _broken(name: str, error: Exception) -> click.ClickException:

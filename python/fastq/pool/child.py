@@ -18,7 +18,7 @@ from fastq.exceptions import FastQError
 from fastq.execute import journal
 from fastq.execute.limits import install as install_soft_limit
 from fastq.execute.trace import Executor
-from fastq.log import name_process
+from fastq.log import finish_lines, name_process
 from fastq.platforms.title import set_title, worker_title
 from fastq.pool.recycle import worn_out
 from fastq.states import FAILURE
@@ -99,6 +99,7 @@ def take_and_run(app: App, port: Port, executor: Executor, is_worn_out: Callable
             if job is None:
                 continue
             outcome = run(job)
+            finish_lines()
             if os.getpid() != process:
                 _leave_as_copy(job, outcome)
             try:
@@ -116,6 +117,7 @@ def hand_over(app: App, port: Port, executor: Executor, job: Job) -> None:
     process = os.getpid()
     journal.belongs_to(process)
     outcome = executor.run(job)
+    finish_lines()
     if os.getpid() != process:
         _leave_as_copy(job, outcome)
     try:

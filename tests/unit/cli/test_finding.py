@@ -104,6 +104,19 @@ def test_the_environment_names_the_app_before_the_project_does(monkeypatch: pyte
     assert app_of_project() == "of_environment"
 
 
+def test_a_project_above_has_its_modules_beside_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("pyproject.toml", '[tool.fastq]\napp = "finding_s"\n')
+    write("finding_s.py", APP.format(name="app", title="it"))
+    top = Path.cwd()
+    inner = top / "docs" / "inner"
+    inner.mkdir(parents=True)
+    monkeypatch.chdir(inner)
+    assert find_app(app_of_project() or "").main == "it"
+    with pytest.raises(click.ClickException) as raised:
+        find_app("finding_none")
+    assert f"no module finding_none in {inner} or {top}." in raised.value.message
+
+
 def test_without_either_there_is_no_app() -> None:
     assert app_of_project() is None
 
