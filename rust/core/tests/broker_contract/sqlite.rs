@@ -3,6 +3,7 @@
 mod faults;
 mod leases;
 mod sharing;
+mod stalls;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -20,6 +20,7 @@ mod schema;
 mod session;
 mod thread;
 mod wake;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;

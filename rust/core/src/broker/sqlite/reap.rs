@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, params};
 use super::commit::{self, bury, put_back};
 use super::connection::Handle;
 use super::lease::{Lease, put_all_back, remove_page};
+use super::watch::Watch;
 use crate::broker::Renewal;
 use crate::broker::process::Process;
 use crate::clock::WallTime;
@@ -34,12 +35,14 @@ pub(super) struct Reaped {
     pub(super) failures: Vec<Record>,
 }
 
-/// Puts back what workers held whose process is gone or whose lease has run out.
-pub(super) fn reap(handle: &mut Handle, lease: &Lease, now: WallTime) -> Result<Reaped> {
+/// Puts back what workers held whose process is gone or whose lease has stood still for too long.
+pub(super) fn reap(handle: &mut Handle, lease: &Lease, watch: &mut Watch, now: WallTime) -> Result<Reaped> {
     let mut reaped = Reaped::default();
-    for suspect in suspects(handle, lease.worker)? {
+    let suspects = suspects(handle, lease.worker)?;
+    watch.retain(|worker| suspects.iter().any(|suspect| suspect.worker == worker));
+    for suspect in suspects {
         let is_gone = suspect.process.is_gone();
-        if !is_gone && suspect.lease_until >= now {
+        if !is_gone && !watch.is_overdue(suspect.worker, suspect.lease_until, now) {
             continue;
         }
         let started = suspect.page.as_deref().and_then(started);
@@ -85,7 +88,7 @@ fn bring_back(
     let lease_until: Option<i64> = select.query_row([suspect.worker], |row| row.get(0)).optional()?;
     drop(select);
     // Another reaper was faster, or the worker has renewed in the meantime.
-    if lease_until.is_none_or(|until| !is_gone && until >= now.0) {
+    if lease_until.is_none_or(|until| !is_gone && until != suspect.lease_until.0) {
         return Ok(());
     }
     for id in started.into_iter().flatten() {

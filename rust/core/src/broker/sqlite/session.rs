@@ -16,6 +16,7 @@ use super::lease::Lease;
 use super::place::run_directory;
 use super::thread::{self, Exchanged, Look, Order, SessionThread};
 use super::wake::{Bell, BellPlace};
+use super::watch::Watch;
 use crate::broker::{BoxFuture, Harvest, Renewal, Session, Subscription};
 use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
@@ -46,8 +47,6 @@ pub(super) struct SqliteSession {
     looking: Option<oneshot::Receiver<Look>>,
 }
 
-type Begun = (Option<Bell>, Duration);
-
 impl SqliteSession {
     pub(super) async fn begin(
         config: SqliteConfig,
@@ -64,7 +63,7 @@ impl SqliteSession {
             .map_err(|error| {
                 Error::new(ErrorKind::Busy, "no thread could be started for the database").because(error)
             })?;
-        let (bell, _) = begun.await.map_err(|_| gone())??;
+        let bell = begun.await.map_err(|_| gone())??;
         let (bell, place) = match bell.map(Bell::into_parts) {
             Some((socket, place)) => (UnixDatagram::from_std(socket).ok(), Some(place)),
             None => (None, None),
@@ -167,24 +166,32 @@ fn run(
     config: SqliteConfig,
     clock: Clock,
     subscription: &Subscription,
-    answer: oneshot::Sender<Result<Begun>>,
+    answer: oneshot::Sender<Result<Option<Bell>>>,
     orders: &Receiver<Order>,
 ) {
     let keeper = Keeper::new(config);
     match join(&keeper, &clock, subscription) {
-        Ok((lease, bell, begun)) => {
-            let term = lease.term;
+        Ok(Joined { lease, watch, bell, begun }) => {
             let checkpointer = Checkpointer::start(keeper.config.clone());
-            let thread = SessionThread { keeper, clock, lease, checkpointer, turn: 0, busy: true, begun };
+            let thread =
+                SessionThread { keeper, clock, lease, watch, checkpointer, turn: 0, busy: true, begun };
             // Nobody waits any more when the subscriber has given up: the orders have ended too, and the row goes.
-            drop(answer.send(Ok((bell, term))));
+            drop(answer.send(Ok(bell)));
             thread.serve(orders);
         }
         Err(error) => drop(answer.send(Err(error))),
     }
 }
 
-fn join(keeper: &Arc<Keeper>, clock: &Clock, subscription: &Subscription) -> Result<(Lease, Option<Bell>, Renewal)> {
+/// A session that has begun.
+struct Joined {
+    lease: Lease,
+    watch: Watch,
+    bell: Option<Bell>,
+    begun: Renewal,
+}
+
+fn join(keeper: &Arc<Keeper>, clock: &Clock, subscription: &Subscription) -> Result<Joined> {
     let directory: PathBuf = run_directory(&keeper.config.path);
     keeper.lend("begin a session", BEGIN_PATIENCE, |handle| {
         let session = ident::session_id();
@@ -197,8 +204,9 @@ fn join(keeper: &Arc<Keeper>, clock: &Clock, subscription: &Subscription) -> Res
         let path = bell.as_ref().map(Bell::path);
         let lease = Lease::begin(handle, subscription, &directory, &session, path, now)?;
         // What a predecessor was killed over is there for the first exchange.
-        let begun = thread::put_back(handle, &lease, now)?;
-        Ok((lease, bell, begun))
+        let mut watch = Watch::new(lease.term, clock.now());
+        let begun = thread::put_back(handle, &lease, &mut watch, now)?;
+        Ok(Joined { lease, watch, bell, begun })
     })
 }
 

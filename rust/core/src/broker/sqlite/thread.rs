@@ -11,6 +11,7 @@ use super::commit::{self, carry_out};
 use super::connection::Handle;
 use super::keeper::Keeper;
 use super::lease::Lease;
+use super::watch::Watch;
 use super::{consume, reap, wake};
 use crate::broker::{Harvest, Renewal};
 use crate::clock::{Clock, WallTime};
@@ -52,6 +53,7 @@ pub(super) struct SessionThread {
     pub(super) keeper: Arc<Keeper>,
     pub(super) clock: Clock,
     pub(super) lease: Lease,
+    pub(super) watch: Watch,
     pub(super) checkpointer: Checkpointer,
     /// The queue that is served first; moves on with every exchange, so that none starves.
     pub(super) turn: usize,
@@ -135,12 +137,17 @@ impl SessionThread {
         let now = self.clock.wall();
         let busy = std::mem::take(&mut self.busy);
         self.checkpointer.nudge();
-        let reaped = self.keeper.lend("renew the lease", PATIENCE, |handle| {
+        let renewed = self.keeper.lend("renew the lease", PATIENCE, |handle| {
             self.lease.renew(handle, now)?;
-            let reaped = put_back(handle, &self.lease, now)?;
+            self.watch.renewed(self.clock.now());
+            let reaped = put_back(handle, &self.lease, &mut self.watch, now)?;
             tidy(handle, now, busy)?;
             Ok(reaped)
-        })?;
+        });
+        if renewed.is_err() {
+            self.watch.failed();
+        }
+        let reaped = renewed?;
         let begun = std::mem::take(&mut self.begun);
         Ok(Renewal { recovered: begun.recovered + reaped.recovered, buried: begun.buried + reaped.buried })
     }
@@ -156,8 +163,13 @@ impl SessionThread {
 }
 
 /// Reaps, and wakes those whom that concerns.
-pub(super) fn put_back(handle: &mut Handle, lease: &Lease, now: WallTime) -> Result<Renewal> {
-    let reaped = reap::reap(handle, lease, now)?;
+pub(super) fn put_back(
+    handle: &mut Handle,
+    lease: &Lease,
+    watch: &mut Watch,
+    now: WallTime,
+) -> Result<Renewal> {
+    let reaped = reap::reap(handle, lease, watch, now)?;
     if reaped.renewal.recovered + reaped.renewal.buried > 0 {
         handle.ringer.ring_workers();
         handle.ringer.tell_waiters(commit::ended(&reaped.failures));

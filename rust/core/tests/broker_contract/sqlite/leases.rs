@@ -1,4 +1,4 @@
-//! Workers that die or are taken for dead.
+//! Workers that die, and what they leave.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -6,8 +6,6 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use fastq_core::broker::{Broker, Harvest};
-use fastq_core::error::ErrorKind;
-use fastq_core::job::ending::{Commit, Verdict};
 use fastq_core::pool::page::{CLAIM, PAGE_BYTES, TAG, WORDS_PER_SLOT};
 
 use super::at;
@@ -153,39 +151,6 @@ fn a_message_that_kills_its_workers_is_set_aside_and_its_failure_stored() {
     let ended = waiter.join().unwrap();
     assert_eq!(ended[0].state, "FAILURE");
     assert!(String::from_utf8_lossy(&ended[0].body).contains("WorkerLostError"));
-}
-
-#[test]
-fn a_lease_that_ran_out_fences_its_worker() {
-    run(sqlite(), |subject| async move {
-        subject.send("q", "1");
-        subject.send("q", "2");
-        let mut stalled = subject.session(&["q"]).await;
-        let mut other = subject.session(&["q"]).await;
-        let delivery = take(&mut stalled, 1).await.deliveries.remove(0);
-        subject.clock.advance(Duration::from_secs(6));
-        stalled.renew().await.unwrap();
-        subject.clock.advance(Duration::from_secs(6));
-        assert_eq!(other.renew().await.unwrap().recovered, 0, "renewed in time");
-        subject.clock.advance(Duration::from_secs(6));
-        assert_eq!(other.renew().await.unwrap().recovered, 1);
-        // Without a slot page nobody knows whether it had started, so it is marked.
-        let harvest = take(&mut other, 1).await;
-        assert_eq!((ids(&harvest), harvest.deliveries[0].redelivered), (vec!["1".into()], true));
-
-        let mut commits = vec![Commit {
-            settle: Some((delivery.receipt, Verdict::Ack)),
-            records: vec![record("1", "SUCCESS")],
-            publications: vec![to("q", "next")],
-        }];
-        let error = stalled.exchange(&mut commits, 5).await.unwrap_err();
-        assert!(error.kind() == ErrorKind::Closed && !error.is_temporary(), "{error}");
-        assert_eq!((commits.len(), commits[0].records.len()), (1, 1));
-        assert_eq!(stalled.renew().await.unwrap_err().kind(), ErrorKind::Closed);
-        assert_eq!(subject.broker.store().unwrap().load(&["1".into()]).unwrap(), [None]);
-        let depth = subject.depth("q");
-        assert_eq!((depth.ready, depth.in_flight), (1, 1));
-    });
 }
 
 #[test]
