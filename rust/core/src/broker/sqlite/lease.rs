@@ -82,12 +82,13 @@ impl Lease {
     /// Puts everything back that is still held, as if it had not been taken, and gives up the row. True if something
     /// was put back.
     pub(super) fn end(&self, handle: &mut Handle) -> Result<bool> {
-        let put_back = handle.transaction(|handle| {
+        let (put_back, rows) = handle.transaction(|handle| {
             let put_back = put_all_back(handle, self.worker, false)?;
-            handle.connection.prepare_cached("DELETE FROM worker WHERE id = ?1")?.execute([self.worker])?;
-            Ok(put_back)
+            let mut delete = handle.connection.prepare_cached("DELETE FROM worker WHERE id = ?1")?;
+            Ok((put_back, delete.execute([self.worker])?))
         })?;
-        if let Some(page) = &self.page {
+        // A worker that has lost its lease goes on in a new session, with the same page.
+        if let Some(page) = self.page.as_deref().filter(|_| rows == 1) {
             remove_page(page, &self.run_directory);
         }
         Ok(put_back > 0)

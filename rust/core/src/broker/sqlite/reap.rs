@@ -49,6 +49,10 @@ pub(super) fn reap(handle: &mut Handle, lease: &Lease, watch: &mut Watch, now: W
         handle.transaction(|handle| {
             bring_back(handle, lease, &suspect, is_gone, started.as_ref(), now, &mut reaped)
         })?;
+        // A worker that was only stopped goes on with both.
+        if !is_gone {
+            continue;
+        }
         if let Some(page) = &suspect.page {
             remove_page(page, &lease.run_directory);
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use fastq_core::broker::Session;
 use fastq_core::error::ErrorKind;
 use fastq_core::job::ending::{Commit, Verdict};
+use fastq_core::pool::page::PAGE_BYTES;
 
 use crate::support::{Subject, ids, record, run, sqlite, subscription, take, to};
 
@@ -121,5 +122,29 @@ fn a_longer_lease_than_ones_own_is_respected() {
         let mut hasty = subject.broker.subscribe(subscription).await.unwrap();
         assert_eq!(renew_for(&subject, &mut hasty, 8).await, 0);
         assert_eq!(renew_for(&subject, &mut hasty, 2).await, 1);
+    });
+}
+
+#[test]
+fn a_worker_that_comes_back_from_a_stop_finds_its_page_and_bell() {
+    run(sqlite(), |subject| async move {
+        let directory = subject.broker.run_directory().unwrap().unwrap();
+        let mut with_page = subscription(&["q"]);
+        with_page.page = Some(directory.join("w-1-stopped.page"));
+        let page = with_page.page.clone().unwrap();
+        std::fs::write(&page, vec![0; PAGE_BYTES]).unwrap();
+        let mut stopped = subject.broker.subscribe(with_page.clone()).await.unwrap();
+        let mut other = subject.session(&["q"]).await;
+        subject.send("q", "1");
+        take(&mut stopped, 1).await;
+        assert_eq!(renew_for(&subject, &mut other, 10).await, 1);
+        assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 3, "two bells and the page");
+
+        // Its next session goes on with the page.
+        assert_eq!(stopped.renew().await.unwrap_err().kind(), ErrorKind::Closed);
+        stopped.close().await.unwrap();
+        assert!(page.exists());
+        subject.broker.subscribe(with_page).await.unwrap().close().await.unwrap();
+        assert!(!page.exists());
     });
 }
