@@ -148,3 +148,21 @@ fn a_worker_that_comes_back_from_a_stop_finds_its_page_and_bell() {
         assert!(!page.exists());
     });
 }
+
+#[test]
+fn a_fenced_worker_stores_no_progress() {
+    run(sqlite(), |subject| async move {
+        let [mut holder, mut other] = holder_and_other(&subject).await;
+        assert_eq!(renew_for(&subject, &mut other, 10).await, 1);
+        let mut commits = vec![Commit {
+            settle: None,
+            records: vec![record("1", "PROGRESS")],
+            publications: vec![to("q", "next")],
+        }];
+        let error = holder.exchange(&mut commits, 0).await.unwrap_err();
+        assert!(error.kind() == ErrorKind::Closed && !error.is_temporary(), "{error}");
+        assert_eq!(commits.len(), 1);
+        assert_eq!(subject.broker.store().unwrap().load(&["1".into()]).unwrap(), [None]);
+        assert_eq!(subject.depth("q").ready, 1);
+    });
+}
