@@ -12,6 +12,7 @@ mod error;
 mod inspect;
 mod keeper;
 mod lease;
+mod load;
 mod patience;
 mod place;
 mod publish;

@@ -13,8 +13,9 @@ use super::checkpoint::Checkpointer;
 use super::config::SqliteConfig;
 use super::keeper::Keeper;
 use super::lease::Lease;
+use super::load::{Exchanged, Load, gone};
 use super::place::run_directory;
-use super::thread::{self, Exchanged, Look, Order, SessionThread};
+use super::thread::{self, Look, Order, SessionThread};
 use super::wake::{Bell, BellPlace};
 use super::watch::Watch;
 use crate::broker::{BoxFuture, Harvest, Renewal, Session, Subscription};
@@ -83,13 +84,19 @@ impl SqliteSession {
         })
     }
 
+    /// Refuses to work in a forked process: the thread is not there.
+    fn check_process(&self) -> Result<()> {
+        if self.pid == std::process::id() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Forked, "a worker's session was used in a forked process")
+            .with("made_in", self.pid)
+            .with("used_in", std::process::id()))
+    }
+
     /// Sends an order and waits for its answer.
     async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T> {
-        if self.pid != std::process::id() {
-            return Err(Error::new(ErrorKind::Forked, "a worker's session was used in a forked process")
-                .with("made_in", self.pid)
-                .with("used_in", std::process::id()));
-        }
+        self.check_process()?;
         let (answer, answered) = oneshot::channel();
         self.orders.send(order(answer)).map_err(|_| gone())?;
         answered.await.map_err(|_| gone())
@@ -210,10 +217,6 @@ fn join(keeper: &Arc<Keeper>, clock: &Clock, subscription: &Subscription) -> Res
     })
 }
 
-fn gone() -> Error {
-    Error::new(ErrorKind::Unexpected, "the session's thread has ended")
-}
-
 impl Session for SqliteSession {
     fn exchange<'a>(
         &'a mut self,
@@ -221,9 +224,12 @@ impl Session for SqliteSession {
         credit: usize,
     ) -> BoxFuture<'a, Result<Harvest>> {
         Box::pin(async move {
-            let taken = std::mem::take(commits);
-            let Exchanged { commits: left, result, next_due } =
-                self.ask(|answer| Order::Exchange { commits: taken, credit, answer }).await?;
+            self.check_process()?;
+            let (answer, answered) = oneshot::channel();
+            let load = Load::new(std::mem::take(commits), answer);
+            // Refused, the order is dropped, and its load answers.
+            let _ = self.orders.send(Order::Exchange { load, credit });
+            let Exchanged { commits: left, result, next_due } = answered.await.map_err(|_| gone())?;
             *commits = left;
             let harvest = result?;
             self.more = harvest.more;
@@ -252,3 +258,6 @@ impl Session for SqliteSession {
         Box::pin(async move { self.ask(|answer| Order::Close { answer }).await? })
     }
 }
+
+#[cfg(test)]
+mod tests;

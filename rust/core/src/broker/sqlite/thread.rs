@@ -11,6 +11,7 @@ use super::commit::{self, carry_out};
 use super::connection::Handle;
 use super::keeper::Keeper;
 use super::lease::Lease;
+use super::load::Load;
 use super::watch::Watch;
 use super::{consume, reap, wake};
 use crate::broker::{Harvest, Renewal};
@@ -28,17 +29,10 @@ const TIDY_IDLE: Duration = Duration::from_millis(100);
 
 /// What the async side may ask for.
 pub(super) enum Order {
-    Exchange { commits: Vec<Commit>, credit: usize, answer: oneshot::Sender<Exchanged> },
+    Exchange { load: Load, credit: usize },
     Renew { answer: oneshot::Sender<Result<Renewal>> },
     Look { answer: oneshot::Sender<Look> },
     Close { answer: oneshot::Sender<Result<()>> },
-}
-
-/// The answer to `Exchange`. The Commits come back: empty when they were carried out.
-pub(super) struct Exchanged {
-    pub(super) commits: Vec<Commit>,
-    pub(super) result: Result<Harvest>,
-    pub(super) next_due: Option<WallTime>,
 }
 
 /// The answer to `Look`: what the file holds for this session.
@@ -69,9 +63,7 @@ impl SessionThread {
         while let Ok(order) = orders.recv() {
             // An answer nobody waits for any more is no fault: the order was carried out all the same.
             match order {
-                Order::Exchange { commits, credit, answer } => {
-                    drop(answer.send(self.exchange(commits, credit)));
-                }
+                Order::Exchange { load, credit } => self.exchange(load, credit),
                 Order::Renew { answer } => drop(answer.send(self.renew())),
                 Order::Look { answer } => drop(answer.send(self.look().unwrap_or_default())),
                 Order::Close { answer } => {
@@ -86,14 +78,29 @@ impl SessionThread {
         let _ = self.end();
     }
 
-    fn exchange(&mut self, mut commits: Vec<Commit>, credit: usize) -> Exchanged {
+    fn exchange(&mut self, load: Load, credit: usize) {
+        match self.carry_out_and_claim(&load.commits, credit) {
+            Ok((harvest, next_due)) => {
+                let busy = !load.commits.is_empty() || !harvest.deliveries.is_empty();
+                if busy {
+                    self.checkpointer.nudge();
+                }
+                self.busy |= busy;
+                self.turn = self.turn.wrapping_add(1);
+                load.done(harvest, next_due);
+            }
+            Err(error) => load.failed(error),
+        }
+    }
+
+    fn carry_out_and_claim(&self, commits: &[Commit], credit: usize) -> Result<(Harvest, Option<WallTime>)> {
         let now = self.clock.wall();
         let Self { keeper, lease, turn, .. } = self;
         let expires = lease.result_expires.map(|after| now.after(after));
-        let exchanged = keeper.lend("exchange", PATIENCE, |handle| {
+        keeper.lend("exchange", PATIENCE, |handle| {
             let (harvest, next_due, put_in) = handle.transaction(|handle| {
                 lease.check(handle)?;
-                let carried = carry_out(handle, lease.worker, &commits, now, expires)?;
+                let carried = carry_out(handle, lease.worker, commits, now, expires)?;
                 let next_due = consume::promote(handle, now)?;
                 let deliveries = consume::claim(handle, lease.worker, &lease.sources, credit, *turn)?;
                 let more = consume::any_ready(handle, &lease.sources)?;
@@ -108,20 +115,7 @@ impl SessionThread {
             let records = commits.iter().filter(refused).flat_map(|commit| commit::ended(&commit.records));
             handle.ringer.tell_waiters(records);
             Ok((harvest, next_due))
-        });
-        match exchanged {
-            Ok((harvest, next_due)) => {
-                let busy = !commits.is_empty() || !harvest.deliveries.is_empty();
-                if busy {
-                    self.checkpointer.nudge();
-                }
-                self.busy |= busy;
-                self.turn = self.turn.wrapping_add(1);
-                commits.clear();
-                Exchanged { commits, result: Ok(harvest), next_due }
-            }
-            Err(error) => Exchanged { commits, result: Err(error), next_due: None },
-        }
+        })
     }
 
     fn look(&self) -> Result<Look> {
