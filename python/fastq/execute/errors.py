@@ -6,10 +6,12 @@ import os
 import traceback
 from typing import TYPE_CHECKING, Any, Final
 
+from fastq.exceptions import EncodeError
+
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["ExceptionInfo", "let_go", "users_traceback"]
+__all__ = ["ExceptionInfo", "let_go", "unwritable", "users_traceback"]
 
 _HERE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _LOOP: Final = tuple(os.path.join("asyncio", file) for file in ("base_events.py", "events.py"))
@@ -49,6 +51,12 @@ class ExceptionInfo:
         """What `sys.exc_info` would return."""
         return self.type, self.exception, self.tb
 
+    @property
+    def shows_code(self) -> bool:
+        """Whether the traceback says more than the exception: the code of the task, or in what fastq was broken."""
+        tb = self.tb
+        return self.internal or (tb is not None and not _is_machinery(tb.tb_frame.f_code.co_filename))
+
     def __str__(self) -> str:
         return self.traceback
 
@@ -76,6 +84,11 @@ def users_traceback(error: BaseException) -> TracebackType | None:
 
 def _is_machinery(file: str) -> bool:
     return file.startswith(_HERE) or file.endswith(_LOOP)
+
+
+def unwritable(task: Any, value: Any, error: EncodeError) -> EncodeError:
+    """Return the error of a run whose result cannot be stored."""
+    return EncodeError(f"Task {task.name} returned a {type(value).__name__} that cannot be stored: {error}")
 
 
 def let_go(error: BaseException) -> None:

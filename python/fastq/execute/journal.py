@@ -83,7 +83,10 @@ def succeeded(task: Any, request: Any, value: Any, seconds: float) -> None:
 
 
 def failed(task: Any, request: Any, einfo: ExceptionInfo) -> None:
-    """Say that a task has raised: what it expects to (`throws`) in a line, anything else with its traceback."""
+    """Say that a task has raised: what it expects to (`throws`) in a line, anything else with its traceback.
+
+    There is none where the task's code was not reached, or has returned what cannot be stored.
+    """
     expected = not einfo.internal and isinstance(einfo.exception, tuple(task.throws or ()))
     level = logging.INFO if expected else logging.CRITICAL if einfo.internal else logging.ERROR
     if not logger.isEnabledFor(level) or _is_foreign():
@@ -91,7 +94,9 @@ def failed(task: Any, request: Any, einfo: ExceptionInfo) -> None:
     text = LOG_EXPECTED if expected else LOG_INTERNAL_ERROR if einfo.internal else LOG_FAILURE
     data = _described(task, request, saferepr(einfo.exception))
     data.update(args=request.args, kwargs=request.kwargs, traceback=einfo.traceback, internal=einfo.internal)
-    logger.log(level, text, data, exc_info=None if expected else einfo.exc_info, extra={"data": data})
+    logger.log(
+        level, text, data, exc_info=None if expected or not einfo.shows_code else einfo.exc_info, extra={"data": data}
+    )
 
 
 def note(level: int, text: str, task: Any, request: Any, about: Any = "") -> None:

@@ -22,8 +22,10 @@ from fastq._seam import DONE, Outcome, Record
 from fastq.app import current
 from fastq.app.context import Context
 from fastq.app.current import Frame
+from fastq.exceptions import EncodeError
 from fastq.execute import callbacks, journal
 from fastq.execute.arguments import reader
+from fastq.execute.errors import unwritable
 from fastq.execute.outcome import (
     Given,
     Run,
@@ -153,7 +155,10 @@ def compile_trace(app: App, task: Any, hostname: str, *, loop: KeptLoop | None =
                     callbacks.follow(embed, request, value, follow_up)
                 if stores and not ignored:
                     alone = given is None and "children" not in known and _has_no_family(job.headers)
-                    record = encode(known["id"], value, request, alone)
+                    try:
+                        record = encode(known["id"], value, request, alone)
+                    except EncodeError as error:
+                        raise unwritable(task, value, error) from None
             except BaseException as error:
                 if eager and not isinstance(error, Exception):
                     raise

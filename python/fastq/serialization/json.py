@@ -201,7 +201,8 @@ def _dumps_standard(value: Any) -> bytes:
         raise EncodeError("The value is nested too deeply for JSON.") from None
     except (TypeError, ValueError) as error:
         place = _locate(value)
-        raise EncodeError(f"{error} (at {place})" if place else str(error)) from error
+        # What was tried before it, with orjson and without, is of no help: the sentence says all.
+        raise EncodeError(f"{error} (at {place})" if place else str(error)) from None
 
 
 def _locate(value: Any, path: str = "value", levels: int = 16) -> str | None:

@@ -80,6 +80,33 @@ def test_a_result_that_cannot_be_written_is_a_failure(bench: Bench) -> None:
     assert isinstance(bench.meta(outcome)["result"], EncodeError)
 
 
+def test_the_log_says_in_one_line_what_cannot_be_written(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    @bench.app.task(name="shop.look")
+    def look() -> object:
+        return {"when": {1, 2}}
+
+    bench.run(look)
+    (record,) = caplog.records
+    assert record.exc_info is None
+    assert "Task shop.look returned a dict that cannot be stored: Object of type set is not JSON" in record.message
+    assert "['when']" in record.message
+
+
+def test_the_log_shows_code_only_where_the_tasks_own_was_reached(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    @bench.app.task
+    def work(x: int) -> int:
+        return x // 0
+
+    bench.run(work)
+    bench.run(work, 1)
+    wrong_call, failed = caplog.records
+    assert "missing 1 required positional argument" in wrong_call.message
+    assert wrong_call.exc_info is None
+    assert failed.exc_info is not None
+
+
 def test_a_tracked_start_is_stored_before_the_code_runs(bench: Bench) -> None:
     seen = []
 

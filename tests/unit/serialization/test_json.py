@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as standard
 import math
+import traceback
 import uuid
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta, timezone
@@ -185,6 +186,7 @@ def test_what_cannot_be_written_is_named_with_its_place(value: Any, place: str) 
         json.dumps(value)
 
     assert place in str(caught.value)
+    assert "".join(traceback.format_exception(caught.value)).count("Traceback") == 1
 
 
 def test_what_contains_itself_or_is_too_deep_is_refused() -> None:
