@@ -63,7 +63,9 @@ def _names(_ctx: click.Context, parameter: click.Parameter, value: str | None) -
     "-n", "--hostname", metavar="NAME", help="Node name: name@host, name@ or host; %h, %n, %d stand for this host."
 )
 @click.option("-c", "--concurrency", callback=_number_or_auto, metavar="N", help="Tasks that run at once [processors].")
-@click.option("-P", "--pool", metavar="POOL", help="prefork: a process per task (default); solo: in this process.")
+@click.option(
+    "-P", "--pool", metavar="POOL", help="prefork: a process per task (default); solo: in this process, no time limits."
+)
 @click.option("-Q", "--queues", callback=_names, metavar=_NAMES, help="Queues to take from, in place of the app's.")
 @click.option("-X", "--exclude-queues", callback=_names, metavar=_NAMES, help="Queues not to take from.")
 @click.option("-I", "--include", callback=_names, metavar="MODULE[,…]", help="More modules to import.")

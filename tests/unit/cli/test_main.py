@@ -68,6 +68,11 @@ def test_without_a_command_it_explains_itself_and_fails(capsys: pytest.CaptureFi
     assert "Commands:" in capsys.readouterr().err
 
 
+def test_the_help_of_a_worker_tells_what_solo_lacks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("worker", "--help") == 0
+    assert "no time limits" in " ".join(capsys.readouterr().out.split())
+
+
 def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--version") == 0
     assert capsys.readouterr().out.startswith("fastq ")
