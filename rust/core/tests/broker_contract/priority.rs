@@ -21,10 +21,13 @@ fn urgent_messages_go_first_and_equal_ones_in_order() {
             let harvest = take(&mut session, 5).await;
             match order {
                 PriorityOrder::HighestFirst => assert_eq!(ids(&harvest), ["d", "b", "e", "a", "c"]),
-                _ => assert_eq!(ids(&harvest), ["a", "c", "b", "e", "d"]),
+                // Several numbers share a step; within one the order is that of sending.
+                _ => assert_eq!(ids(&harvest), ["a", "c", "b", "d", "e"]),
             }
             assert!(harvest.deliveries.is_sorted_by_key(|delivery| delivery.rank));
-            assert_eq!(harvest.deliveries.iter().filter(|delivery| delivery.priority.is_none()).count(), 1);
+            // kombu's envelope says 0 where nothing was said.
+            let unsaid = harvest.deliveries.iter().filter(|delivery| delivery.priority.is_none()).count();
+            assert_eq!(unsaid, usize::from(order == PriorityOrder::HighestFirst));
         });
     }
 }

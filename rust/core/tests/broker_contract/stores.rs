@@ -50,10 +50,11 @@ fn an_expired_record_is_unknown_and_is_cleaned_away() {
         store.save(&[record("a", "SUCCESS")], Some(Duration::from_secs(60))).unwrap();
         store.save(&[record("b", "SUCCESS")], None).unwrap();
         assert_eq!(store.clean().unwrap(), 0);
-        subject.clock.advance(Duration::from_secs(60));
+        subject.pass(Duration::from_secs(60));
         assert_eq!(store.load(&texts(&["a", "b"])).unwrap(), [None, Some(record("b", "SUCCESS"))]);
         assert!(store.wait(&texts(&["a"]), Duration::from_millis(1)).unwrap().is_empty());
-        assert_eq!(store.clean().unwrap(), 1);
+        // A server deletes what has expired by itself.
+        assert_eq!(store.clean().unwrap(), u64::from(subject.name != "redis"));
         assert_eq!(store.clean().unwrap(), 0);
     });
 }
@@ -62,7 +63,7 @@ fn an_expired_record_is_unknown_and_is_cleaned_away() {
 fn a_task_that_runs_again_after_its_result_expired_is_stored_again() {
     each_store(|subject, store| {
         store.save(&[record("a", "SUCCESS")], Some(Duration::from_secs(60))).unwrap();
-        subject.clock.advance(Duration::from_secs(61));
+        subject.pass(Duration::from_secs(61));
         store.save(&[record("a", "FAILURE")], None).unwrap();
         assert_eq!(store.load(&texts(&["a"])).unwrap(), [Some(record("a", "FAILURE"))]);
     });
