@@ -31,6 +31,7 @@ fn a_lease_that_ran_out_fences_its_worker() {
             settle: Some((delivery.receipt, Verdict::Ack)),
             records: vec![record("1", "SUCCESS")],
             publications: vec![to("q", "next")],
+            note: false,
         }];
         let error = stalled.exchange(&mut commits, 5).await.unwrap_err();
         assert!(error.kind() == ErrorKind::Closed && !error.is_temporary(), "{error}");
@@ -158,6 +159,7 @@ fn a_fenced_worker_stores_no_progress() {
             settle: None,
             records: vec![record("1", "PROGRESS")],
             publications: vec![to("q", "next")],
+            note: false,
         }];
         let error = holder.exchange(&mut commits, 0).await.unwrap_err();
         assert!(error.kind() == ErrorKind::Closed && !error.is_temporary(), "{error}");

@@ -20,7 +20,7 @@ fn session(orders: Sender<Order>) -> SqliteSession {
 
 /// What is left of one Commit after an exchange that must fail.
 async fn fail(session: &mut SqliteSession) -> (ErrorKind, usize) {
-    let mut commits = vec![Commit { settle: None, records: Vec::new(), publications: Vec::new() }];
+    let mut commits = vec![Commit::store(Vec::new())];
     let error = session.exchange(&mut commits, 1).await.unwrap_err();
     assert!(!error.is_temporary(), "{error}");
     (error.kind(), commits.len())
