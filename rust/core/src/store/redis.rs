@@ -118,12 +118,16 @@ pub(crate) fn write(
     batch: &mut Batch,
 ) -> Result<()> {
     if record.body.len() > LONGEST {
-        return Err(Error::new(ErrorKind::Encode, "a result is larger than the 512 MiB that Redis can store")
-            .with("task_id", &record.task_id));
+        return Err(Error::new(
+            ErrorKind::Encode,
+            "a result is larger than the 512 MiB that Redis can store",
+        )
+        .with("task_id", &record.task_id));
     }
     let key = layout.key(&record.task_id);
     // Whole seconds, and never 0: that would be for ever.
-    let seconds = expires.filter(|after| !after.is_zero()).map_or(0, |after| after.as_secs_f64().ceil() as u64);
+    let seconds =
+        expires.filter(|after| !after.is_zero()).map_or(0, |after| after.as_secs_f64().ceil() as u64);
     let seconds = seconds.to_string();
     if record.state == "SUCCESS" {
         if seconds == "0" {
@@ -164,11 +168,14 @@ fn state_of(document: &[u8]) -> String {
     }
     // msgpack, YAML and pickle write keys as they are, and the value within a few bytes after.
     let key = b"status";
-    let Some(start) = document.windows(key.len()).position(|window| window == key) else { return String::new() };
+    let Some(start) = document.windows(key.len()).position(|window| window == key) else {
+        return String::new();
+    };
     let after = &document[start + key.len()..];
     let word = after.iter().take(24).skip_while(|byte| !byte.is_ascii_uppercase());
     // A msgpack or pickle length may look like one letter; no state is that short.
-    let words: Vec<u8> = word.take_while(|byte| byte.is_ascii_uppercase() || **byte == b'_').copied().collect();
+    let words: Vec<u8> =
+        word.take_while(|byte| byte.is_ascii_uppercase() || **byte == b'_').copied().collect();
     if words.len() > 2 { String::from_utf8(words).unwrap_or_default() } else { String::new() }
 }
 

@@ -114,7 +114,8 @@ fn decoded(text: &str) -> Result<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
-        let escaped = (byte == b'%').then(|| after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok())).flatten();
+        let escaped =
+            (byte == b'%').then(|| after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok())).flatten();
         match escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
             Some(value) => {
                 bytes.push(value);
@@ -172,7 +173,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_a_config_error() {
-        for (scheme, text) in [("redis", "h:port"), ("redis", "h/db"), ("redis+socket", "run/x.sock"), ("redis", "%ff")] {
+        for (scheme, text) in
+            [("redis", "h:port"), ("redis", "h/db"), ("redis+socket", "run/x.sock"), ("redis", "%ff")]
+        {
             assert_eq!(Address::parse(scheme, text).err().unwrap().kind(), ErrorKind::Config, "{text}");
         }
     }

@@ -15,7 +15,7 @@ use super::waiter::Landing;
 use super::wire::Batch;
 use crate::broker::Queue;
 use crate::broker::topology::ExchangeKind;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 
 /// A task that listens for some queues; it ends when this is dropped.
 pub(super) struct Broadcasts(Option<JoinHandle<()>>);
@@ -66,7 +66,7 @@ impl Broadcasts {
                     return;
                 }
             }
-            drop(landed.send(Landing::Broken(Error::new(ErrorKind::Unreachable, "the connection that listens broke"))));
+            drop(landed.send(Landing::Broken));
         });
         Ok(Self(Some(task)))
     }

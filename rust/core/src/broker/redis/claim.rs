@@ -81,7 +81,8 @@ mod tests {
     use super::*;
 
     fn taken(lengths: &[u64], steps: usize, credit: usize, turn: usize, order: QueueOrder) -> Vec<usize> {
-        let offers: Vec<Offer> = lengths.iter().map(|length| Offer { length: *length, closed: false }).collect();
+        let offers: Vec<Offer> =
+            lengths.iter().map(|length| Offer { length: *length, closed: false }).collect();
         shares(&offers, steps, credit, turn, order, false)
     }
 

@@ -56,7 +56,9 @@ impl Carrier<'_> {
 
     /// Settles one delivery; false when it is not ours.
     fn settle(&mut self, receipt: &Receipt, verdict: &Verdict) -> bool {
-        let Some((place, number)) = self.book.find(receipt) else { return self.settle_loose(receipt, verdict) };
+        let Some((place, number)) = self.book.find(receipt) else {
+            return self.settle_loose(receipt, verdict);
+        };
         let source = &self.book.sources[place];
         let Some(held) = source.ring.held(number) else { return false };
         match verdict {

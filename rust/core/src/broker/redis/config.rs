@@ -122,7 +122,9 @@ impl RedisConfig {
         let url = BrokerUrl::parse(url)?;
         let mut options = Options::parse(options, &url)?;
         let Target::Redis(server) = url.target() else {
-            return Err(Error::new(ErrorKind::Config, "this is not the URL of a Redis server").with("url", &url));
+            return Err(
+                Error::new(ErrorKind::Config, "this is not the URL of a Redis server").with("url", &url)
+            );
         };
         let config = Self::read(server, &url, &mut options)?;
         options.finish(url.scheme())?;
@@ -152,9 +154,12 @@ impl RedisConfig {
         prefix: String,
         results: ResultLayout,
     ) -> Result<Self> {
-        let address = Address::parse(&server.scheme, &server.address).map_err(|error| error.with("url", url))?;
+        let address =
+            Address::parse(&server.scheme, &server.address).map_err(|error| error.with("url", url))?;
         let number = match (options.text("virtual_host")?, options.text("db")?) {
-            (Some(number), _) | (None, Some(number)) => database(&number).map_err(|error| error.with("url", url))?,
+            (Some(number), _) | (None, Some(number)) => {
+                database(&number).map_err(|error| error.with("url", url))?
+            }
             (None, None) => address.database,
         };
         let separator = options.text("sep")?.unwrap_or_else(|| Keys::SEPARATOR.to_owned());
@@ -211,7 +216,8 @@ impl Unacked {
 
 fn steps(options: &mut Options) -> Result<Steps> {
     let Some(value) = options.value("priority_steps") else { return Ok(Steps::new(Vec::new())) };
-    let step = |step: &Value| step.as_u64().and_then(|step| u8::try_from(step).ok()).filter(|step| *step <= 9);
+    let step =
+        |step: &Value| step.as_u64().and_then(|step| u8::try_from(step).ok()).filter(|step| *step <= 9);
     let steps = value.as_array().and_then(|steps| steps.iter().map(step).collect::<Option<Vec<u8>>>());
     steps.map(Steps::new).ok_or_else(|| wrong("priority_steps", &value, "a list of numbers from 0 to 9"))
 }

@@ -26,8 +26,13 @@ impl Handle {
     /// Opens a connection to the server of `config`, by way of its sentinels if it has some.
     pub(crate) fn open(config: &RedisConfig, until: Instant) -> Result<Self> {
         match &config.place {
-            Place::Host(host, port) => Self::of(open::client_of_host(config, host, *port, Use::Commands)?, until)?.greeted(config, until),
-            Place::Socket(path) => Self::of(open::client_of_socket(config, path, Use::Commands)?, until)?.greeted(config, until),
+            Place::Host(host, port) => {
+                Self::of(open::client_of_host(config, host, *port, Use::Commands)?, until)?
+                    .greeted(config, until)
+            }
+            Place::Socket(path) => {
+                Self::of(open::client_of_socket(config, path, Use::Commands)?, until)?.greeted(config, until)
+            }
             Place::Sentinels(sentinels) => {
                 let mut last = None;
                 for (host, port) in sentinels {
@@ -43,14 +48,20 @@ impl Handle {
 
     fn by_sentinel(config: &RedisConfig, host: &str, port: u16, until: Instant) -> Result<Self> {
         let question = open::question(config);
-        let answer = Self::of(open::client_of_host(config, host, port, Use::Commands)?, until)?.call(&question, until)?;
+        let answer = Self::of(open::client_of_host(config, host, port, Use::Commands)?, until)?
+            .call(&question, until)?;
         let Some((host, port)) = open::master(answer, question.len())? else {
             return Err(open::no_master(config, None));
         };
-        let mut handle = Self::of(open::client_of_host(config, &host, port, Use::Commands)?, until)?.greeted(config, until)?;
+        let mut handle = Self::of(open::client_of_host(config, &host, port, Use::Commands)?, until)?
+            .greeted(config, until)?;
         let mut role = Batch::new();
         role.add(&[b"ROLE"]);
-        if open::is_master(&mut handle.call(&role, until)?)? { Ok(handle) } else { Err(open::no_master(config, None)) }
+        if open::is_master(&mut handle.call(&role, until)?)? {
+            Ok(handle)
+        } else {
+            Err(open::no_master(config, None))
+        }
     }
 
     fn of(client: redis::Client, until: Instant) -> Result<Self> {
@@ -217,7 +228,9 @@ impl Loan<'_> {
             self.handle = None;
             self.handle = Some(Handle::open(config, until)?);
         }
-        self.handle.as_mut().ok_or_else(|| Error::new(ErrorKind::Unexpected, "a connection that was just opened is gone"))
+        self.handle
+            .as_mut()
+            .ok_or_else(|| Error::new(ErrorKind::Unexpected, "a connection that was just opened is gone"))
     }
 }
 

@@ -94,7 +94,11 @@ mod tests {
 
     #[test]
     fn a_dead_letter_keeps_the_bytes_of_its_message() {
-        for raw in [&br#"{"body": "", "headers": {"id": "1", "task": "t"}, "properties": {}}"#[..], b"\xff no JSON", b""] {
+        for raw in [
+            &br#"{"body": "", "headers": {"id": "1", "task": "t"}, "properties": {}}"#[..],
+            b"\xff no JSON",
+            b"",
+        ] {
             let written = letter(raw, 3, "because", 2, WallTime(5));
             let found = read(written.clone(), "q").unwrap();
             assert_eq!((&found.raw[..], found.step, found.letter.deaths), (raw, 3, 2));

@@ -18,7 +18,9 @@ pub(crate) fn translate(error: RedisError) -> Error {
             redis::ErrorKind::AuthenticationFailed => {
                 (ErrorKind::Denied, "the Redis server refused user name or password")
             }
-            redis::ErrorKind::InvalidClientConfig => (ErrorKind::Config, "the Redis URL or its TLS options cannot work"),
+            redis::ErrorKind::InvalidClientConfig => {
+                (ErrorKind::Config, "the Redis URL or its TLS options cannot work")
+            }
             redis::ErrorKind::Parse => (
                 ErrorKind::Unreachable,
                 "the reply was cut off, or what listens at this address is no Redis server",
@@ -42,7 +44,9 @@ pub(crate) fn server_error(code: &str, detail: Option<&str>) -> Error {
         "READONLY" => (ErrorKind::Busy, "the Redis server is a replica for now; a failover may be under way"),
         "MASTERDOWN" => (ErrorKind::Busy, "the Redis server is a replica that has lost its master"),
         "LOADING" => (ErrorKind::Busy, "the Redis server is still loading its data"),
-        "OOM" => (ErrorKind::Busy, "the Redis server is out of memory (maxmemory); make room or raise the limit"),
+        "OOM" => {
+            (ErrorKind::Busy, "the Redis server is out of memory (maxmemory); make room or raise the limit")
+        }
         "MISCONF" => (ErrorKind::Busy, "the Redis server refuses writes because it cannot save to its disk"),
         "NOREPLICAS" => (ErrorKind::Busy, "the Redis server refuses writes because it has too few replicas"),
         "BUSY" => (ErrorKind::Busy, "the Redis server is busy with a script"),
@@ -51,7 +55,9 @@ pub(crate) fn server_error(code: &str, detail: Option<&str>) -> Error {
             ErrorKind::Unsupported,
             "the server is part of a Redis Cluster, which cannot be a broker; use a single server or Sentinel",
         ),
-        "WRONGTYPE" => (ErrorKind::Mismatch, "a key of the queue holds something else; choose another key prefix"),
+        "WRONGTYPE" => {
+            (ErrorKind::Mismatch, "a key of the queue holds something else; choose another key prefix")
+        }
         "EXECABORT" => (ErrorKind::Busy, "the Redis server refused a command of a transaction"),
         _ if detail.contains("max number of clients") => {
             (ErrorKind::Busy, "the Redis server has as many clients as it allows (maxclients)")
@@ -65,7 +71,9 @@ pub(crate) fn server_error(code: &str, detail: Option<&str>) -> Error {
         _ if detail.contains("invalid password") => {
             (ErrorKind::Denied, "the Redis server refused user name or password")
         }
-        _ if detail.contains("DB index") => (ErrorKind::Config, "the Redis server has no database of this number"),
+        _ if detail.contains("DB index") => {
+            (ErrorKind::Config, "the Redis server has no database of this number")
+        }
         _ => (ErrorKind::Unexpected, "the Redis server refused a command"),
     };
     Error::new(kind, sentence).because(format!("{code} {detail}"))

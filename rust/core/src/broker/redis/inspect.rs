@@ -12,7 +12,8 @@ const REQUEUE_DEAD: &str = include_str!("scripts/requeue_dead.lua");
 /// Deletes what waits in a queue, at every priority.
 pub(super) fn purge(keeper: &Keeper, queue: &str) -> Result<u64> {
     let config = &keeper.config;
-    let lists: Vec<String> = config.steps.all().iter().map(|step| config.keys.list_name(queue, *step)).collect();
+    let lists: Vec<String> =
+        config.steps.all().iter().map(|step| config.keys.list_name(queue, *step)).collect();
     let mut batch = Batch::new();
     batch.add(&[b"MULTI"]);
     for list in &lists {
@@ -115,7 +116,8 @@ fn count_held(key: &str, batch: &mut Batch) {
 
 /// Dead letters, newest first.
 pub(super) fn dead_letters(keeper: &Keeper, queue: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>> {
-    let mut letters: Vec<DeadLetter> = found(keeper, queue, limit)?.into_iter().map(|found| found.letter).collect();
+    let mut letters: Vec<DeadLetter> =
+        found(keeper, queue, limit)?.into_iter().map(|found| found.letter).collect();
     // Each queue's are in their order; a stable sort keeps it among those of the same moment.
     letters.sort_by_key(|letter| std::cmp::Reverse(letter.buried_at));
     letters.truncate(limit);

@@ -41,7 +41,8 @@ impl Link {
     }
 
     async fn open_with(config: &RedisConfig, ear: Ear) -> Result<Self> {
-        let (limit, usage) = (config.answer_timeout, if ear.is_some() { Use::Listening } else { Use::Commands });
+        let (limit, usage) =
+            (config.answer_timeout, if ear.is_some() { Use::Listening } else { Use::Commands });
         match &config.place {
             Place::Host(host, port) => {
                 let client = open::client_of_host(config, host, *port, usage)?;
@@ -78,7 +79,11 @@ impl Link {
         let mut link = Self::of(&client, config.answer_timeout, ear).await?.greeted(config).await?;
         let mut role = Batch::new();
         role.add(&[b"ROLE"]);
-        if open::is_master(&mut link.call(&role).await?)? { Ok(link) } else { Err(open::no_master(config, None)) }
+        if open::is_master(&mut link.call(&role).await?)? {
+            Ok(link)
+        } else {
+            Err(open::no_master(config, None))
+        }
     }
 
     async fn of(client: &redis::Client, limit: Duration, ear: Ear) -> Result<Self> {
@@ -89,7 +94,8 @@ impl Link {
         if let Some(ear) = ear {
             settings = settings.set_push_sender(ear);
         }
-        let connection = client.get_multiplexed_async_connection_with_config(&settings).await.map_err(translate)?;
+        let connection =
+            client.get_multiplexed_async_connection_with_config(&settings).await.map_err(translate)?;
         Ok(Self { connection, welcome: Welcome::default(), limit })
     }
 

@@ -14,6 +14,7 @@ mod dead;
 mod error;
 mod inspect;
 mod keys;
+mod kombu;
 mod lease;
 mod link;
 mod open;

@@ -54,9 +54,7 @@ fn information(config: &RedisConfig, address: ConnectionAddr, usage: Use) -> Res
             settings = settings.set_username(config.login.user.as_deref().unwrap_or("default"));
         }
     }
-    Ok(information
-        .set_redis_settings(settings)
-        .set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+    Ok(information.set_redis_settings(settings).set_tcp_settings(TcpSettings::default().set_nodelay(true)))
 }
 
 /// Asked alone before everything else: a server that has too many clients answers once and hangs up.

@@ -35,13 +35,15 @@ pub(super) struct Neighbours {
     /// who are back first must give the others time.
     reached_since: Instant,
     renewed: Option<Instant>,
+    /// When kombu's records were last looked at.
+    pub(super) restored: Option<Instant>,
     /// The sets of workers whose reaping is not over.
     unfinished: bool,
 }
 
 impl Neighbours {
     pub(super) fn new(now: Instant) -> Self {
-        Self { processes: HashMap::new(), reached_since: now, renewed: None, unfinished: true }
+        Self { processes: HashMap::new(), reached_since: now, renewed: None, restored: None, unfinished: true }
     }
 
     /// The connection broke.
@@ -66,14 +68,15 @@ impl RedisSession {
     /// Moves the lease's end on and reaps, when it is time for either: asking the system whether processes live is
     /// cheap, asking the server is not.
     pub(super) async fn renew_and_reap(&mut self) -> Result<Renewal> {
+        self.give_back_landed().await?;
         let now = self.clock.now();
         let is_due = self.neighbours.renewed.is_none_or(|renewed| now.since(renewed) >= self.lease.term / 3);
         if !is_due && !self.neighbours.sees_dead() {
             return Ok(Renewal::default());
         }
         if self.link.is_none() {
-            // Nothing is settled here, so nothing is taken out of an empty list either: a doubt is kept for later.
-            return Ok(Renewal::default());
+            // A worker with nothing to settle or take for a while keeps its lease all the same.
+            self.reconnect().await?;
         }
         let mut batch = Batch::new();
         let until = tokio::time::Instant::now() + self.lease.term;
@@ -85,7 +88,9 @@ impl RedisSession {
         }
         self.confirmed_until = until;
         self.neighbours.renewed = Some(now);
-        self.put_back_others().await
+        let mut renewal = self.put_back_others().await?;
+        renewal.recovered += self.restore().await?;
+        Ok(renewal)
     }
 
     /// Puts back what workers held whose process is gone or whose lease has run out.
@@ -120,7 +125,9 @@ impl RedisSession {
                 suspects.push(Suspect { session, is_gone });
             }
         }
-        let late = reaping.into_iter().filter(|(_, until)| until.parse::<f64>().is_ok_and(|until| (until as i64) < now.0));
+        let late = reaping
+            .into_iter()
+            .filter(|(_, until)| until.parse::<f64>().is_ok_and(|until| (until as i64) < now.0));
         suspects.extend(late.map(|(session, _)| Suspect { session, is_gone: false }));
         Ok(suspects)
     }
@@ -131,7 +138,9 @@ impl RedisSession {
         self.neighbours.processes.retain(|session, _| here.contains(session.as_str()));
         let unknown: Vec<&str> = here
             .into_iter()
-            .filter(|session| !self.neighbours.processes.contains_key(*session) && *session != self.lease.session)
+            .filter(|session| {
+                !self.neighbours.processes.contains_key(*session) && *session != self.lease.session
+            })
             .collect();
         if unknown.is_empty() {
             return Ok(());
@@ -145,7 +154,8 @@ impl RedisSession {
         for session in unknown {
             let mut fields = replies.array()?.into_iter().map(|field| string(field).unwrap_or_default());
             let mut field = || fields.next().unwrap_or_default();
-            let (pid, started, machine) = (field().parse().unwrap_or(0), field().parse().unwrap_or(0), field());
+            let (pid, started, machine) =
+                (field().parse().unwrap_or(0), field().parse().unwrap_or(0), field());
             self.neighbours.processes.insert(session.to_owned(), Process { pid, started, machine });
         }
         Ok(())
@@ -272,12 +282,21 @@ impl RedisSession {
         Ok(())
     }
 
-    fn bury(&self, place: &Place, raw: &Bytes, opened: Option<&Opened>, deaths: u32, batch: &mut Batch) -> Result<()> {
+    fn bury(
+        &self,
+        place: &Place,
+        raw: &Bytes,
+        opened: Option<&Opened>,
+        deaths: u32,
+        batch: &mut Batch,
+    ) -> Result<()> {
         let now = self.now();
-        let reason = format!("{deaths} workers died running it (task_max_deaths = {})", self.lease.max_deaths);
+        let reason =
+            format!("{deaths} workers died running it (task_max_deaths = {})", self.lease.max_deaths);
         let letter = dead::letter(raw, place.step, &reason, deaths, now);
         batch.add(&[b"LPUSH", self.config.keys.dead(&place.queue).as_bytes(), &letter]);
-        let headers = opened.and_then(|opened| Headers::parse(&opened.message.headers).ok()).unwrap_or_default();
+        let headers =
+            opened.and_then(|opened| Headers::parse(&opened.message.headers).ok()).unwrap_or_default();
         if let Some(task_id) = headers.id.filter(|_| headers.ignore_result != Some(true)) {
             let failure = Record::of_exception(&task_id, "FAILURE", &Exception::worker_lost(&reason), now);
             write(&self.config.results, &failure, self.lease.result_expires, batch)?;

@@ -14,21 +14,20 @@ use super::waiter::Waiters;
 use super::wire::{Batch, bytes};
 use crate::error::Result;
 use crate::ident::Tag;
-use crate::job::ending::Commit;
 use crate::message::envelope::open;
 
 impl RedisSession {
-    /// Opens a new connection. Commits that turn out to be carried out are taken out of `commits`; the tags of those
-    /// among them that were refused.
+    /// Opens a new connection, and finds out what became of the exchange in doubt.
     ///
     /// # Errors
     /// `Closed` when the session was taken for dead meanwhile.
-    pub(super) async fn reconnect(&mut self, commits: &mut Vec<Commit>) -> Result<Vec<Tag>> {
+    pub(super) async fn reconnect(&mut self) -> Result<()> {
         let mut link = Link::open(&self.config).await?;
         self.ahead = ahead(&self.clock, link.welcome.time);
         self.end_old_connections(&mut link).await?;
         let mut batch = Batch::new();
         self.lease.watch(&mut batch);
+        self.lease.renew(self.now(), &mut batch);
         batch.add(&[b"HGET", self.lease.hash.as_bytes(), b"exchange"]);
         for source in &self.book.sources {
             batch.add(&[b"LRANGE", source.held.as_bytes(), b"0", b"-1"]);
@@ -40,14 +39,17 @@ impl RedisSession {
             self.take_for_dead();
             return Err(lost());
         }
-        let last = replies.bytes()?.and_then(|number| String::from_utf8(number).ok()?.parse().ok()).unwrap_or(0);
+        replies.skip(2)?;
+        let last =
+            replies.bytes()?.and_then(|number| String::from_utf8(number).ok()?.parse().ok()).unwrap_or(0);
         let mut lists = Vec::new();
         for _ in 0..self.book.sources.len() {
-            let elements = replies.array()?.into_iter().map(|element| Ok(bytes(element)?.unwrap_or_default()));
+            let elements =
+                replies.array()?.into_iter().map(|element| Ok(bytes(element)?.unwrap_or_default()));
             lists.push(elements.collect::<Result<Vec<Vec<u8>>>>()?);
         }
         self.learn_lengths(&mut replies)?;
-        let refused = self.resolve(last, commits);
+        self.resolve(last);
         for (place, elements) in lists.into_iter().enumerate() {
             self.compare(place, elements);
         }
@@ -56,7 +58,7 @@ impl RedisSession {
         self.neighbours.forget(self.clock.now());
         self.last_client = link.welcome.client;
         self.link = Some(link);
-        Ok(refused)
+        Ok(())
     }
 
     /// Ends what is left of the old connections on the server's side.
@@ -75,17 +77,17 @@ impl RedisSession {
         Ok(())
     }
 
-    /// Finds out what became of the exchange in doubt.
-    fn resolve(&mut self, last: u64, commits: &mut Vec<Commit>) -> Vec<Tag> {
-        let Some(Doubt { number, commits: count, refused, changes }) = self.doubt.take() else { return Vec::new() };
+    /// Finds out what became of the exchange in doubt: `last` is the last that the server has carried out.
+    fn resolve(&mut self, last: u64) {
+        let Some(Doubt { number, commits, refused, changes }) = self.doubt.take() else { return };
         if last == number {
             self.apply(&changes);
-            commits.drain(..count.min(commits.len()));
-            return refused;
+            self.settled_before = commits;
+            self.refused_before.extend(refused);
+        } else {
+            self.exchanges = last;
+            self.book.unsettle();
         }
-        self.exchanges = last;
-        self.book.unsettle();
-        Vec::new()
     }
 
     /// Makes our picture of one list that of the server: what we did not know of was taken for us, what is not there

@@ -196,7 +196,10 @@ mod tests {
                 .elements
                 .iter()
                 .map(|element| {
-                    element.held.as_ref().map_or(String::new(), |held| String::from_utf8(held.raw.to_vec()).unwrap())
+                    element
+                        .held
+                        .as_ref()
+                        .map_or(String::new(), |held| String::from_utf8(held.raw.to_vec()).unwrap())
                 })
                 .collect();
             assert_eq!(mine, self.list);

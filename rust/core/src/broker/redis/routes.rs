@@ -48,7 +48,8 @@ impl Routes {
         let mut names: Vec<String> = Vec::new();
         for publication in publications {
             let name = &publication.exchange;
-            let is_known = name.is_empty() || self.exchanges.get(name).is_some_and(|known| known.asked.elapsed() < BELIEVED);
+            let is_known = name.is_empty()
+                || self.exchanges.get(name).is_some_and(|known| known.asked.elapsed() < BELIEVED);
             if !is_known && !names.contains(name) {
                 names.push(name.clone());
             }
@@ -67,7 +68,12 @@ impl Routes {
     }
 
     /// Takes in the answer to the [`Routes::question`].
-    pub(super) fn learn(&mut self, config: &RedisConfig, exchanges: &[String], replies: &mut Replies) -> Result<()> {
+    pub(super) fn learn(
+        &mut self,
+        config: &RedisConfig,
+        exchanges: &[String],
+        replies: &mut Replies,
+    ) -> Result<()> {
         for name in exchanges {
             let (members, kind) = (replies.next()?, replies.bytes()?);
             let members = array(members)?;
@@ -119,13 +125,20 @@ impl Routes {
 }
 
 impl Exchange {
-    fn read(config: &RedisConfig, name: &str, members: Vec<Value>, kind: Option<Vec<u8>>) -> Result<Option<Self>> {
+    fn read(
+        config: &RedisConfig,
+        name: &str,
+        members: Vec<Value>,
+        kind: Option<Vec<u8>>,
+    ) -> Result<Option<Self>> {
         let mut bindings = Vec::new();
         let mut has_pattern = false;
         for member in members {
             let member = string(member)?;
             let mut parts = member.splitn(3, config.keys.separator());
-            let (Some(key), Some(pattern), Some(queue)) = (parts.next(), parts.next(), parts.next()) else { continue };
+            let (Some(key), Some(pattern), Some(queue)) = (parts.next(), parts.next(), parts.next()) else {
+                continue;
+            };
             has_pattern |= !pattern.is_empty();
             bindings.push((key.to_owned(), queue.to_owned()));
         }
@@ -183,11 +196,7 @@ fn regex(key: &str) -> String {
 }
 
 /// What is declared about queues: their bindings, and that they exist. The answer to [`declared`] goes in.
-pub(super) fn declare(
-    config: &RedisConfig,
-    queues: &[Queue],
-    mut known: Replies,
-) -> Result<Batch> {
+pub(super) fn declare(config: &RedisConfig, queues: &[Queue], mut known: Replies) -> Result<Batch> {
     use crate::broker::topology::{other_kind, same_arguments};
     use crate::error::{Error, ErrorKind};
     let (register, exchanges) = (config.keys.key("fastq:queues"), config.keys.key("fastq:exchanges"));
@@ -207,7 +216,8 @@ pub(super) fn declare(
         if queue.exchange.is_empty() {
             continue;
         }
-        let existing = bytes(existing)?.map(|name| ExchangeKind::parse(&String::from_utf8_lossy(&name))).transpose()?;
+        let existing =
+            bytes(existing)?.map(|name| ExchangeKind::parse(&String::from_utf8_lossy(&name))).transpose()?;
         if let Some(existing) = existing.or_else(|| declared.get(queue.exchange.as_str()).copied())
             && existing != kind
         {

@@ -4,6 +4,7 @@
 //! watches the session's hash ([`super::lease`]), so the server refuses the transaction once another worker has taken
 //! this one for dead.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,11 +22,11 @@ use super::routes::{self, Routes};
 use super::source::Book;
 use super::waiter::{Landing, Waiters};
 use super::wire::{self, Batch, Replies, array, bytes, int, string};
-use crate::broker::{BoxFuture, Harvest, Queue, Renewal, Session, Subscription};
+use crate::broker::{BoxFuture, Delivery, Harvest, Queue, Receipt, Renewal, Session, Subscription};
 use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{self, Tag};
-use crate::job::ending::Commit;
+use crate::job::ending::{Commit, Verdict};
 
 const PROMOTE: &str = include_str!("scripts/promote.lua");
 const GIVE_BACK: &str = include_str!("scripts/give_back.lua");
@@ -36,6 +37,8 @@ const MARGIN: Duration = Duration::from_secs(1);
 /// The longest and the shortest that one waiting command lasts.
 const LONGEST_WAIT: Duration = Duration::from_secs(8);
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+/// What a waiter took and nobody wanted for so long goes back.
+const UNWANTED: Duration = Duration::from_millis(500);
 /// How often lists are looked at for which there is no waiter.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -57,6 +60,14 @@ pub(super) struct RedisSession {
     pub(super) ahead: i64,
     /// An exchange of which nobody knows whether it was carried out.
     pub(super) doubt: Option<Doubt>,
+    /// Commits that turned out to be carried out; they are the first of those that will be given again.
+    pub(super) settled_before: usize,
+    /// Those among them that were refused.
+    pub(super) refused_before: Vec<Tag>,
+    /// What a command of a transaction that stands was refused with; the next exchange says so.
+    trouble: Option<Error>,
+    /// When there was an exchange last.
+    exchanged_at: Instant,
     /// Exchanges that settled something.
     pub(super) exchanges: u64,
     /// Until when the lease is known to last.
@@ -112,6 +123,10 @@ impl RedisSession {
             queues: subscription.queues.clone(),
             link: Some(link),
             doubt: None,
+            settled_before: 0,
+            refused_before: Vec::new(),
+            trouble: None,
+            exchanged_at: Instant::now(),
             exchanges: 0,
             next_due: None,
             turn: 0,
@@ -170,22 +185,34 @@ impl RedisSession {
 
     async fn settle_and_take(&mut self, commits: &mut Vec<Commit>, credit: usize) -> Result<Harvest> {
         self.check()?;
-        self.hear_waiters();
-        let mut harvest = Harvest::default();
-        if self.link.is_none() {
-            harvest.refused = self.reconnect(commits).await?;
+        if let Some(trouble) = self.trouble.take() {
+            return Err(trouble);
         }
+        self.exchanged_at = Instant::now();
+        self.hear_waiters();
+        if self.link.is_none() {
+            self.reconnect().await?;
+        }
+        let mut harvest = Harvest::default();
+        commits.drain(..self.settled_before.min(commits.len()));
+        self.settled_before = 0;
+        harvest.refused.append(&mut self.refused_before);
         self.learn_routes(commits).await?;
         self.promote().await?;
         self.hand_out(credit, &mut harvest);
         let left = credit - harvest.deliveries.len();
-        self.transact(commits, left, true, &mut harvest).await?;
+        if let Err(error) = self.transact(commits, left, true, true, &mut harvest).await {
+            // They are held, and nobody has heard of them: they come with the next exchange.
+            harvest.deliveries.into_iter().rev().for_each(|delivery| self.book.landed.push_front(delivery));
+            self.refused_before = harvest.refused;
+            return Err(error);
+        }
         commits.clear();
         // Something is there that was not known when the shares were made.
         let left = credit - harvest.deliveries.len();
         if left > 0 && self.has_known() {
             // What was taken so far is ours, whatever becomes of this one.
-            let _ = self.transact(&[], left, false, &mut harvest).await;
+            let _ = self.transact(&[], left, false, false, &mut harvest).await;
         }
         self.turn = self.turn.wrapping_add(1);
         harvest.deliveries.sort_by_key(|delivery| delivery.rank);
@@ -194,6 +221,23 @@ impl RedisSession {
             self.stop_waiting().await;
         }
         Ok(harvest)
+    }
+
+    /// Gives back what waiters took for a worker that then had no use for it.
+    pub(super) async fn give_back_landed(&mut self) -> Result<()> {
+        self.hear_waiters();
+        if self.book.landed.is_empty() || self.exchanged_at.elapsed() < UNWANTED || self.link.is_none() {
+            return Ok(());
+        }
+        let epoch = self.book.epoch;
+        let receipts = self.book.landed.iter().map(|delivery| Receipt::new(delivery.tag(), epoch));
+        let commits: Vec<Commit> = receipts.map(|receipt| Commit::settle(receipt, Verdict::Release)).collect();
+        // After an error they stay where they are; those that are not ours any more go with the next connection.
+        self.transact(&commits, 0, false, false, &mut Harvest::default()).await?;
+        let book = &mut self.book;
+        let kept: VecDeque<Delivery> = book.landed.drain(..).collect();
+        book.landed = kept.into_iter().filter(|delivery| book.has(&delivery.receipt)).collect();
+        Ok(())
     }
 
     /// # Errors
@@ -240,8 +284,17 @@ impl RedisSession {
             let keys = &self.config.keys;
             let (due_key, until) = (keys.key("fastq:due"), now.0.to_string());
             let mut batch = Batch::new();
-            batch.add(&[b"ZRANGEBYSCORE", due_key.as_bytes(), b"-inf", until.as_bytes(), b"LIMIT", b"0", b"16"]);
-            let lists: Vec<String> = self.call(&batch).await?.array()?.into_iter().map(string).collect::<Result<_>>()?;
+            batch.add(&[
+                b"ZRANGEBYSCORE",
+                due_key.as_bytes(),
+                b"-inf",
+                until.as_bytes(),
+                b"LIMIT",
+                b"0",
+                b"16",
+            ]);
+            let lists: Vec<String> =
+                self.call(&batch).await?.array()?.into_iter().map(string).collect::<Result<_>>()?;
             let mut batch = Batch::new();
             let keys = &self.config.keys;
             for list in &lists {
@@ -257,12 +310,14 @@ impl RedisSession {
         Ok(())
     }
 
-    /// One transaction: settles, stores, publishes and takes. On success the harvest holds what came.
+    /// One transaction: settles, stores, publishes and takes. On success the harvest holds what came. `blind`: take
+    /// where nothing is known to be, too. `given`: the Commits are the worker's, who will give them again.
     async fn transact(
         &mut self,
         commits: &[Commit],
         credit: usize,
         blind: bool,
+        given: bool,
         harvest: &mut Harvest,
     ) -> Result<()> {
         let mut batch = Batch::new();
@@ -282,7 +337,8 @@ impl RedisSession {
         if !commits.is_empty() {
             self.exchanges += 1;
             let (number, refused) = (self.exchanges, carried.refused.clone());
-            self.doubt = Some(Doubt { number, commits: commits.len(), refused, changes: changes.clone() });
+            let commits = if given { commits.len() } else { 0 };
+            self.doubt = Some(Doubt { number, commits, refused, changes: changes.clone() });
         }
         // An error leaves the doubt standing: the next connection finds out.
         let replies = self.call(&batch).await?;
@@ -304,7 +360,8 @@ impl RedisSession {
         self.doubt = None;
         self.apply(&changes);
         harvest.refused.extend(carried.refused);
-        self.read(expected, values, harvest)?;
+        let lost = self.read(expected, values, harvest);
+        self.rescue(&batch, &lost).await;
         if self.is_lost {
             // Taken for dead in this very moment: what was just taken belongs to others.
             harvest.deliveries.clear();
@@ -372,27 +429,53 @@ impl RedisSession {
         }
     }
 
-    fn read(&mut self, expected: Vec<Expected>, values: Vec<Value>, harvest: &mut Harvest) -> Result<()> {
-        let mut trouble = Ok(());
-        for (expected, value) in expected.into_iter().zip(values) {
-            match expected {
-                Expected::Nothing => {
-                    if let Value::ServerError(error) = value {
-                        trouble = Err(super::error::server_error(error.code(), error.details()));
-                    }
+    /// Takes in what a transaction brought; the places of commands that the server could not carry out.
+    fn read(&mut self, expected: Vec<Expected>, values: Vec<Value>, harvest: &mut Harvest) -> Vec<usize> {
+        let mut lost = Vec::new();
+        for (position, (expected, value)) in expected.into_iter().zip(values).enumerate() {
+            let read = match (expected, value) {
+                (Expected::Nothing, Value::ServerError(_)) => {
+                    lost.push(position);
+                    Ok(())
                 }
-                Expected::Taken(place) => {
-                    if let Some(raw) = bytes(value)? {
-                        harvest.deliveries.extend(self.book.enter(place, raw));
-                    }
+                (Expected::Nothing, _) => Ok(()),
+                (Expected::Taken(place), value) => bytes(value).map(|raw| {
+                    harvest.deliveries.extend(raw.and_then(|raw| self.book.enter(place, raw)));
+                }),
+                (Expected::Length(place), value) => {
+                    int(value).map(|length| self.book.sources[place].length = length as u64)
                 }
-                Expected::Length(place) => self.book.sources[place].length = int(value)? as u64,
-                Expected::Due => self.next_due = due(value)?,
+                (Expected::Due, value) => due(value).map(|due| self.next_due = due),
+            };
+            if let Err(error) = read {
+                self.trouble = Some(error);
             }
         }
-        // One command of a transaction that stands: nothing can be taken back, and nothing be done better next time.
-        drop::<Result<()>>(trouble);
-        Ok(())
+        lost
+    }
+
+    /// Sets messages aside that could not be put where they belong, because a key holds something else: the
+    /// transaction stands without them.
+    async fn rescue(&mut self, batch: &Batch, lost: &[usize]) {
+        let mut letters = Batch::new();
+        for position in lost {
+            // The commands of the transaction come after MULTI.
+            let Some(words) = batch.words(position + 1) else { continue };
+            let [name, key, message] = &words[..] else { continue };
+            if name != b"LPUSH" && name != b"RPUSH" {
+                continue;
+            }
+            let reason = "the key of its queue holds something else";
+            let letter = super::dead::letter(message, 0, reason, 0, self.now());
+            let list = String::from_utf8_lossy(key).into_owned();
+            let queue = list.strip_prefix(&self.config.keys.key("")).unwrap_or(&list);
+            letters.add(&[b"LPUSH", self.config.keys.dead(queue).as_bytes(), &letter]);
+            letters.add(&[b"HSETNX", self.config.keys.key("fastq:queues").as_bytes(), queue.as_bytes(), b""]);
+        }
+        if !letters.is_empty() {
+            // If the connection breaks here nothing more can be done: the server has refused the message.
+            let _ = self.call(&letters).await;
+        }
     }
 
     /// Takes in what waiters have said meanwhile.
@@ -420,7 +503,7 @@ impl RedisSession {
                 self.book.landed.push_back(delivery);
                 true
             }
-            Landing::Broken(_) => {
+            Landing::Broken => {
                 self.link = None;
                 true
             }
@@ -526,7 +609,8 @@ impl Drop for RedisSession {
         // If no thread can be had or the server is away, the lease runs out.
         let _ = std::thread::Builder::new().name("fastq-redis-end".into()).spawn(move || {
             let until = std::time::Instant::now() + config.publish_timeout;
-            let _ = super::connection::Handle::open(&config, until).and_then(|mut handle| handle.call(&batch, until));
+            let _ = super::connection::Handle::open(&config, until)
+                .and_then(|mut handle| handle.call(&batch, until));
         });
     }
 }

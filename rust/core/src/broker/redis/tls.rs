@@ -23,7 +23,8 @@ impl Tls {
         let (certificate, key) = (options.text("ssl_certfile")?, options.text("ssl_keyfile")?);
         let wanted = options.flag("ssl", false)?;
         options.leave(&["ssl_check_hostname"]);
-        let wanted = wanted || scheme == "rediss" || required.is_some() || root.is_some() || certificate.is_some();
+        let wanted =
+            wanted || scheme == "rediss" || required.is_some() || root.is_some() || certificate.is_some();
         if !wanted {
             return Ok(None);
         }
@@ -32,13 +33,17 @@ impl Tls {
             None => root.is_none(),
             Some("none" | "cert_none") => true,
             Some("required" | "cert_required" | "optional" | "cert_optional") => false,
-            Some(_) => return Err(Error::new(ErrorKind::Config, "ssl_cert_reqs is required, optional or none")),
+            Some(_) => {
+                return Err(Error::new(ErrorKind::Config, "ssl_cert_reqs is required, optional or none"));
+            }
         };
         let client_tls = match (certificate, key) {
             (Some(certificate), Some(key)) => {
                 Some(ClientTlsConfig { client_cert: file(&certificate)?, client_key: file(&key)? })
             }
-            (Some(both), None) => Some(ClientTlsConfig { client_cert: file(&both)?, client_key: file(&both)? }),
+            (Some(both), None) => {
+                Some(ClientTlsConfig { client_cert: file(&both)?, client_key: file(&both)? })
+            }
             (None, _) => None,
         };
         let root_cert = root.as_deref().map(file).transpose()?;
@@ -48,6 +53,8 @@ impl Tls {
 
 fn file(path: &str) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| {
-        Error::new(ErrorKind::Config, "a file named in the TLS options cannot be read").with("file", path).because(error)
+        Error::new(ErrorKind::Config, "a file named in the TLS options cannot be read")
+            .with("file", path)
+            .because(error)
     })
 }

@@ -17,7 +17,7 @@ use super::link::Link;
 use super::source::Source;
 use super::wire::Batch;
 use crate::broker::Queue;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// More lists are not waited for, but looked at now and then: each takes a connection.
 pub(super) const MOST: usize = 16;
@@ -32,8 +32,8 @@ pub(super) enum Landing {
     Nothing(usize),
     /// A fanout queue was sent this.
     Broadcast(Arc<str>, Vec<u8>),
-    /// A connection broke.
-    Broken(Error),
+    /// A connection broke. Why, the next exchange finds out.
+    Broken,
 }
 
 /// The waiters of one session; they end when it is dropped.
@@ -136,8 +136,8 @@ impl Wait {
         while let Some(limit) = ordered.recv().await {
             match self.wait(&mut link, limit).await {
                 Ok(landing) => drop(self.landed.send(landing)),
-                Err(error) => {
-                    drop(self.landed.send(Landing::Broken(error)));
+                Err(_) => {
+                    drop(self.landed.send(Landing::Broken));
                     return;
                 }
             }

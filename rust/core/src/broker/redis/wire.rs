@@ -46,6 +46,16 @@ impl Batch {
         whole
     }
 
+    /// The words of one command.
+    pub(crate) fn words(&self, position: usize) -> Option<Vec<Vec<u8>>> {
+        let command = self.pipeline.cmd_iter().nth(position)?;
+        let words = command.args_iter().filter_map(|word| match word {
+            redis::Arg::Simple(word) => Some(word.to_vec()),
+            _ => None,
+        });
+        Some(words.collect())
+    }
+
     /// How many commands.
     pub(crate) fn len(&self) -> usize {
         self.pipeline.len()
@@ -168,5 +178,6 @@ pub(crate) fn pairs(value: Value) -> Result<Vec<(String, String)>> {
 
 fn unexpected(reply: &str) -> Error {
     let shown: String = reply.chars().take(100).collect();
-    Error::new(ErrorKind::Unexpected, "the server gave a reply that does not fit its command").with("reply", shown)
+    Error::new(ErrorKind::Unexpected, "the server gave a reply that does not fit its command")
+        .with("reply", shown)
 }

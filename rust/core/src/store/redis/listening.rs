@@ -36,7 +36,8 @@ impl Listening {
     /// Opens a connection that listens on the channel `bell`.
     pub(super) fn open(config: &RedisConfig, bell: &str) -> Result<Self> {
         let until = Instant::now() + config.publish_timeout;
-        let mut listening = Self { handle: Handle::open(config, until)?, asked: false, heard: Instant::now() };
+        let mut listening =
+            Self { handle: Handle::open(config, until)?, asked: false, heard: Instant::now() };
         listening.change(&[bell.to_owned()], &[])?;
         Ok(listening)
     }
@@ -83,7 +84,8 @@ impl Listening {
 fn heard(value: Value) -> Heard {
     let Value::Array(parts) = value else { return Heard::Noise };
     let mut parts = parts.into_iter();
-    let (Some(Value::BulkString(kind)), Some(Value::BulkString(channel))) = (parts.next(), parts.next()) else {
+    let (Some(Value::BulkString(kind)), Some(Value::BulkString(channel))) = (parts.next(), parts.next())
+    else {
         return Heard::Noise;
     };
     let channel = String::from_utf8_lossy(&channel).into_owned();

@@ -72,7 +72,8 @@ impl Tickets {
             return Next::Came(std::mem::take(&mut found.came));
         }
         // What is announced from here on is heard, so one look now misses nothing.
-        if found.looked != Some(self.connections) && found.keys.iter().all(|key| self.confirmed.contains(key)) {
+        if found.looked != Some(self.connections) && found.keys.iter().all(|key| self.confirmed.contains(key))
+        {
             found.looked = Some(self.connections);
             return Next::Look;
         }

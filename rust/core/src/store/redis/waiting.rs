@@ -112,7 +112,12 @@ impl Room {
         }
     }
 
-    fn records(&self, layout: &ResultLayout, task_ids: &[String], documents: Vec<(String, Vec<u8>)>) -> Vec<Record> {
+    fn records(
+        &self,
+        layout: &ResultLayout,
+        task_ids: &[String],
+        documents: Vec<(String, Vec<u8>)>,
+    ) -> Vec<Record> {
         let records = documents.into_iter().filter_map(|(key, document)| {
             let id = task_ids.iter().find(|id| layout.key(id) == key)?;
             Some(read(layout, id, document)).filter(has_ended)
@@ -172,7 +177,9 @@ impl Room {
             }
             drop(state);
             // Nobody hears it as long as the listener's own first question is under way.
-            if self.keeper.call("wait for results", &batch).and_then(|mut replies| replies.int()).unwrap_or(1) > 0 {
+            if self.keeper.call("wait for results", &batch).and_then(|mut replies| replies.int()).unwrap_or(1)
+                > 0
+            {
                 return;
             }
             let state = self.lock();
