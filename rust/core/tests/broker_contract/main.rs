@@ -13,6 +13,8 @@ mod publish;
 mod purge;
 mod redeliver;
 #[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "redis")]
 mod redis_server;
 mod settle;
 #[cfg(feature = "sqlite")]
