@@ -8,11 +8,9 @@ pub mod connect;
 pub mod memory;
 mod nearest;
 mod options;
-#[cfg(any(feature = "redis", feature = "sqlite"))]
+#[cfg(feature = "sqlite")]
 mod process;
 pub mod receipt;
-#[cfg(feature = "redis")]
-pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod topology;

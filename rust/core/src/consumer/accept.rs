@@ -24,54 +24,23 @@ pub enum Accepted {
 /// Reads a Delivery's headers and says what it is.
 pub fn accept(delivery: Delivery, policies: &Policies, now: Instant, wall: WallTime) -> Accepted {
     let message = delivery.message.clone(); // three pointers, so that headers can be read while the Delivery moves on
-    let headers = match Headers::parse(&message.headers) {
+    let headers = match message.check_size().and_then(|()| Headers::parse(&message.headers)) {
         Ok(headers) => headers,
-        Err(error) => {
-            let (name, id) = Headers::names(&message.headers);
-            return unreadable(
-                delivery,
-                &name.unwrap_or_default(),
-                &id.unwrap_or_default(),
-                &error.to_string(),
-                wall,
-            );
-        }
+        Err(error) => return unreadable(delivery, &error.to_string(), wall),
     };
-    if let Err(error) = message.check_size() {
-        let id = headers.id.as_deref().unwrap_or_default();
-        return unreadable(
-            delivery,
-            headers.task.as_deref().unwrap_or_default(),
-            id,
-            &error.to_string(),
-            wall,
-        );
-    }
     let (Some(name), Some(id)) = (headers.task.as_deref(), headers.id.as_deref()) else {
-        return unreadable(
-            delivery,
-            "",
-            "",
-            "it has no task or id header: not a message of task protocol 2",
-            wall,
-        );
+        return unreadable(delivery, "it has no task or id header: not a message of task protocol 2", wall);
     };
     let Some(policy) = policies.find(name) else { return unknown(delivery, name, id, wall) };
     let times = headers.eta().and_then(|due| Ok((due, headers.expires()?)));
     let (due, expires) = match times {
         Ok(times) => times,
         Err(error) => {
-            return unreadable(
-                delivery,
-                name,
-                id,
-                &format!("its eta or expires cannot be read: {error}"),
-                wall,
-            );
+            return unreadable(delivery, &format!("its eta or expires cannot be read: {error}"), wall);
         }
     };
     let (hard, soft) = headers.time_limits();
-    let job = Job {
+    Accepted::Job(Box::new(Job {
         id: id.to_owned(),
         name: name.to_owned(),
         policy: policy.clone(),
@@ -82,8 +51,7 @@ pub fn accept(delivery: Delivery, policies: &Policies, now: Instant, wall: WallT
         ignore_result: headers.ignore_result,
         received_at: now,
         delivery,
-    };
-    Accepted::Job(Box::new(job))
+    }))
 }
 
 /// A limit from a message: nonsense counts as none, as Celery treats a falsy one.
@@ -91,13 +59,15 @@ fn seconds(limit: Option<f64>) -> Option<Duration> {
     limit.filter(|seconds| *seconds > 0.0).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
-/// Set aside; where the id is known the caller hears of it.
-fn unreadable(delivery: Delivery, name: &str, id: &str, reason: &str, wall: WallTime) -> Accepted {
-    let event = told(EventKind::Buried, &delivery, name, id).with("reason", reason);
+/// Set aside; where the id can be told the caller hears of it.
+fn unreadable(delivery: Delivery, reason: &str, wall: WallTime) -> Accepted {
+    let (name, id) = Headers::names(&delivery.message.headers);
+    let (name, id) = (name.unwrap_or_default(), id.unwrap_or_default());
+    let event = told(EventKind::Buried, &delivery, &name, &id).with("reason", reason);
     let verdict = Verdict::Bury { reason: reason.to_owned(), died: false };
     let mut commit = Commit::settle(delivery.receipt, verdict);
     if !id.is_empty() {
-        commit.records.push(Record::of_exception(id, "FAILURE", &Exception::invalid(reason), wall));
+        commit.records.push(Record::of_exception(&id, "FAILURE", &Exception::invalid(reason), wall));
     }
     Accepted::Settled(commit, event)
 }

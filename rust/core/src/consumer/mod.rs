@@ -6,6 +6,7 @@
 pub mod accept;
 pub mod credit;
 pub mod link;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant as TokioInstant, sleep_until, timeout_at};
 
-use crate::broker::{BoxFuture, Broker, Delivery, Harvest, Renewal, Session, Subscription};
+use crate::broker::{BoxFuture, Broker, Harvest, Renewal, Session, Subscription};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::Tag;
@@ -22,59 +23,7 @@ use crate::settle::batch::Batch;
 use crate::store::Store;
 use link::{Link, LinkInput, LinkState};
 
-/// What the consumer is told.
-#[derive(Debug)]
-pub enum Order {
-    /// Carry these out.
-    Settle(Vec<Commit>),
-    /// So many more may be taken. `seen`: the number of the last harvest this takes into account.
-    Take {
-        /// How many.
-        credit: usize,
-        /// Harvests taken into account.
-        seen: u64,
-        /// Somebody waits: hold nothing back.
-        hurry: bool,
-    },
-    /// Settle what is known, give the rest back, end.
-    Drain,
-}
-
-/// What the consumer says.
-#[derive(Debug)]
-pub enum News {
-    /// Messages taken; harvests are numbered from 1.
-    Taken {
-        /// The messages.
-        deliveries: Vec<Delivery>,
-        /// The harvest's number.
-        harvest: u64,
-    },
-    /// Commits were carried out whose settling somebody waits for.
-    Settled(Vec<Tag>),
-    /// Commits that were not carried out, because their Receipt is no longer ours.
-    Refused(Vec<Tag>),
-    /// The lease was renewed and the dead were reaped.
-    Renewed(Renewal),
-    /// The connection changed.
-    Link {
-        /// To what.
-        state: LinkState,
-        /// Why, when it is a fault.
-        reason: String,
-        /// When it is tried again.
-        retry_in: Duration,
-    },
-    /// No session can ever begin.
-    Failed(Error),
-    /// The session is over; what it gave belongs to others.
-    SessionLost,
-    /// It has ended; nothing comes after this. `clean`: everything was settled or given back.
-    Ended {
-        /// Everything was settled or given back.
-        clean: bool,
-    },
-}
+pub use words::{News, Order};
 
 /// Where one session stands.
 struct Visit {

@@ -81,6 +81,7 @@ pub(super) enum Doom {
 
 /// Decides; see the table above.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, set and read in one place")]
 pub struct Machine {
     pub(super) jobs: HashMap<Tag, Held>,
     pub(super) buffer: Buffer,

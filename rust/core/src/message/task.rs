@@ -59,7 +59,8 @@ impl<'a> Headers<'a> {
             return Err(Error::new(ErrorKind::Decode, "headers are not a JSON object"));
         }
         serde_json::from_slice(bytes).map_err(|error| {
-            let what = if error.is_data() { "a header has the wrong type" } else { "headers are not valid JSON" };
+            let what =
+                if error.is_data() { "a header has the wrong type" } else { "headers are not valid JSON" };
             Error::new(ErrorKind::Decode, what).because(error)
         })
     }
@@ -67,7 +68,9 @@ impl<'a> Headers<'a> {
     /// Task name and id of headers that [`Headers::parse`] refuses, as far as they can be told.
     pub fn names(bytes: &[u8]) -> (Option<String>, Option<String>) {
         let headers = Some(bytes).filter(|bytes| bytes.len() <= HEADERS_LIMIT_BYTES);
-        let headers = headers.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(bytes).ok()).unwrap_or_default();
+        let headers = headers
+            .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(bytes).ok())
+            .unwrap_or_default();
         let text = |name: &str| match &headers[name] {
             serde_json::Value::String(text) => Some(text.clone()),
             serde_json::Value::Number(number) => Some(number.to_string()),

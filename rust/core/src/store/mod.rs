@@ -4,8 +4,6 @@
 
 pub mod memory;
 pub mod record;
-#[cfg(feature = "redis")]
-pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::broker::Queue;
 pub use crate::consumer::credit::Prefetch;
-use crate::job::policy::Policies;
 use crate::event::EventKind;
+use crate::job::policy::Policies;
 use crate::pool::page::Page;
 
 /// The settings of one worker.

@@ -221,19 +221,7 @@ impl Assembly {
             page: path,
             result_expires: config.result_expires,
         };
-        let ended = news.clone();
-        let consumer =
-            tokio::spawn(Consumer::new(broker, store, subscription, clock.clone(), orders_heard, news).run());
-        tokio::spawn(async move {
-            if let Err(panic) = consumer.await {
-                // Without it nothing can be taken or settled any more: the worker must stop and say why.
-                let error =
-                    Error::new(ErrorKind::Unexpected, "the broker connection panicked: a bug in fastq")
-                        .because(panic);
-                let _ = ended.send(News::Failed(error));
-                let _ = ended.send(News::Ended { clean: false });
-            }
-        });
+        consume(Consumer::new(broker, store, subscription, clock.clone(), orders_heard, news.clone()), news);
         let drive = Drive {
             clock,
             machine,
@@ -250,4 +238,16 @@ impl Assembly {
         };
         Ok(drive.run(Ears { commands, links, nursery: nursery_heard, news: news_heard }).await)
     }
+}
+
+/// Starts the consumer's task and tells when it dies: without it nothing can be taken or settled any more.
+fn consume(consumer: Consumer, news: mpsc::UnboundedSender<News>) {
+    let consumer = tokio::spawn(consumer.run());
+    tokio::spawn(async move {
+        if let Err(panic) = consumer.await {
+            let sentence = "the broker connection panicked: a bug in fastq";
+            let _ = news.send(News::Failed(Error::new(ErrorKind::Unexpected, sentence).because(panic)));
+            let _ = news.send(News::Ended { clean: false });
+        }
+    });
 }
