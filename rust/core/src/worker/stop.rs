@@ -23,12 +23,24 @@ pub(super) struct Stop {
     began_at: Instant,
     draining: bool,
     settled: Option<bool>,
-    retired: bool,
-    killed: bool,
-    given_up: bool,
+    parting: Parting,
     over: bool,
     failure: Option<String>,
     drain_began_at: Option<Instant>,
+}
+
+/// How far it has come with the executors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Parting {
+    /// They have work, or may get some.
+    #[default]
+    Staying,
+    /// They were asked to leave.
+    Asked,
+    /// Those that did not leave were killed.
+    Killed,
+    /// Some are there all the same, and are not waited for.
+    GivenUp,
 }
 
 impl Stop {
@@ -80,9 +92,7 @@ impl Stop {
     /// The executors have nothing left to do: they may be asked to leave. True once.
     pub(super) fn may_retire(&mut self) -> bool {
         // The consumer may end by itself, without having been told to drain.
-        let may = self.draining && !self.retired;
-        self.retired |= may;
-        may
+        self.draining && self.part(Parting::Asked)
     }
 
     /// The consumer has ended.
@@ -97,19 +107,36 @@ impl Stop {
         if self.draining && self.drain_began_at.is_none() {
             self.drain_began_at = Some(now);
         }
-        let may = !self.killed && self.kill_at().is_some_and(|at| now >= at);
-        self.killed |= may;
-        may
+        self.kill_at().is_some_and(|at| now >= at) && self.part(Parting::Killed)
     }
 
     fn kill_at(&self) -> Option<Instant> {
         Some(self.drain_began_at?.after(Self::LEAVE_WITHIN))
     }
 
+    /// When executors that have not left are killed, or given up.
+    fn leave_at(&self) -> Option<Instant> {
+        match self.parting {
+            Parting::Staying | Parting::Asked => self.kill_at(),
+            Parting::Killed => Some(self.kill_at()?.after(Self::LEAVE_WITHIN)),
+            Parting::GivenUp => None,
+        }
+    }
+
+    /// Goes a step further with the executors; false when it had come as far before.
+    fn part(&mut self, step: Parting) -> bool {
+        let further = self.parting < step;
+        self.parting = self.parting.max(step);
+        further
+    }
+
     /// Everybody has left, or has been killed a while ago: the nursery may go. True once.
     pub(super) fn may_quit(&mut self, nobody_left: bool, now: Instant) -> bool {
-        self.given_up |= self.killed && self.kill_at().is_some_and(|at| now >= at.after(Self::LEAVE_WITHIN));
-        let may = !self.over && self.settled.is_some() && (nobody_left || self.given_up);
+        if self.parting == Parting::Killed && self.leave_at().is_some_and(|at| now >= at) {
+            self.parting = Parting::GivenUp;
+        }
+        let gone = nobody_left || self.parting == Parting::GivenUp;
+        let may = !self.over && self.settled.is_some() && gone;
         self.over |= may;
         may
     }
@@ -125,9 +152,7 @@ impl Stop {
 
     /// When time alone brings the stop on; nothing that has been acted upon is due again.
     pub(super) fn next_wake(&self) -> Option<Instant> {
-        let leave = self.kill_at().filter(|_| !self.given_up);
-        let leave = leave.map(|at| if self.killed { at.after(Self::LEAVE_WITHIN) } else { at });
-        [self.hurry_at(), leave].into_iter().flatten().min()
+        [self.hurry_at(), self.leave_at()].into_iter().flatten().min()
     }
 }
 
