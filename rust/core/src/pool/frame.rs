@@ -273,12 +273,12 @@ impl Span {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    pub(in super::super) use super::job::tests::job;
+    pub(crate) use super::job::tests::job;
 
     #[test]
     fn a_frame_is_taken_only_when_it_is_all_there() {

@@ -8,14 +8,17 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::{Arc, Mutex};
 
 use bytes::{Buf, BytesMut};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
 use super::frame::{self, Frame, Kind};
 use super::port::lock;
+use super::seat::SeatId;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ident::{SlotId, Tag};
+use crate::ident::Tag;
 use crate::job::Job;
 use crate::job::ending::Outcome;
 use crate::store::Record;
@@ -44,8 +47,8 @@ pub enum LinkEvent {
     Gone(Option<Error>),
 }
 
-/// Where links tell what came: the slot, and everything of one round of reads in order.
-pub type LinkEvents = mpsc::UnboundedSender<(SlotId, Vec<LinkEvent>)>;
+/// Where links tell what came: the seat, and everything of one round of reads in order.
+pub type LinkEvents = mpsc::UnboundedSender<(SeatId, Vec<LinkEvent>)>;
 
 /// Sends to one executor. Dropping it closes the socket at once: what was not written is lost, and no event follows,
 /// not even [`LinkEvent::Gone`] (those already in the channel stay there).
@@ -61,13 +64,15 @@ struct Shared {
     outgoing: Mutex<BytesMut>,
     /// Rung when `outgoing` was empty and is not any more.
     bell: Notify,
+    /// Rung when the executor is known to be dead.
+    last_call: Notify,
 }
 
 /// Starts the task of one link. Must be called within a tokio runtime.
 ///
 /// # Errors
 /// `Unreachable` when the socket cannot be watched.
-pub fn spawn(slot: SlotId, socket: StdUnixStream, events: LinkEvents) -> Result<LinkHandle> {
+pub fn spawn(seat: SeatId, socket: StdUnixStream, events: LinkEvents) -> Result<LinkHandle> {
     let watch = |socket: StdUnixStream| {
         socket.set_nonblocking(true)?;
         UnixStream::from_std(socket)
@@ -76,7 +81,7 @@ pub fn spawn(slot: SlotId, socket: StdUnixStream, events: LinkEvents) -> Result<
         Error::new(ErrorKind::Unreachable, "cannot watch a child's socket").because(error)
     })?;
     let shared = Arc::new(Shared::default());
-    let link = Link { slot, socket, shared: Arc::clone(&shared), events, incoming: BytesMut::new() };
+    let link = Link { seat, socket, shared: Arc::clone(&shared), events, incoming: BytesMut::new() };
     let task = tokio::spawn(link.run()).abort_handle();
     Ok(LinkHandle { shared, task })
 }
@@ -102,6 +107,11 @@ impl LinkHandle {
         self.put(|outgoing| frame::encode_bare(outgoing, Kind::Retire, Tag(0)));
     }
 
+    /// The executor is dead: reads what it said last and tells of its end, without waiting for the end of the file.
+    pub fn finish(&self) {
+        self.shared.last_call.notify_one();
+    }
+
     fn put(&self, write: impl FnOnce(&mut BytesMut)) {
         let mut outgoing = lock(&self.shared.outgoing);
         let was_empty = outgoing.is_empty();
@@ -119,7 +129,7 @@ impl Drop for LinkHandle {
 }
 
 struct Link {
-    slot: SlotId,
+    seat: SeatId,
     socket: UnixStream,
     shared: Arc<Shared>,
     events: LinkEvents,
@@ -131,6 +141,7 @@ impl Link {
         let mut writing = BytesMut::new();
         let error = loop {
             let step = tokio::select! {
+                () = self.shared.last_call.notified() => self.last_words(),
                 ready = self.socket.readable() => ready.and_then(|()| self.read()),
                 ready = self.socket.writable(), if !writing.is_empty() => ready.and_then(|()| self.write(&mut writing)),
                 () = self.shared.bell.notified(), if writing.is_empty() => {
@@ -161,7 +172,7 @@ impl Link {
                 Ok(count) => {
                     round += count;
                     if let Err(error) = parse(&mut self.incoming, &mut events) {
-                        break Err(io::Error::new(io::ErrorKind::InvalidData, error));
+                        break Err(invalid(error));
                     }
                     if round >= ROUND_BYTES {
                         break Ok(Step::On);
@@ -176,6 +187,22 @@ impl Link {
             self.tell(events);
         }
         step
+    }
+
+    /// Takes what lies in the socket. Nobody writes to it any more but, perhaps, a process that the executor has forked,
+    /// so the end of the file may not come.
+    fn last_words(&mut self) -> io::Result<Step> {
+        let mut events = Vec::new();
+        let mut chunk = vec![0; READ_BYTES];
+        // Asks the system itself: the runtime may not know yet that there is something to read.
+        while let Some(count) = receive(&self.socket, &mut chunk)? {
+            self.incoming.extend_from_slice(&chunk[..count]);
+            parse(&mut self.incoming, &mut events).map_err(invalid)?;
+        }
+        if !events.is_empty() {
+            self.tell(events);
+        }
+        Ok(Step::EndOfFile)
     }
 
     fn write(&self, writing: &mut BytesMut) -> io::Result<Step> {
@@ -194,13 +221,39 @@ impl Link {
 
     fn tell(&self, events: Vec<LinkEvent>) {
         // An engine that no longer listens has no use for it.
-        let _ = self.events.send((self.slot, events));
+        let _ = self.events.send((self.seat, events));
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // Else the slot would stay in use for ever, and what it holds with it.
+        if std::thread::panicking() {
+            let error = Error::new(ErrorKind::Unexpected, "the link to an executor panicked: a bug in fastq");
+            self.tell(vec![LinkEvent::Gone(Some(error))]);
+        }
     }
 }
 
 enum Step {
     On,
     EndOfFile,
+}
+
+/// Reads without waiting; `None` when nothing is there, now or ever again.
+fn receive(socket: &UnixStream, chunk: &mut [u8]) -> io::Result<Option<usize>> {
+    loop {
+        match recv(socket, &mut *chunk, RecvFlags::DONTWAIT) {
+            Ok((0, _)) | Err(Errno::AGAIN | Errno::CONNRESET) => return Ok(None),
+            Ok((count, _)) => return Ok(Some(count)),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+fn invalid(error: Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
 fn is_gone(error: &io::Error) -> bool {

@@ -1,5 +1,7 @@
 //! Where jobs run: slots by number, the pipe to each, and the page shared with them.
 
+mod births;
+mod departure;
 pub mod frame;
 pub mod link;
 pub mod nursery;
@@ -7,6 +9,7 @@ mod outgoing;
 pub mod page;
 pub mod port;
 pub mod replace;
+mod seat;
 pub mod slot;
 
 use std::collections::HashMap;
@@ -19,10 +22,15 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::clock::Instant;
 use crate::error::Result;
 use crate::ident::SlotId;
+use births::Births;
 use link::{LinkEvents, LinkHandle};
 use nursery::Nursery;
 use page::{CLAIM, CLOSED, Page, TAG, WORDS_PER_SLOT};
 use replace::Replacement;
+use seat::{Process, Seat};
+
+pub use departure::Departure;
+pub use seat::SeatId;
 
 /// The slots of one worker and what is known of the processes behind them. Wires; the machine decides.
 pub struct Pool {
@@ -30,53 +38,44 @@ pub struct Pool {
     nursery: Option<Nursery>,
     events: LinkEvents,
     seats: HashMap<SlotId, Seat>,
+    /// Seats made so far.
+    seated: u64,
+    births: Births,
     replacement: Replacement,
-}
-
-/// What is behind one slot.
-#[derive(Default)]
-struct Seat {
-    link: Option<LinkHandle>,
-    pid: Option<u32>,
-    /// The pipe ended, or the process was reaped, at this time; the other has yet to come.
-    leaving_since: Option<Instant>,
-    status: Option<i32>,
-    expected: bool,
-}
-
-/// An executor that is gone.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Departure {
-    /// Its slot.
-    pub slot: SlotId,
-    /// Its process, when it was one.
-    pub pid: Option<u32>,
-    /// As `waitpid` tells it; `None` when nobody could say.
-    pub status: Option<i32>,
-    /// Number of the last job it had started.
-    pub started: u64,
-    /// It was asked to leave, or said so.
-    pub expected: bool,
 }
 
 impl Pool {
     /// How long the pipe's end and the exit status wait for each other.
     const STATUS_WITHIN: Duration = Duration::from_millis(500);
+    /// How long a child may take from its birth to its hello.
+    const READY_WITHIN: Duration = Duration::from_secs(60);
 
     /// A pool without slots.
     pub fn new(page: Arc<dyn Page>, nursery: Option<Nursery>, events: LinkEvents) -> Self {
-        Self { page, nursery, events, seats: HashMap::new(), replacement: Replacement::default() }
+        Self {
+            page,
+            nursery,
+            events,
+            seats: HashMap::new(),
+            seated: 0,
+            births: Births::default(),
+            replacement: Replacement::default(),
+        }
     }
 
     /// Asks the nursery for a child on `slot`.
     ///
     /// # Errors
     /// `Unreachable` when there is no nursery any more; `Busy` when it cannot fork now.
-    pub fn spawn(&mut self, slot: SlotId) -> Result<()> {
+    pub fn spawn(&mut self, slot: SlotId, now: Instant) -> Result<()> {
         let Some(nursery) = &self.nursery else { return Ok(()) };
         self.clear(slot);
         let socket = nursery.spawn(slot)?;
-        self.seat(slot, socket)
+        let id = self.next_seat(slot);
+        self.births.asked_for(id);
+        let link = link::spawn(id, socket, self.events.clone())?;
+        self.seats.insert(slot, Seat::asked_for(id, link, now));
+        Ok(())
     }
 
     /// Adds a slot whose executor holds the other end of `socket` in this process.
@@ -85,13 +84,20 @@ impl Pool {
     /// `Unreachable` when the socket cannot be watched.
     pub fn adopt(&mut self, slot: SlotId, socket: UnixStream) -> Result<()> {
         self.clear(slot);
-        self.seat(slot, socket)
+        let id = self.next_seat(slot);
+        let link = link::spawn(id, socket, self.events.clone())?;
+        self.seats.insert(slot, Seat::here(id, link));
+        Ok(())
     }
 
-    fn seat(&mut self, slot: SlotId, socket: UnixStream) -> Result<()> {
-        let link = link::spawn(slot, socket, self.events.clone())?;
-        self.seats.insert(slot, Seat { link: Some(link), ..Seat::default() });
-        Ok(())
+    fn next_seat(&mut self, slot: SlotId) -> SeatId {
+        self.seated += 1;
+        SeatId { slot, number: self.seated }
+    }
+
+    /// Whether this executor is still there: what is heard of another is too late to matter.
+    pub fn has(&self, seat: SeatId) -> bool {
+        self.seats.get(&seat.slot).is_some_and(|taken| taken.id == seat)
     }
 
     /// The pipe to a slot's executor.
@@ -101,12 +107,12 @@ impl Pool {
 
     /// The process behind a slot.
     pub fn pid(&self, slot: SlotId) -> Option<u32> {
-        self.seats.get(&slot)?.pid
+        self.seats.get(&slot)?.pid()
     }
 
     /// Processes by slot.
     pub fn pids(&self) -> Vec<u32> {
-        self.seats.values().filter_map(|seat| seat.pid).collect()
+        self.seats.values().filter_map(Seat::pid).collect()
     }
 
     /// Whether no executor is left.
@@ -114,10 +120,31 @@ impl Pool {
         self.seats.is_empty()
     }
 
-    /// Notes which process was born for a slot.
-    pub fn born(&mut self, slot: SlotId, pid: u32) {
+    /// The nursery told of a birth; whether the child is wanted. One that comes too late for its seat is ended.
+    pub fn born(&mut self, slot: SlotId, pid: u32) -> bool {
+        let wanted = self.births.born(slot, pid).is_some_and(|seat| self.has(seat));
+        let Some(seat) = self.seats.get_mut(&slot).filter(|_| wanted) else {
+            signal(pid, Signal::KILL);
+            return false;
+        };
+        let doomed = seat.process == Process::Unborn { doomed: true };
+        seat.process = Process::Child(pid);
+        if doomed {
+            self.kill(slot);
+        }
+        true
+    }
+
+    /// The nursery could not fork.
+    pub fn failed(&mut self, slot: SlotId) -> Option<Departure> {
+        let seat = self.births.failed(slot)?;
+        self.has(seat).then(|| self.depart(slot)).flatten()
+    }
+
+    /// Notes that a slot's executor is ready.
+    pub fn greeted(&mut self, slot: SlotId) {
         if let Some(seat) = self.seats.get_mut(&slot) {
-            seat.pid = Some(pid);
+            seat.starting_since = None;
         }
     }
 
@@ -143,32 +170,34 @@ impl Pool {
         }
     }
 
-    /// The pipe ended. The slot is gone for good when its exit status is known or not to be had.
+    /// The pipe ended. The slot is gone for good when its exit status is known or not to be had: until then what it
+    /// had started may go on.
     pub fn pipe_ended(&mut self, slot: SlotId, now: Instant) -> Option<Departure> {
         let seat = self.seats.get_mut(&slot)?;
         seat.leaving_since = Some(now);
         seat.link = None;
-        if seat.pid.is_none() || seat.status.is_some() || self.nursery.is_none() {
+        if seat.process == Process::Here || seat.status.is_some() || self.nursery.is_none() {
             return self.depart(slot);
         }
         None
     }
 
-    /// The nursery reaped a child. Its pipe may still hold what it said last, so it is gone when that ended too; or
-    /// after a while, for a process that it forked may keep the pipe open.
-    pub fn reaped(&mut self, slot: SlotId, pid: u32, status: i32, now: Instant) -> Option<Departure> {
-        let seat = self.seats.get_mut(&slot).filter(|seat| seat.pid == Some(pid))?;
+    /// The nursery reaped a child. Its pipe may still hold what it said last, so it is gone when the link has read
+    /// that: the end of the file is not waited for, because a process that it forked may keep the pipe open.
+    pub fn reaped(&mut self, pid: u32, status: i32, now: Instant) -> Option<Departure> {
+        let id = self.births.reaped(pid)?;
+        let seat = self.seats.get_mut(&id.slot).filter(|seat| seat.id == id)?;
         seat.status = Some(status);
-        if seat.link.is_none() {
-            return self.depart(slot);
-        }
         seat.leaving_since = Some(now);
+        let Some(link) = &seat.link else { return self.depart(id.slot) };
+        link.finish();
         None
     }
 
     /// Slots whose pipe ended, or whose process was reaped, and where the other did not follow in time: the process is
-    /// killed to be sure.
+    /// killed to be sure. Children that do not get ready are killed, too, and will depart as others do.
     pub fn overdue(&mut self, now: Instant) -> Vec<Departure> {
+        self.end_those_that_hang(now);
         let late: Vec<SlotId> = self
             .seats
             .iter()
@@ -185,17 +214,33 @@ impl Pool {
             .collect()
     }
 
+    fn end_those_that_hang(&mut self, now: Instant) {
+        let hang = |seat: &&mut Seat| {
+            seat.starting_since.is_some_and(|since| now >= since.after(Self::READY_WITHIN))
+        };
+        let mut hanging = Vec::new();
+        for seat in self.seats.values_mut().filter(hang) {
+            seat.starting_since = None;
+            seat.note = Some("it was not ready within a minute of its start");
+            hanging.push(seat.id.slot);
+        }
+        for slot in hanging {
+            self.kill(slot);
+        }
+    }
+
     /// When [`Pool::overdue`] or a replacement is due.
     pub fn next_wake(&self) -> Option<Instant> {
-        let leaving = self.seats.values().filter_map(|seat| seat.leaving_since);
-        leaving.map(|since| since.after(Self::STATUS_WITHIN)).chain(self.replacement.next_due()).min()
+        let seats = self.seats.values().flat_map(|seat| {
+            let leaving = seat.leaving_since.map(|since| since.after(Self::STATUS_WITHIN));
+            [leaving, seat.starting_since.map(|since| since.after(Self::READY_WITHIN))]
+        });
+        seats.flatten().chain(self.replacement.next_due()).min()
     }
 
     /// Plans a replacement for a slot whose child is gone.
     pub fn replace(&mut self, departure: &Departure, now: Instant) {
-        // Whatever ended it, a child that had begun a job had got through its start.
-        let of_its_start = !departure.expected && departure.started == 0;
-        self.replacement.plan(departure.slot, of_its_start, now);
+        self.replacement.plan(departure.slot, departure.is_of_its_start(), now);
     }
 
     /// The slots whose replacement is due.
@@ -222,15 +267,19 @@ impl Pool {
         }
     }
 
-    /// Ends the executor at once, if it is a process.
-    pub fn kill(&self, slot: SlotId) {
+    /// Ends the executor at once, or as soon as it is born, if it is a process.
+    pub fn kill(&mut self, slot: SlotId) {
+        if let Some(Seat { process: Process::Unborn { doomed }, .. }) = self.seats.get_mut(&slot) {
+            *doomed = true;
+        }
         self.signal(slot, Signal::KILL);
     }
 
     /// Ends all executors that are processes.
-    pub fn kill_all(&self) {
-        for slot in self.seats.keys() {
-            self.kill(*slot);
+    pub fn kill_all(&mut self) {
+        let slots: Vec<SlotId> = self.seats.keys().copied().collect();
+        for slot in slots {
+            self.kill(slot);
         }
     }
 
@@ -239,31 +288,34 @@ impl Pool {
         self.signal(slot, Signal::USR1);
     }
 
-    fn signal(&self, slot: SlotId, signal: Signal) {
+    fn signal(&self, slot: SlotId, number: Signal) {
         let Some(seat) = self.seats.get(&slot) else { return };
         // A reaped child's number may be another process by now.
-        let living = seat.pid.filter(|_| seat.status.is_none());
-        if let Some(pid) = living.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)) {
-            let _ = kill_process(pid, signal); // it may have died by itself meanwhile: that was the aim
+        if let Some(pid) = seat.pid().filter(|_| seat.status.is_none()) {
+            signal(pid, number);
         }
     }
 
-    /// Closes a slot's page; returns the number of the last job it started.
-    pub fn close_page(&self, slot: SlotId) -> u64 {
+    /// Closes a slot's page; returns the number of the last job it started. `None` when it was closed already, so that
+    /// closing is told once, or when nobody is there.
+    pub fn close_page(&self, slot: SlotId) -> Option<u64> {
+        self.seats.get(&slot)?;
         let word = slot.0 as usize * WORDS_PER_SLOT + CLAIM;
         let mut current = self.page.load(word);
         while current & CLOSED == 0 {
             match self.page.compare_exchange(word, current, current | CLOSED) {
-                Ok(_) => break,
+                Ok(started) => return Some(started),
                 Err(now) => current = now,
             }
         }
-        current & !CLOSED
+        None
     }
 
-    /// Opens a slot's page for jobs above `sequence`.
+    /// Opens a slot's page for jobs above `sequence`; one whose pipe has ended stays closed.
     pub fn open_page(&self, slot: SlotId, sequence: u64) {
-        self.page.store(slot.0 as usize * WORDS_PER_SLOT + CLAIM, sequence);
+        if self.link(slot).is_some() {
+            self.page.store(slot.0 as usize * WORDS_PER_SLOT + CLAIM, sequence);
+        }
     }
 
     fn clear(&self, slot: SlotId) {
@@ -273,40 +325,19 @@ impl Pool {
     }
 
     fn depart(&mut self, slot: SlotId) -> Option<Departure> {
+        self.close_page(slot);
         let seat = self.seats.remove(&slot)?;
-        let started = self.close_page(slot);
-        Some(Departure { slot, pid: seat.pid, status: seat.status, started, expected: seat.expected })
+        let started = self.page.load(slot.0 as usize * WORDS_PER_SLOT + CLAIM) & !CLOSED;
+        let Seat { status, expected, note, .. } = seat;
+        Some(Departure { slot, pid: seat.pid(), status, started, expected, note })
     }
 }
 
-impl Departure {
-    /// How it ended, for people.
-    pub fn reason(&self) -> String {
-        let who = self.pid.map_or_else(|| "the executor".to_owned(), |pid| format!("child {pid}"));
-        match self.status {
-            None => format!("{who} is gone"),
-            // The wait status: the signal in the low seven bits, else the exit code in the next eight.
-            Some(status) => match status & 0x7f {
-                0 => format!("{who} exited with code {}", (status >> 8) & 0xff),
-                signal => format!("{who} was ended by signal {}", signal_name(signal)),
-            },
-        }
+fn signal(pid: u32, number: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, number); // it may have died by itself meanwhile: that was the aim
     }
 }
 
-fn signal_name(number: i32) -> String {
-    let name = match number {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        6 => "SIGABRT",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        11 => "SIGSEGV",
-        13 => "SIGPIPE",
-        15 => "SIGTERM",
-        _ => return number.to_string(),
-    };
-    format!("{number} ({name})")
-}
+#[cfg(test)]
+mod tests;

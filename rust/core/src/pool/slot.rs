@@ -1,8 +1,9 @@
 //! The state machine of a slot: what a place where jobs run may be told, and when.
 //!
 //! ```text
-//! Starting --hello--> Idle --assign--> Busy --finish--> Idle
-//! Idle, Busy --retire--> Draining --finish--> Draining     (it leaves by itself when it has nothing left)
+//! Starting --hello--> Idle --assign--> Busy --assign--> Busy --finish--> Busy, or Idle when it was the last
+//! Starting, Idle, Busy, Closed --retire--> Draining
+//! Draining --hello, finish, close, retire--> Draining       (it leaves by itself when it has nothing left)
 //! Busy --close--> Closed --finish--> Closed --reopen (when empty, and all dropped)--> Idle
 //! any --eof--> Gone
 //! ```
@@ -257,9 +258,8 @@ pub fn next(state: SlotState, input: SlotInput, empty: bool) -> Option<SlotState
                 S::Busy
             }
         }
-        (S::Draining, I::Finish | I::Close | I::Retire) | (S::Idle | S::Busy | S::Closed, I::Retire) => {
-            S::Draining
-        }
+        (S::Draining, I::Hello | I::Finish | I::Close | I::Retire)
+        | (S::Starting | S::Idle | S::Busy | S::Closed, I::Retire) => S::Draining,
         (S::Busy, I::Close) | (S::Closed, I::Finish) => S::Closed,
         (S::Closed, I::Reopen) if empty => S::Idle,
         (_, I::Eof) => S::Gone,

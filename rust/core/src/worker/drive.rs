@@ -20,12 +20,12 @@ use crate::job::ending::Commit;
 use crate::job::policy::Policies;
 use crate::pool::link::LinkEvent;
 use crate::pool::nursery::NurseryEvent;
-use crate::pool::{Departure, Pool};
+use crate::pool::{Departure, Pool, SeatId};
 
 /// What the loop hears.
 pub(super) struct Ears {
     pub(super) commands: mpsc::UnboundedReceiver<Command>,
-    pub(super) links: mpsc::UnboundedReceiver<(SlotId, Vec<LinkEvent>)>,
+    pub(super) links: mpsc::UnboundedReceiver<(SeatId, Vec<LinkEvent>)>,
     pub(super) nursery: mpsc::UnboundedReceiver<NurseryEvent>,
     pub(super) news: mpsc::UnboundedReceiver<News>,
 }
@@ -33,7 +33,7 @@ pub(super) struct Ears {
 /// Something heard.
 enum Heard {
     Command(Command),
-    Link(SlotId, Vec<LinkEvent>),
+    Link(SeatId, Vec<LinkEvent>),
     Nursery(NurseryEvent),
     News(News),
     Time,
@@ -100,7 +100,7 @@ impl Drive {
         tokio::select! {
             biased;
             Some(command) = ears.commands.recv() => Heard::Command(command),
-            Some((slot, events)) = ears.links.recv() => Heard::Link(slot, events),
+            Some((seat, events)) = ears.links.recv() => Heard::Link(seat, events),
             Some(news) = ears.news.recv() => Heard::News(news),
             Some(event) = ears.nursery.recv() => Heard::Nursery(event),
             () = until(wake, now.monotonic) => Heard::Time,
@@ -110,7 +110,7 @@ impl Drive {
     fn take_in(&mut self, heard: Heard) {
         match heard {
             Heard::Command(command) => self.command(command),
-            Heard::Link(slot, events) => self.link(slot, events),
+            Heard::Link(seat, events) => self.link(seat, events),
             Heard::Nursery(event) => self.nursery(event),
             Heard::News(news) => self.news(news),
             Heard::Time => self.desk.inputs.push_back(Input::Tick),
@@ -121,15 +121,19 @@ impl Drive {
     fn turn(&mut self) {
         let now = self.now();
         self.tend(now);
+        self.step_all(now);
+        self.stats.gauge(self.machine.counts());
+        self.order(now);
+        self.end(now);
+    }
+
+    fn step_all(&mut self, now: Now) {
         while let Some(input) = self.desk.inputs.pop_front() {
             if let Err(error) = self.machine.step(now, input, &mut self.desk.effects) {
                 self.tell.put(Event::new(EventKind::Bug).with("reason", error.to_string()));
             }
             self.perform();
         }
-        self.stats.gauge(self.machine.counts());
-        self.order(now);
-        self.end(now);
     }
 
     fn perform(&mut self) {
@@ -143,10 +147,7 @@ impl Drive {
                     }
                 }
                 Effect::Settle(commit) => self.desk.commits.push(commit),
-                Effect::Reclaim(slot) => {
-                    let started = self.pool.close_page(slot);
-                    self.desk.inputs.push_back(Input::Reclaimed { slot, started });
-                }
+                Effect::Reclaim(slot) => self.reclaim(slot),
                 Effect::Reopen { slot, sequence } => self.pool.open_page(slot, sequence),
                 Effect::Interrupt(slot) => self.pool.interrupt(slot),
                 Effect::Kill(slot) => self.pool.kill(slot),
@@ -180,12 +181,11 @@ impl Drive {
     }
 
     fn spawn(&mut self, slot: SlotId) {
-        match self.pool.spawn(slot) {
+        match self.pool.spawn(slot, self.clock.now()) {
             Ok(()) => self.desk.inputs.push_back(Input::SlotMade { slot, killable: true }),
             Err(error) => {
                 self.tell.put(Event::new(EventKind::Bug).with("reason", error.to_string()));
-                let departure = Departure { slot, pid: None, status: None, started: 0, expected: false };
-                self.pool.replace(&departure, self.clock.now());
+                self.pool.replace(&Departure::of_nobody(slot), self.clock.now());
             }
         }
     }
@@ -213,10 +213,7 @@ impl Drive {
 
     /// A stop that turned cold in the middle of a turn has its effects performed in the same one.
     fn turn_once_more(&mut self, now: Now) {
-        while let Some(input) = self.desk.inputs.pop_front() {
-            let _ = self.machine.step(now, input, &mut self.desk.effects);
-            self.perform();
-        }
+        self.step_all(now);
         self.order(now);
     }
 
@@ -227,8 +224,8 @@ impl Drive {
 
 /// What else there is to hear, without waiting.
 fn more(ears: &mut Ears) -> Option<Heard> {
-    if let Ok((slot, events)) = ears.links.try_recv() {
-        return Some(Heard::Link(slot, events));
+    if let Ok((seat, events)) = ears.links.try_recv() {
+        return Some(Heard::Link(seat, events));
     }
     if let Ok(news) = ears.news.try_recv() {
         return Some(Heard::News(news));
@@ -242,3 +239,4 @@ async fn until(wake: Option<Instant>, now: Instant) {
         None => std::future::pending().await,
     }
 }
+

@@ -11,12 +11,13 @@ use crate::consumer::News;
 use crate::consumer::accept::{Accepted, accept};
 use crate::consumer::link::LinkState;
 use crate::dispatch::{Input, Now};
+use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::ident::SlotId;
 use crate::job::ending::Commit;
-use crate::pool::Departure;
 use crate::pool::link::LinkEvent;
 use crate::pool::nursery::NurseryEvent;
+use crate::pool::{Departure, SeatId};
 
 impl Drive {
     pub(super) fn command(&mut self, command: Command) {
@@ -35,10 +36,17 @@ impl Drive {
         }
     }
 
-    pub(super) fn link(&mut self, slot: SlotId, events: Vec<LinkEvent>) {
+    pub(super) fn link(&mut self, seat: SeatId, events: Vec<LinkEvent>) {
+        if !self.pool.has(seat) {
+            return; // it was given up: what it had has gone to others
+        }
+        let slot = seat.slot;
         for event in events {
             match event {
-                LinkEvent::Hello => self.desk.inputs.push_back(Input::SlotUp(slot)),
+                LinkEvent::Hello => {
+                    self.pool.greeted(slot);
+                    self.desk.inputs.push_back(Input::SlotUp(slot));
+                }
                 LinkEvent::Started(tag) => self.desk.inputs.push_back(Input::Started(slot, tag)),
                 LinkEvent::Finished(tag, outcome) => {
                     self.pool.got_on();
@@ -51,32 +59,47 @@ impl Drive {
                     self.desk.inputs.push_back(Input::SlotRetires(slot));
                 }
                 LinkEvent::Dropped(tag) => self.desk.inputs.push_back(Input::Dropped(slot, tag)),
-                LinkEvent::Gone(error) => {
-                    if let Some(error) = error {
-                        self.tell.put(Event::new(EventKind::Bug).with("reason", error.to_string()));
-                        self.pool.kill(slot);
-                    }
-                    let departure = self.pool.pipe_ended(slot, self.clock.now());
-                    self.departed(departure);
-                }
+                LinkEvent::Gone(error) => self.pipe_ended(slot, error),
             }
         }
+    }
+
+    /// The executor takes and tells no more. What it had not begun goes to others at once; what it had, when its process
+    /// is known to be gone.
+    fn pipe_ended(&mut self, slot: SlotId, error: Option<Error>) {
+        if let Some(error) = error {
+            self.tell.put(Event::new(EventKind::Bug).with("reason", error.to_string()));
+            self.pool.kill(slot);
+        }
+        let departure = self.pool.pipe_ended(slot, self.clock.now());
+        if departure.is_none() {
+            self.desk.inputs.push_back(Input::SlotRetires(slot));
+            self.reclaim(slot);
+        }
+        self.departed(departure);
+    }
+
+    /// Takes back what a slot has not begun, unless that was done already or it is gone, which tells more.
+    pub(super) fn reclaim(&mut self, slot: SlotId) {
+        let started = self.pool.close_page(slot);
+        self.desk.inputs.extend(started.map(|started| Input::Reclaimed { slot, started }));
     }
 
     pub(super) fn nursery(&mut self, event: NurseryEvent) {
         match event {
             NurseryEvent::Born { slot, pid } => {
-                self.pool.born(slot, pid);
-                self.tell.put(Event::new(EventKind::ChildUp).with("slot", slot.0).with("pid", pid));
+                if self.pool.born(slot, pid) {
+                    self.tell.put(Event::new(EventKind::ChildUp).with("slot", slot.0).with("pid", pid));
+                }
             }
-            NurseryEvent::Gone { slot, pid, status } => {
-                let departure = self.pool.reaped(slot, pid, status, self.clock.now());
+            NurseryEvent::Gone { pid, status, .. } => {
+                let departure = self.pool.reaped(pid, status, self.clock.now());
                 self.departed(departure);
             }
             NurseryEvent::Failed { slot, errno } => {
                 let reason = format!("no child could be forked (errno {errno})");
                 self.tell.put(Event::new(EventKind::Bug).with("reason", reason));
-                let departure = self.pool.pipe_ended(slot, self.clock.now());
+                let departure = self.pool.failed(slot);
                 self.departed(departure);
             }
             NurseryEvent::Closed => self.nursery_closed(),

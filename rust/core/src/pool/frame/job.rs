@@ -193,7 +193,7 @@ pub(in super::super) mod tests {
     use crate::message::Message;
 
     /// A job called `name` with `body`, under the default Policy.
-    pub(in super::super::super) fn job(tag: u64, name: &str, body: &[u8]) -> Job {
+    pub(crate) fn job(tag: u64, name: &str, body: &[u8]) -> Job {
         let message = Message {
             headers: Bytes::from_static(br#"{"task":"t"}"#),
             properties: Bytes::from_static(br#"{"content_type":"application/json"}"#),

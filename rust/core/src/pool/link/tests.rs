@@ -9,22 +9,23 @@ use super::super::frame::{JobFrame, OutcomeRef};
 use super::super::port::tests::Words;
 use super::super::port::{Gathered, Next, Port};
 use super::*;
+use crate::ident::SlotId;
 use crate::job::ending::Ending;
 
-type Heard = mpsc::UnboundedReceiver<(SlotId, Vec<LinkEvent>)>;
+type Heard = mpsc::UnboundedReceiver<(SeatId, Vec<LinkEvent>)>;
 
-const SLOT: SlotId = SlotId(3);
+const SEAT: SeatId = SeatId { slot: SlotId(3), number: 8 };
 
 fn link() -> (LinkHandle, Heard, StdUnixStream) {
     let (ours, theirs) = StdUnixStream::pair().unwrap();
     theirs.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let (events, heard) = mpsc::unbounded_channel();
-    (spawn(SLOT, ours, events).unwrap(), heard, theirs)
+    (spawn(SEAT, ours, events).unwrap(), heard, theirs)
 }
 
 async fn hear(heard: &mut Heard) -> Vec<LinkEvent> {
-    let (slot, events) = tokio::time::timeout(Duration::from_secs(10), heard.recv()).await.unwrap().unwrap();
-    assert_eq!(slot, SLOT);
+    let (seat, events) = tokio::time::timeout(Duration::from_secs(10), heard.recv()).await.unwrap().unwrap();
+    assert_eq!(seat, SEAT);
     events
 }
 
@@ -69,6 +70,47 @@ async fn what_an_executor_said_before_its_end_comes_before_it() {
     }
     assert!(matches!(events[..], [LinkEvent::Hello, LinkEvent::Gone(None)]), "{events:?}");
     assert!(heard.recv().await.is_none(), "nothing follows");
+}
+
+#[tokio::test]
+async fn a_dead_executor_is_told_of_after_its_last_words_though_its_pipe_is_still_open() {
+    let (link, mut heard, mut executor) = link();
+    executor.write_all(&bare(&[(Kind::Hello, 0), (Kind::Bye, 0)])).unwrap();
+    let _kept_by_a_grandchild = executor;
+    link.finish();
+    let mut events = hear(&mut heard).await;
+    while !matches!(events.last(), Some(LinkEvent::Gone(_))) {
+        events.extend(hear(&mut heard).await);
+    }
+    assert!(matches!(events[..], [LinkEvent::Hello, LinkEvent::Bye, LinkEvent::Gone(None)]), "{events:?}");
+}
+
+#[tokio::test]
+async fn a_dead_executor_is_told_of_though_it_did_not_read_what_was_sent_to_it() {
+    let (link, mut heard, _kept_by_a_grandchild) = link();
+    link.send_job(1, &job(1, "shop.add", &vec![7; 3_000_000])).unwrap();
+    tokio::task::yield_now().await;
+    link.finish();
+    assert!(matches!(hear(&mut heard).await[..], [LinkEvent::Gone(None)]));
+}
+
+#[tokio::test]
+async fn a_link_that_panics_ends_as_an_error() {
+    let (ours, _theirs) = StdUnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    let (events, mut heard) = mpsc::unbounded_channel();
+    let socket = UnixStream::from_std(ours).unwrap();
+    let link = Link { seat: SEAT, socket, shared: Arc::default(), events, incoming: BytesMut::new() };
+    let panicked = tokio::spawn(async move {
+        let _link = link;
+        panic!("a bug");
+    });
+    assert!(panicked.await.is_err());
+    let events = hear(&mut heard).await;
+    assert!(
+        matches!(&events[..], [LinkEvent::Gone(Some(error))] if error.kind() == ErrorKind::Unexpected),
+        "{events:?}"
+    );
 }
 
 #[tokio::test]

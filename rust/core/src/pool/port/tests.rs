@@ -15,10 +15,10 @@ use super::*;
 use crate::job::ending::Ending;
 
 /// The page as plain words of this process.
-pub(in super::super) struct Words(Vec<AtomicU64>);
+pub(crate) struct Words(Vec<AtomicU64>);
 
 impl Words {
-    pub(in super::super) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self((0..PAGE_BYTES / 8).map(|_| AtomicU64::new(0)).collect()))
     }
 }
