@@ -120,7 +120,15 @@ impl Drive {
     /// Steps the machine through what came in, performs what it wants, and tells the consumer how much to take.
     fn turn(&mut self) {
         let now = self.now();
-        self.tend(now);
+        for departure in self.pool.overdue(now.monotonic) {
+            self.departed(Some(departure));
+        }
+        self.step_all(now);
+        // Not before: what was heard earlier is meant for the executor that was there then, and what it brings about
+        // must not be sent to its successor.
+        for slot in self.pool.replacements(now.monotonic) {
+            self.spawn(slot);
+        }
         self.step_all(now);
         self.stats.gauge(self.machine.counts());
         self.order(now);
@@ -167,16 +175,6 @@ impl Drive {
         if self.desk.told != Some(told) {
             self.desk.told = Some(told);
             let _ = self.orders.send(Order::Take { credit: told.0, hurry: told.1, seen: told.2 });
-        }
-    }
-
-    /// What time brings to the pool.
-    fn tend(&mut self, now: Now) {
-        for departure in self.pool.overdue(now.monotonic) {
-            self.departed(Some(departure));
-        }
-        for slot in self.pool.replacements(now.monotonic) {
-            self.spawn(slot);
         }
     }
 
@@ -240,3 +238,5 @@ async fn until(wake: Option<Instant>, now: Instant) {
     }
 }
 
+#[cfg(test)]
+mod tests;
