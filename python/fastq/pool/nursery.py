@@ -17,6 +17,7 @@ End of file on the control socket is the parent's death: the nursery kills its c
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import select
@@ -172,6 +173,9 @@ class Nursery:
             self._spawn(Seat(received[0], received[1], slot))
         else:
             _close(received)
+            if kind == SPAWN:
+                # Lost on the way when this process has no room for more. The core counts on one answer to each demand.
+                self._tell(FAILED, slot, 0, errno.EMFILE)
         return bool(kind != QUIT)
 
     def _spawn(self, seat: Seat) -> None:

@@ -216,6 +216,13 @@ def test_a_record_that_comes_in_pieces_is_put_together(core: Core) -> None:
     assert core.hear()[:2] == (BORN, 3)
 
 
+def test_a_demand_that_comes_without_descriptors_is_answered(core: Core) -> None:
+    core.control.sendall(RECORD.pack(1, 3, 0, 0))
+    assert core.hear() == (FAILED, 3, 0, errno.EMFILE)
+    core.spawn(3)
+    assert core.hear()[:2] == (BORN, 3)
+
+
 def test_a_record_of_an_unknown_kind_is_passed_over(core: Core) -> None:
     core.control.sendall(RECORD.pack(77, 0, 0, 0))
     core.spawn(1)

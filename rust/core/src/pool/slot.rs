@@ -1,7 +1,7 @@
 //! The state machine of a slot: what a place where jobs run may be told, and when.
 //!
 //! ```text
-//! Starting --hello--> Idle --assign--> Busy --assign--> Busy --finish--> Busy, or Idle when it was the last
+//! Starting --hello--> Idle --assign--> Busy --assign--> Busy --finish--> Idle     (when it was the last)
 //! Starting, Idle, Busy, Closed --retire--> Draining
 //! Draining --hello, finish, close, retire--> Draining       (it leaves by itself when it has nothing left)
 //! Busy --close--> Closed --finish--> Closed --reopen (when empty, and all dropped)--> Idle
