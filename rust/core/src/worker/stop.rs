@@ -15,7 +15,6 @@ use crate::dispatch::Input;
 
 /// A stop under way, or not.
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "what happens once is noted once")]
 pub(super) struct Stop {
     /// How long running jobs have after a warm stop.
     within: Option<Duration>,
