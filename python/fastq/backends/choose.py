@@ -19,6 +19,10 @@ __all__ = ["by_name", "by_url"]
 _OURS: Final[Mapping[str, str]] = {
     "sqlite": "fastq.backends.native:NativeBackend",
     "memory": "fastq.backends.native:NativeBackend",
+    "redis": "fastq.backends.native:NativeBackend",
+    "rediss": "fastq.backends.native:NativeBackend",
+    "redis+socket": "fastq.backends.native:NativeBackend",
+    "sentinel": "fastq.backends.native:NativeBackend",
     "cache": "fastq.backends.memory:MemoryBackend",
     "file": "fastq.backends.filesystem:FilesystemBackend",
     "disabled": "fastq.backends.disabled:DisabledBackend",

@@ -5,12 +5,16 @@ use std::sync::Arc;
 use super::Broker;
 use super::memory::MemoryBroker;
 use super::options::Options;
+#[cfg(feature = "redis")]
+use super::redis::{RedisBroker, RedisConfig};
 #[cfg(feature = "sqlite")]
 use super::sqlite::{SqliteBroker, SqliteConfig};
 use super::url::{BrokerUrl, Target};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;
+#[cfg(feature = "redis")]
+use crate::store::redis::RedisStore;
 
 /// The broker that `url` names, with transport options as JSON text (empty: none).
 ///
@@ -30,6 +34,12 @@ pub fn connect(url: &str, options: &str) -> Result<Arc<dyn Broker>> {
             options.finish(url.scheme())?;
             Ok(Arc::new(SqliteBroker::new(config, Clock::system())))
         }
+        #[cfg(feature = "redis")]
+        Target::Redis(server) => {
+            let config = RedisConfig::read(server, &url, &mut options)?;
+            options.finish(url.scheme())?;
+            Ok(Arc::new(RedisBroker::new(config, Clock::system())))
+        }
         _ => Err(url.unsupported()),
     }
 }
@@ -39,6 +49,14 @@ pub fn connect(url: &str, options: &str) -> Result<Arc<dyn Broker>> {
 /// # Errors
 /// As [`connect`].
 pub fn connect_store(url: &str, options: &str) -> Result<Arc<dyn Store>> {
+    #[cfg(feature = "redis")]
+    if let Target::Redis(server) = BrokerUrl::parse(url)?.target() {
+        let url = BrokerUrl::parse(url)?;
+        let mut options = Options::parse(options, &url)?;
+        let config = RedisConfig::read_store(server, &url, &mut options)?;
+        options.finish(url.scheme())?;
+        return Ok(Arc::new(RedisStore::new(config)));
+    }
     let broker = connect(url, options)?;
     broker
         .store()

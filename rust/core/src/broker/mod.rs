@@ -8,9 +8,11 @@ pub mod connect;
 pub mod memory;
 mod nearest;
 mod options;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "redis", feature = "sqlite"))]
 mod process;
 pub mod receipt;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod topology;

@@ -64,6 +64,48 @@ impl Options {
         }
     }
 
+    /// Some text.
+    ///
+    /// # Errors
+    /// `Config` when it is none.
+    pub(crate) fn text(&mut self, name: &'static str) -> Result<Option<String>> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            // A name in a URL may look like a number.
+            Some(Value::Number(number)) => Ok(Some(number.to_string())),
+            Some(value) => Err(wrong(name, &value, "text")),
+        }
+    }
+
+    /// Yes or no.
+    ///
+    /// # Errors
+    /// `Config` when it is neither.
+    pub(crate) fn flag(&mut self, name: &'static str, default: bool) -> Result<bool> {
+        match self.take(name) {
+            None => Ok(default),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(value) => match value.as_str().map(str::to_ascii_lowercase).as_deref() {
+                Some("true" | "yes" | "on") => Ok(true),
+                Some("false" | "no" | "off") => Ok(false),
+                _ => Err(wrong(name, &value, "true or false")),
+            },
+        }
+    }
+
+    /// A value of any kind, for the broker to read.
+    pub(crate) fn value(&mut self, name: &'static str) -> Option<Value> {
+        self.take(name)
+    }
+
+    /// Options that another client of the same URL reads and that mean nothing here.
+    pub(crate) fn leave(&mut self, names: &[&'static str]) {
+        for name in names {
+            let _ = self.take(name);
+        }
+    }
+
     /// Ends the reading.
     ///
     /// # Errors

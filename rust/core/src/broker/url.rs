@@ -1,4 +1,5 @@
-//! Broker and store URLs: `memory://name`, `sqlite:///relative/path.db`, `sqlite:////absolute/path.db`.
+//! Broker and store URLs: `memory://name`, `sqlite:///relative/path.db`, `sqlite:////absolute/path.db`,
+//! `redis://user:password@host:6379/0` and its kin.
 //!
 //! A URL may carry secrets, so what [`BrokerUrl`] shows of itself has them hidden.
 
@@ -9,12 +10,15 @@ use super::nearest::nearest;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What this version connects to, for error messages.
-pub const SUPPORTED: &str = "memory://name, sqlite:///relative/path.db, sqlite:////absolute/path.db";
+pub const SUPPORTED: &str = "memory://name, sqlite:///relative/path.db, sqlite:////absolute/path.db, \
+redis://host:6379/0, rediss://, redis+socket:///path/to.sock, sentinel://host:26379";
 
 /// Schemes that work, and whose address is a path or a name: no credentials stand in it.
 const BUILT_IN: [&str; 2] = ["memory", "sqlite"];
+/// Schemes of Redis and what speaks like it.
+const REDIS: [&str; 5] = ["redis", "rediss", "redis+socket", "unix", "sentinel"];
 /// Schemes of servers that fastq does not drive in this version.
-const KNOWN: [&str; 8] = ["redis", "rediss", "redis+socket", "unix", "sentinel", "amqp", "amqps", "pyamqp"];
+const KNOWN: [&str; 3] = ["amqp", "amqps", "pyamqp"];
 /// Words in the name of a query parameter whose value must not be shown.
 const SECRET_WORDS: [&str; 4] = ["password", "secret", "token", "key"];
 
@@ -35,8 +39,25 @@ pub enum Target {
     Memory(String),
     /// A database file; a relative path counts from the working directory.
     Sqlite(PathBuf),
+    /// A Redis server, or what speaks like one.
+    Redis(Server),
     /// A server that this version does not speak to.
     Elsewhere,
+}
+
+/// Scheme and address of a server; the address may hold a password, which `Debug` does not show.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Such as `rediss`.
+    pub scheme: String,
+    /// What stands between `://` and the question mark.
+    pub address: String,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Server").field(&hidden(&format!("{}://{}", self.scheme, self.address))).finish()
+    }
 }
 
 impl BrokerUrl {
@@ -54,7 +75,10 @@ impl BrokerUrl {
         let target = match scheme {
             "memory" => Target::Memory(address.trim_matches('/').to_owned()),
             "sqlite" => Target::Sqlite(sqlite_path(address, &display)?),
-            _ if KNOWN.contains(&scheme) => Target::Elsewhere,
+            _ if REDIS.contains(&scheme) && cfg!(feature = "redis") => {
+                Target::Redis(Server { scheme: scheme.to_owned(), address: address.to_owned() })
+            }
+            _ if REDIS.contains(&scheme) || KNOWN.contains(&scheme) => Target::Elsewhere,
             _ => return Err(unknown_scheme(scheme, &display)),
         };
         let options = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
@@ -131,7 +155,7 @@ fn sqlite_path(address: &str, display: &str) -> Result<PathBuf> {
 }
 
 fn unknown_scheme(scheme: &str, display: &str) -> Error {
-    let hint = match nearest(scheme, BUILT_IN.into_iter().chain(KNOWN)) {
+    let hint = match nearest(scheme, BUILT_IN.into_iter().chain(REDIS).chain(KNOWN)) {
         Some(near) => format!("did you mean {near}://? "),
         None => String::new(),
     };

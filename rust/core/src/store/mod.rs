@@ -4,6 +4,8 @@
 
 pub mod memory;
 pub mod record;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

@@ -12,6 +12,10 @@ mod priority;
 mod publish;
 mod purge;
 mod redeliver;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "redis")]
+mod redis_server;
 mod settle;
 #[cfg(feature = "sqlite")]
 mod sqlite;

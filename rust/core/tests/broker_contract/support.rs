@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fastq_core::broker::memory::MemoryBroker;
+#[cfg(feature = "redis")]
+use fastq_core::broker::redis::{RedisBroker, RedisConfig};
 #[cfg(feature = "sqlite")]
 use fastq_core::broker::sqlite::{SqliteBroker, SqliteConfig};
 use fastq_core::broker::{Broker, Delivery, Depth, Harvest, Publication, Queue, Session, Subscription};
@@ -13,6 +15,9 @@ use fastq_core::clock::{Clock, HandClock};
 use fastq_core::job::ending::{Commit, Verdict};
 use fastq_core::message::Message;
 use fastq_core::store::Record;
+
+#[cfg(feature = "redis")]
+use crate::redis_server::Server;
 
 /// How long a test waits for a fact before it fails.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -24,6 +29,8 @@ pub(crate) struct Subject {
     pub(crate) clock: Arc<HandClock>,
     /// Removes the broker's files in the end.
     _folder: Option<tempfile::TempDir>,
+    #[cfg(feature = "redis")]
+    pub(crate) server: Option<Server>,
 }
 
 /// Keeps a story's closure from capturing the broker alone, which would remove the folder at its first line.
@@ -38,6 +45,10 @@ pub(crate) fn brokers() -> Vec<Subject> {
     let mut subjects = vec![memory()];
     #[cfg(feature = "sqlite")]
     subjects.push(sqlite());
+    #[cfg(feature = "redis")]
+    if crate::redis_server::is_installed() {
+        subjects.push(redis());
+    }
     subjects
 }
 
@@ -49,7 +60,23 @@ fn hand() -> (Arc<HandClock>, Clock) {
 
 fn memory() -> Subject {
     let (clock, passed) = hand();
-    Subject { name: "memory", broker: Arc::new(MemoryBroker::private(passed)), clock, _folder: None }
+    Subject {
+        name: "memory",
+        broker: Arc::new(MemoryBroker::private(passed)),
+        clock,
+        _folder: None,
+        #[cfg(feature = "redis")]
+        server: None,
+    }
+}
+
+#[cfg(feature = "redis")]
+pub(crate) fn redis() -> Subject {
+    let server = Server::start(&[]);
+    let (clock, passed) = hand();
+    let config = RedisConfig::at(&server.url(), r#"{"global_keyprefix": "test."}"#).unwrap();
+    let broker = Arc::new(RedisBroker::new(config, passed));
+    Subject { name: "redis", broker, clock, _folder: None, server: Some(server) }
 }
 
 #[cfg(feature = "sqlite")]
@@ -62,6 +89,8 @@ pub(crate) fn sqlite() -> Subject {
         broker: Arc::new(SqliteBroker::new(config, passed)),
         clock,
         _folder: Some(folder),
+        #[cfg(feature = "redis")]
+        server: None,
     }
 }
 
@@ -104,9 +133,13 @@ impl Subject {
         self.broker.subscribe(subscription(queues)).await.unwrap()
     }
 
-    /// Lets time pass.
+    /// Lets time pass, for the broker's clock and for a server with a clock of its own.
     pub(crate) fn pass(&self, duration: Duration) {
         self.clock.advance(duration);
+        #[cfg(feature = "redis")]
+        if let Some(server) = &self.server {
+            server.age(duration);
+        }
     }
 
     pub(crate) fn depth(&self, queue: &str) -> Depth {

@@ -1,0 +1,182 @@
+//! What stands in a Redis URL between `://` and the question mark (kombu-layouts.md §2.7).
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Where the server is, and who asks.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Address {
+    pub(super) place: Place,
+    pub(super) login: Login,
+    pub(super) database: i64,
+}
+
+/// Where the server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Host(String, u16),
+    Socket(String),
+    /// Sentinels, who know the master.
+    Sentinels(Vec<(String, u16)>),
+}
+
+/// Who asks. Without a name it is the server's default user.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) struct Login {
+    pub(super) user: Option<String>,
+    pub(super) password: Option<String>,
+}
+
+const PORT: u16 = 6379;
+const SENTINEL_PORT: u16 = 26379;
+
+impl Address {
+    /// Reads the address of a URL with this scheme.
+    ///
+    /// # Errors
+    /// `Config` when a port or a database is no number.
+    pub(super) fn parse(scheme: &str, address: &str) -> Result<Self> {
+        match scheme {
+            "redis+socket" | "unix" => {
+                let (login, path) = credentials(address)?;
+                if !path.starts_with('/') {
+                    return Err(malformed("the path of a socket is absolute: redis+socket:///path/to.sock"));
+                }
+                Ok(Self { place: Place::Socket(decoded(path)?), login, database: 0 })
+            }
+            "sentinel" => Self::of_sentinels(address),
+            _ => {
+                let (login, rest) = credentials(address)?;
+                let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+                let (host, port) = host_and_port(host, PORT)?;
+                Ok(Self { place: Place::Host(host, port), login, database: database(path)? })
+            }
+        }
+    }
+
+    /// `:pw@h1:26379;sentinel://h2:26379/0`
+    fn of_sentinels(address: &str) -> Result<Self> {
+        let (mut login, mut number, mut sentinels) = (Login::default(), 0, Vec::new());
+        for part in address.split(';').filter(|part| !part.is_empty()) {
+            let part = part.strip_prefix("sentinel://").unwrap_or(part);
+            let (found, rest) = credentials(part)?;
+            if found.password.is_some() {
+                login = found;
+            }
+            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+            if !path.is_empty() {
+                number = database(path)?;
+            }
+            sentinels.push(host_and_port(host, SENTINEL_PORT)?);
+        }
+        Ok(Self { place: Place::Sentinels(sentinels), login, database: number })
+    }
+}
+
+/// Splits credentials off. The last `@` ends them: a password may hold unescaped ones.
+fn credentials(address: &str) -> Result<(Login, &str)> {
+    let Some((credentials, rest)) = address.rsplit_once('@') else { return Ok((Login::default(), address)) };
+    let (user, password) = match credentials.split_once(':') {
+        Some((user, password)) => (user, Some(decoded(password)?)),
+        None => (credentials, None),
+    };
+    let user = Some(decoded(user)?).filter(|user| !user.is_empty());
+    Ok((Login { user, password: password.filter(|password| !password.is_empty()) }, rest))
+}
+
+fn host_and_port(text: &str, default: u16) -> Result<(String, u16)> {
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, rest)) => (host, rest.strip_prefix(':')),
+        None => match text.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    let port = match port {
+        None | Some("") => default,
+        Some(port) => port.parse().map_err(|_| malformed("the port in a Redis URL is no number"))?,
+    };
+    let host = if host.is_empty() { "localhost" } else { host };
+    Ok((decoded(host)?, port))
+}
+
+/// The number of a database in a path or an option; none is 0.
+pub(super) fn database(text: &str) -> Result<i64> {
+    match text.trim_matches('/') {
+        "" => Ok(0),
+        number => number.parse().map_err(|_| {
+            malformed("the path of a Redis URL is the number of a database, as in redis://localhost:6379/0")
+        }),
+    }
+}
+
+/// Resolves percent signs.
+fn decoded(text: &str) -> Result<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped =
+            (byte == b'%').then(|| after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok())).flatten();
+        match escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(value) => {
+                bytes.push(value);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| malformed("a percent sign in a Redis URL does not stand for UTF-8"))
+}
+
+fn malformed(message: &str) -> Error {
+    Error::new(ErrorKind::Config, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(host: &str, port: u16) -> Place {
+        Place::Host(host.into(), port)
+    }
+
+    #[test]
+    fn every_form_of_url_that_celery_takes_is_read() {
+        for (scheme, text, place, user, password, database) in [
+            ("redis", "", host("localhost", 6379), None, None, 0),
+            ("redis", "cache", host("cache", 6379), None, None, 0),
+            ("redis", "cache:7000/3", host("cache", 7000), None, None, 3),
+            ("redis", ":p%40ss@cache/1", host("cache", 6379), None, Some("p@ss"), 1),
+            ("redis", "me:a:b@c@cache", host("cache", 6379), Some("me"), Some("a:b@c"), 0),
+            ("rediss", "me@[::1]:6380/", host("::1", 6380), Some("me"), None, 0),
+            ("redis", "100%:%zz@h", host("h", 6379), Some("100%"), Some("%zz"), 0),
+            ("redis+socket", "/run/redis.sock", Place::Socket("/run/redis.sock".into()), None, None, 0),
+            ("unix", ":pw@/run/a%20b.sock", Place::Socket("/run/a b.sock".into()), None, Some("pw"), 0),
+            (
+                "sentinel",
+                ":pw@h1:1;sentinel://h2/2;h3:3",
+                Place::Sentinels(vec![("h1".into(), 1), ("h2".into(), 26379), ("h3".into(), 3)]),
+                None,
+                Some("pw"),
+                2,
+            ),
+        ] {
+            let found = Address::parse(scheme, text).unwrap();
+            assert_eq!(found.place, place, "{text}");
+            assert_eq!(found.login.user.as_deref(), user, "{text}");
+            assert_eq!(found.login.password.as_deref(), password, "{text}");
+            assert_eq!(found.database, database, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_a_config_error() {
+        for (scheme, text) in
+            [("redis", "h:port"), ("redis", "h/db"), ("redis+socket", "run/x.sock"), ("redis", "%ff")]
+        {
+            assert_eq!(Address::parse(scheme, text).err().unwrap().kind(), ErrorKind::Config, "{text}");
+        }
+    }
+}

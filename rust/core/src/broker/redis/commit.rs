@@ -1,0 +1,126 @@
+//! Carrying out Commits: from verdicts, results and follow-ups to commands of one transaction.
+
+use std::time::Duration;
+
+use super::config::RedisConfig;
+use super::routes::Routes;
+use super::source::Book;
+use super::wire::Batch;
+use super::{dead, publish};
+use crate::broker::{Publication, Receipt};
+use crate::clock::WallTime;
+use crate::error::{ErrorKind, Result};
+use crate::ident::Tag;
+use crate::job::ending::{Commit, Verdict};
+use crate::message::envelope::readdress;
+use crate::store::redis::write;
+
+/// What a session needs to carry out Commits.
+pub(super) struct Carrier<'a> {
+    pub(super) config: &'a RedisConfig,
+    pub(super) book: &'a mut Book,
+    pub(super) routes: &'a mut Routes,
+    pub(super) now: WallTime,
+    pub(super) expires: Option<Duration>,
+    pub(super) batch: &'a mut Batch,
+    /// What goes back to the front of its list: source and number. Put there at the end, the newest first.
+    pub(super) front: Vec<(usize, u64, Option<Vec<u8>>)>,
+    /// Keys of lists that get something.
+    pub(super) grown: Vec<String>,
+}
+
+impl Carrier<'_> {
+    /// Adds the commands of `commits`, in order; the tags of those that are not ours to settle.
+    ///
+    /// # Errors
+    /// `Encode` when something cannot be written; then nothing must be sent.
+    pub(super) fn carry_out(mut self, commits: &[Commit]) -> Result<Carried> {
+        let mut refused = Vec::new();
+        for commit in commits {
+            if let Some((receipt, verdict)) = &commit.settle
+                && !self.settle(receipt, verdict)
+            {
+                refused.push(receipt.tag());
+                continue;
+            }
+            for record in &commit.records {
+                write(&self.config.results, record, self.expires, self.batch)?;
+            }
+            for publication in &commit.publications {
+                self.publish(publication)?;
+            }
+        }
+        self.put_in_front();
+        Ok(Carried { refused, grown: self.grown })
+    }
+
+    /// Settles one delivery; false when it is not ours.
+    fn settle(&mut self, receipt: &Receipt, verdict: &Verdict) -> bool {
+        let Some((place, number)) = self.book.find(receipt) else {
+            return self.settle_loose(receipt, verdict);
+        };
+        let source = &self.book.sources[place];
+        let Some(held) = source.ring.held(number) else { return false };
+        match verdict {
+            Verdict::Ack => {}
+            Verdict::Release => self.front.push((place, number, None)),
+            Verdict::Requeue { died: true } => {
+                self.front.push((place, number, Some(readdress(&held.raw, true, held.deaths + 1))));
+            }
+            // As kombu does with what a program puts back: to the end of the line.
+            Verdict::Requeue { died: false } => {
+                let again = readdress(&held.raw, true, held.deaths);
+                self.batch.add(&[b"LPUSH", source.key.as_bytes(), &again]);
+                self.grown.push(source.key.clone());
+            }
+            Verdict::Bury { reason, died } => {
+                let deaths = held.deaths + u32::from(*died);
+                let letter = dead::letter(&held.raw, source.place.step, reason, deaths, self.now);
+                self.batch.add(&[b"LPUSH", self.config.keys.dead(&source.queue).as_bytes(), &letter]);
+            }
+        }
+        self.book.sources[place].ring.settle(number)
+    }
+
+    /// Settles what came by a fanout exchange and lies nowhere on the server.
+    fn settle_loose(&mut self, receipt: &Receipt, verdict: &Verdict) -> bool {
+        let again = matches!(verdict, Verdict::Release | Verdict::Requeue { .. });
+        let Some((queue, raw)) = self.book.settle_loose(receipt, again) else { return false };
+        if let Verdict::Bury { reason, died } = verdict {
+            let letter = dead::letter(&raw, 0, reason, u32::from(*died), self.now);
+            self.batch.add(&[b"LPUSH", self.config.keys.dead(&queue).as_bytes(), &letter]);
+        }
+        true
+    }
+
+    fn publish(&mut self, publication: &Publication) -> Result<()> {
+        match publish::publish(self.config, self.routes, publication, self.now, self.batch) {
+            Ok(lists) => self.grown.extend(lists),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let Self { config, routes, now, batch, .. } = self;
+                publish::bury_unroutable(config, routes, publication, &error, *now, batch)?;
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn put_in_front(&mut self) {
+        self.front.sort_unstable_by_key(|(_, number, _)| std::cmp::Reverse(*number));
+        for (place, number, changed) in std::mem::take(&mut self.front) {
+            let source = &self.book.sources[place];
+            let Some(raw) = source.ring.raw(number) else { continue };
+            self.batch.add(&[b"RPUSH", source.key.as_bytes(), changed.as_deref().unwrap_or(raw)]);
+            self.grown.push(source.key.clone());
+        }
+    }
+}
+
+/// What carrying out some Commits leads to.
+#[derive(Debug, Default)]
+pub(super) struct Carried {
+    /// Commits whose delivery is not ours any more: nothing of them is done.
+    pub(super) refused: Vec<Tag>,
+    /// Keys of lists that get something, once for each message.
+    pub(super) grown: Vec<String>,
+}

@@ -1,0 +1,174 @@
+//! Queues, leases and results on a Redis server, in the layout of kombu and Celery (kombu-layouts.md §2).
+//!
+//! Any mix of Celery and fastq works on the same lists. What fastq adds lies beside them, under keys of its own
+//! ([`keys`]). A worker moves messages atomically into lists of its own, and settles them in transactions that the
+//! server refuses once another worker has taken it for dead ([`session`]).
+
+mod address;
+mod broadcast;
+mod claim;
+mod commit;
+mod config;
+mod connection;
+mod dead;
+mod error;
+mod inspect;
+mod keys;
+mod kombu;
+mod lease;
+mod link;
+mod open;
+mod publish;
+mod reap;
+mod resync;
+mod ring;
+mod routes;
+mod session;
+mod source;
+mod tls;
+mod waiter;
+mod wire;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{
+    BoxFuture, Broker, Capabilities, DeadLetter, Depth, PriorityOrder, Publication, Queue, Session,
+    Subscription, WorkerEntry,
+};
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::store::Store;
+use crate::store::redis::RedisStore;
+use routes::Routes;
+
+pub(crate) use config::ResultLayout;
+pub use config::{PUBLISH_TIMEOUT, RedisConfig};
+pub(crate) use connection::{Handle, Keeper};
+use session::RedisSession;
+pub(crate) use wire::{Batch, bytes};
+
+/// A broker on a Redis server. Nothing is opened before the first use.
+pub struct RedisBroker {
+    keeper: Arc<Keeper>,
+    store: Arc<RedisStore>,
+    /// What is known of exchanges. Taken inside the keeper's loan of its connection only: free in a forked child.
+    routes: Mutex<Routes>,
+    clock: Clock,
+}
+
+impl RedisBroker {
+    /// A broker on the server of `config`, on the clock given.
+    pub fn new(config: RedisConfig, clock: Clock) -> Self {
+        let keeper = Keeper::new(config);
+        let store = Arc::new(RedisStore::beside(Arc::clone(&keeper)));
+        Self { keeper, store, routes: Mutex::default(), clock }
+    }
+
+    fn send(&self, publications: &[Publication]) -> Result<()> {
+        self.keeper.lend("publish", |handle, until| {
+            let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+            let result = (|| {
+                let config = &self.keeper.config;
+                let unknown = routes.unknown(publications.iter());
+                if !unknown.is_empty() {
+                    let mut answer = handle.call(&Routes::question(config, &unknown), until)?;
+                    routes.learn(config, &unknown, &mut answer)?;
+                }
+                let mut batch = Batch::new();
+                let now = self.clock.wall();
+                for publication in publications {
+                    publish::publish(config, &mut routes, publication, now, &mut batch)?;
+                }
+                if batch.len() < 2 {
+                    let sent = batch.len();
+                    return handle.call(&batch, until)?.skip(sent);
+                }
+                let batch = batch.in_transaction();
+                wire::committed(&mut handle.call(&batch, until)?, batch.len())
+            })();
+            if result.is_err() {
+                // What was to be written down may not have been.
+                routes.clear();
+            }
+            result
+        })
+    }
+}
+
+impl Broker for RedisBroker {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            durable: true,
+            shared: true,
+            transactional: true,
+            delay: true,
+            priority: PriorityOrder::LowestFirst,
+            exchanges: true,
+            dead_letters: true,
+            leases: true,
+        }
+    }
+
+    fn declare(&self, queues: &[Queue]) -> Result<()> {
+        if queues.is_empty() {
+            return Ok(());
+        }
+        self.keeper.lend("declare", |handle, until| {
+            let config = &self.keeper.config;
+            let known = handle.call(&routes::declared(config, queues), until)?;
+            let batch = routes::declare(config, queues, known)?;
+            let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+            queues.iter().for_each(|queue| routes.forget(&queue.exchange));
+            wire::committed(&mut handle.call(&batch, until)?, batch.len())
+        })
+    }
+
+    fn publish(&self, publications: &[Publication]) -> Result<()> {
+        if publications.is_empty() { Ok(()) } else { self.send(publications) }
+    }
+
+    fn purge(&self, queue: &str) -> Result<u64> {
+        inspect::purge(&self.keeper, queue)
+    }
+
+    fn depths(&self) -> Result<Vec<Depth>> {
+        inspect::depths(&self.keeper)
+    }
+
+    fn dead_letters(&self, queue: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>> {
+        inspect::dead_letters(&self.keeper, queue, limit)
+    }
+
+    fn requeue_dead(&self, queue: Option<&str>, ids: &[String]) -> Result<u64> {
+        inspect::requeue_dead(&self.keeper, queue, ids)
+    }
+
+    fn drop_dead(&self, queue: Option<&str>, ids: &[String]) -> Result<u64> {
+        inspect::drop_dead(&self.keeper, queue, ids)
+    }
+
+    fn workers(&self) -> Result<Vec<WorkerEntry>> {
+        inspect::workers(&self.keeper)
+    }
+
+    fn store(&self) -> Option<Arc<dyn Store>> {
+        Some(Arc::clone(&self.store) as Arc<dyn Store>)
+    }
+
+    fn run_directory(&self) -> Result<Option<PathBuf>> {
+        Ok(lease::run_directory())
+    }
+
+    fn subscribe<'a>(&'a self, subscription: Subscription) -> BoxFuture<'a, Result<Box<dyn Session>>> {
+        Box::pin(async move {
+            let config = Arc::new(self.keeper.config.clone());
+            let session = RedisSession::begin(config, self.clock.clone(), subscription).await?;
+            Ok(Box::new(session) as Box<dyn Session>)
+        })
+    }
+
+    fn close(&self) {
+        self.keeper.close();
+    }
+}

@@ -1,0 +1,147 @@
+//! Putting messages in: from publications to commands. Pure: who sends them waits or blocks as it likes.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::config::RedisConfig;
+use super::routes::{Routes, Target};
+use super::wire::Batch;
+use crate::broker::Publication;
+use crate::clock::WallTime;
+use crate::error::{Error, Result};
+use crate::message::envelope::{Address, seal};
+use crate::message::task::Headers;
+
+/// A message that says itself when it is due is put into its queue so much earlier: workers wait for the last seconds,
+/// to the millisecond, and those of Celery can, too.
+const AHEAD: Duration = Duration::from_secs(10);
+/// One that is due within this time goes straight into its queue.
+const SOON: Duration = Duration::from_secs(60);
+
+/// Adds the commands of one publication; the keys of the lists it goes into now.
+///
+/// # Errors
+/// `NotFound` when it would reach no queue, `Encode` when it cannot be written.
+pub(super) fn publish(
+    config: &RedisConfig,
+    routes: &mut Routes,
+    publication: &Publication,
+    now: WallTime,
+    batch: &mut Batch,
+) -> Result<Vec<String>> {
+    let mut lists = Vec::new();
+    let target = routes.target(config, publication)?;
+    let tag = Uuid::new_v4().hyphenated().to_string();
+    let address = Address {
+        exchange: &publication.exchange,
+        routing_key: &publication.routing_key,
+        priority: publication.priority,
+        delivery_tag: &tag,
+    };
+    let envelope = seal(&publication.message, address)?;
+    match target {
+        Target::Channel(channel) => batch.add(&[b"PUBLISH", channel.as_bytes(), &envelope]),
+        Target::Queues(queues) => {
+            let step = config.steps.of(publication.priority);
+            let held = held_until(publication, now);
+            for queue in queues {
+                let list = config.keys.list_name(&queue, step);
+                match held {
+                    None => {
+                        let key = config.keys.key(&list);
+                        batch.add(&[b"LPUSH", key.as_bytes(), &envelope]);
+                        lists.push(key);
+                    }
+                    Some(until) => delay(config, &list, &envelope, until, batch),
+                }
+                if routes.is_new(&queue) {
+                    register(config, &queue, batch);
+                }
+            }
+        }
+    }
+    Ok(lists)
+}
+
+/// Writes down that a queue exists, for those who count messages.
+fn register(config: &RedisConfig, queue: &str, batch: &mut Batch) {
+    batch.add(&[b"HSETNX", config.keys.key("fastq:queues").as_bytes(), queue.as_bytes(), b""]);
+}
+
+/// Puts a message beside its list until a moment.
+fn delay(config: &RedisConfig, list: &str, envelope: &[u8], until: WallTime, batch: &mut Batch) {
+    let score = until.0.to_string();
+    batch.add(&[b"ZADD", config.keys.delayed(list).as_bytes(), score.as_bytes(), envelope]);
+    batch.add(&[b"ZADD", config.keys.key("fastq:due").as_bytes(), b"LT", score.as_bytes(), list.as_bytes()]);
+}
+
+/// How long a publication is kept out of its list; `None`: not at all.
+fn held_until(publication: &Publication, now: WallTime) -> Option<WallTime> {
+    let due = publication.due.filter(|due| *due > now)?;
+    let says_so = Headers::parse(&publication.message.headers).is_ok_and(|headers| headers.eta.is_some());
+    if !says_so {
+        return Some(due);
+    }
+    let ahead = i64::try_from(AHEAD.as_millis()).unwrap_or(0);
+    (due.from_now(now) > SOON).then_some(WallTime(due.0 - ahead))
+}
+
+/// A follow-up that no queue would get is kept with the reason: failing its Commit would repeat the task for ever.
+pub(super) fn bury_unroutable(
+    config: &RedisConfig,
+    routes: &mut Routes,
+    publication: &Publication,
+    error: &Error,
+    now: WallTime,
+    batch: &mut Batch,
+) -> Result<()> {
+    let tag = Uuid::new_v4().hyphenated().to_string();
+    let address = Address {
+        exchange: &publication.exchange,
+        routing_key: &publication.routing_key,
+        priority: publication.priority,
+        delivery_tag: &tag,
+    };
+    let envelope = seal(&publication.message, address)?;
+    let queue = &publication.routing_key;
+    let step = config.steps.of(publication.priority);
+    let letter = super::dead::letter(&envelope, step, &error.to_string(), 0, now);
+    batch.add(&[b"LPUSH", config.keys.dead(queue).as_bytes(), &letter]);
+    if routes.is_new(queue) {
+        register(config, queue, batch);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Message;
+
+    fn publication(headers: &'static str, due: Option<i64>) -> Publication {
+        Publication {
+            exchange: String::new(),
+            routing_key: "q".into(),
+            priority: None,
+            due: due.map(WallTime),
+            message: Message { headers: headers.into(), ..Message::default() },
+        }
+    }
+
+    #[test]
+    fn a_message_is_kept_out_of_its_list_until_it_is_due_or_nearly_so_when_it_says_so_itself() {
+        let eta = r#"{"eta":"2026-11-22T11:42:22+00:00"}"#;
+        for (headers, due, expected) in [
+            ("{}", None, None),
+            ("{}", Some(1_000), None),
+            ("{}", Some(1_001), Some(1_001)),
+            (eta, Some(61_000), None),
+            (eta, Some(61_001), Some(51_001)),
+            (r#"{"eta":null}"#, Some(1_001), Some(1_001)),
+        ] {
+            let held = held_until(&publication(headers, due), WallTime(1_000));
+            assert_eq!(held, expected.map(WallTime), "{headers} {due:?}");
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Renewing the lease, and putting back what dead workers held. Every worker does it, for all others.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use redis::Value;
+
+use super::lease::{Lease, is_page, remove_page};
+use super::session::RedisSession;
+use super::source::{Place, tag_of};
+use super::wire::{Batch, array, pairs, string};
+use super::{dead, wire};
+use crate::broker::Renewal;
+use crate::broker::process::Process;
+use crate::clock::Instant;
+use crate::error::Result;
+use crate::message::envelope::{Opened, open, readdress};
+use crate::message::task::Headers;
+use crate::pool::page::{CLAIM, CLOSED, TAG, WORDS_PER_SLOT};
+use crate::store::Record;
+use crate::store::record::Exception;
+use crate::store::redis::write;
+
+const TAKE_OVER: &str = include_str!("scripts/take_over.lua");
+/// How long a reaper may take before another one does its work again. What a dead worker's waiting command took at
+/// the last moment is found then, too.
+const REAPING: Duration = Duration::from_secs(15);
+
+/// What is known of the other workers without asking again.
+pub(super) struct Neighbours {
+    processes: HashMap<String, Process>,
+    /// Since when the server has been within reach without a break. After an outage every lease has run out, and those
+    /// who are back first must give the others time.
+    reached_since: Instant,
+    renewed: Option<Instant>,
+    /// When kombu's records were last looked at.
+    pub(super) restored: Option<Instant>,
+    /// The sets of workers whose reaping is not over.
+    unfinished: bool,
+}
+
+impl Neighbours {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { processes: HashMap::new(), reached_since: now, renewed: None, restored: None, unfinished: true }
+    }
+
+    /// The connection broke.
+    pub(super) fn forget(&mut self, now: Instant) {
+        self.reached_since = now;
+        self.renewed = None;
+    }
+
+    /// Whether a process on this machine is gone whose lease was seen.
+    fn sees_dead(&self) -> bool {
+        self.processes.values().any(Process::is_gone)
+    }
+}
+
+/// A session that may be dead.
+struct Suspect {
+    session: String,
+    is_gone: bool,
+}
+
+impl RedisSession {
+    /// Moves the lease's end on and reaps, when it is time for either: asking the system whether processes live is
+    /// cheap, asking the server is not.
+    pub(super) async fn renew_and_reap(&mut self) -> Result<Renewal> {
+        self.give_back_landed().await?;
+        let now = self.clock.now();
+        let is_due = self.neighbours.renewed.is_none_or(|renewed| now.since(renewed) >= self.lease.term / 3);
+        if !is_due && !self.neighbours.sees_dead() {
+            return Ok(Renewal::default());
+        }
+        if self.link.is_none() {
+            // A worker with nothing to settle or take for a while keeps its lease all the same.
+            self.reconnect().await?;
+        }
+        let mut batch = Batch::new();
+        let until = tokio::time::Instant::now() + self.lease.term;
+        self.lease.renew(self.now(), &mut batch);
+        let mut replies = self.call(&batch).await?;
+        if let Err(error) = Lease::renewed(&mut replies) {
+            self.take_for_dead();
+            return Err(error);
+        }
+        self.confirmed_until = until;
+        self.neighbours.renewed = Some(now);
+        let mut renewal = self.put_back_others().await?;
+        renewal.recovered += self.restore().await?;
+        Ok(renewal)
+    }
+
+    /// Puts back what workers held whose process is gone or whose lease has run out.
+    pub(super) async fn put_back_others(&mut self) -> Result<Renewal> {
+        let mut renewal = Renewal::default();
+        for suspect in self.suspects().await? {
+            self.reap(&suspect, &mut renewal).await?;
+        }
+        Ok(renewal)
+    }
+
+    async fn suspects(&mut self) -> Result<Vec<Suspect>> {
+        let now = self.now();
+        let keys = &self.config.keys;
+        let mut batch = Batch::new();
+        batch.add(&[b"ZRANGE", keys.key("fastq:workers").as_bytes(), b"0", b"-1", b"WITHSCORES"]);
+        if self.neighbours.unfinished {
+            batch.add(&[b"ZRANGE", keys.key("fastq:reaping").as_bytes(), b"0", b"-1", b"WITHSCORES"]);
+        }
+        let asked = batch.len();
+        let mut replies = self.call(&batch).await?;
+        let leases = pairs(replies.next()?)?;
+        let reaping = if asked > 1 { pairs(replies.next()?)? } else { Vec::new() };
+        self.neighbours.unfinished = !reaping.is_empty();
+        self.learn_processes(&leases).await?;
+        let in_reach = self.clock.now().since(self.neighbours.reached_since) >= self.lease.term;
+        let mut suspects = Vec::new();
+        for (session, until) in leases {
+            let expired = in_reach && until.parse::<f64>().is_ok_and(|until| (until as i64) < now.0);
+            let is_gone = self.neighbours.processes.get(&session).is_some_and(Process::is_gone);
+            if session != self.lease.session && (expired || is_gone) {
+                suspects.push(Suspect { session, is_gone });
+            }
+        }
+        let late = reaping
+            .into_iter()
+            .filter(|(_, until)| until.parse::<f64>().is_ok_and(|until| (until as i64) < now.0));
+        suspects.extend(late.map(|(session, _)| Suspect { session, is_gone: false }));
+        Ok(suspects)
+    }
+
+    /// Asks who the workers are that were not known before.
+    async fn learn_processes(&mut self, leases: &[(String, String)]) -> Result<()> {
+        let here: HashSet<&str> = leases.iter().map(|(session, _)| session.as_str()).collect();
+        self.neighbours.processes.retain(|session, _| here.contains(session.as_str()));
+        let unknown: Vec<&str> = here
+            .into_iter()
+            .filter(|session| {
+                !self.neighbours.processes.contains_key(*session) && *session != self.lease.session
+            })
+            .collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        for session in &unknown {
+            let hash = self.config.keys.worker(session);
+            batch.add(&[b"HMGET", hash.as_bytes(), b"pid", b"process_start", b"machine"]);
+        }
+        let mut replies = self.call(&batch).await?;
+        for session in unknown {
+            let mut fields = replies.array()?.into_iter().map(|field| string(field).unwrap_or_default());
+            let mut field = || fields.next().unwrap_or_default();
+            let (pid, started, machine) =
+                (field().parse().unwrap_or(0), field().parse().unwrap_or(0), field());
+            self.neighbours.processes.insert(session.to_owned(), Process { pid, started, machine });
+        }
+        Ok(())
+    }
+
+    async fn reap(&mut self, suspect: &Suspect, renewal: &mut Renewal) -> Result<()> {
+        let keys = &self.config.keys;
+        let session = suspect.session.as_str();
+        let (workers, reaping) = (keys.key("fastq:workers"), keys.key("fastq:reaping"));
+        let (hash, dead) = (keys.worker(session), keys.dead_worker(session));
+        let now = self.now();
+        let mut batch = Batch::new();
+        batch.script(
+            TAKE_OVER,
+            &[workers.as_bytes(), reaping.as_bytes(), hash.as_bytes(), dead.as_bytes()],
+            &[
+                session.as_bytes(),
+                now.0.to_string().as_bytes(),
+                now.after(REAPING).0.to_string().as_bytes(),
+                if suspect.is_gone { b"1" } else { b"0" },
+            ],
+        );
+        let Value::Array(fields) = self.call(&batch).await?.next()? else { return Ok(()) };
+        self.neighbours.unfinished = true;
+        let fields = pairs(Value::Array(fields))?;
+        let field = |name: &str| fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value);
+        let places: Vec<Place> = serde_json::from_str(field("lists")).unwrap_or_default();
+        let page = Some(Path::new(field("page"))).filter(|page| is_page(page));
+        let started = page.and_then(started);
+        let mut found = 0;
+        for place in &places {
+            found += self.bring_back(session, place, started.as_ref(), renewal).await?;
+        }
+        if let Some(page) = page {
+            remove_page(page);
+        }
+        // Found empty on a later visit, it is over; until then its last command might still have taken something.
+        if found == 0 {
+            let mut batch = Batch::new();
+            if fields.is_empty() || field("visited") == "1" {
+                batch.add(&[b"ZREM", reaping.as_bytes(), session.as_bytes()]);
+                batch.add(&[b"DEL", dead.as_bytes()]);
+            } else {
+                batch.add(&[b"HSET", dead.as_bytes(), b"visited", b"1"]);
+            }
+            self.call(&batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts back what one dead session took from one list; how much that was.
+    async fn bring_back(
+        &mut self,
+        session: &str,
+        place: &Place,
+        started: Option<&HashSet<u64>>,
+        renewal: &mut Renewal,
+    ) -> Result<usize> {
+        let (held, list) = {
+            let keys = &self.config.keys;
+            (keys.in_flight(&place.list, session), keys.key(&place.list))
+        };
+        let mut batch = Batch::new();
+        batch.add(&[b"LRANGE", held.as_bytes(), b"0", b"-1"]);
+        let elements = array(self.call(&batch).await?.next()?)?;
+        if elements.is_empty() {
+            return Ok(0);
+        }
+        let mut batch = Batch::new();
+        batch.add(&[b"MULTI"]);
+        let mut count = 0;
+        // The newest first, so that the oldest is served next.
+        for element in elements.into_iter().rev() {
+            let raw = Bytes::from(wire::bytes(element)?.unwrap_or_default());
+            if !raw.is_empty() {
+                count += 1;
+                self.put_back(place, &list, &raw, started, &mut batch, renewal)?;
+            }
+        }
+        batch.add(&[b"DEL", held.as_bytes()]);
+        batch.add(&[b"EXEC"]);
+        self.send_alone(&batch).await?;
+        Ok(count)
+    }
+
+    /// Sends a transaction of its own, and watches the session's hash again: every transaction ends that.
+    async fn send_alone(&mut self, batch: &Batch) -> Result<()> {
+        let mut replies = self.call(batch).await?;
+        wire::committed(&mut replies, batch.len())?;
+        let mut batch = Batch::new();
+        self.lease.watch(&mut batch);
+        let mut replies = self.call(&batch).await?;
+        Lease::renewed(&mut replies)
+    }
+
+    /// Adds the commands for one message of a dead worker: back into its list, or set aside when it was running and
+    /// that happens too often.
+    fn put_back(
+        &self,
+        place: &Place,
+        list: &str,
+        raw: &Bytes,
+        started: Option<&HashSet<u64>>,
+        batch: &mut Batch,
+        renewal: &mut Renewal,
+    ) -> Result<()> {
+        let opened = open(raw).ok();
+        let tag = tag_of(opened.as_ref().map_or("", |opened| &opened.delivery_tag), raw);
+        let was_running = started.is_some_and(|started| started.contains(&tag));
+        let deaths = opened.as_ref().map_or(0, |opened| opened.deaths);
+        if was_running && deaths + 1 >= self.lease.max_deaths {
+            renewal.buried += 1;
+            return self.bury(place, raw, opened.as_ref(), deaths + 1, batch);
+        }
+        renewal.recovered += 1;
+        // Without a page nobody knows what had started, so each of them may have; but a death is counted only for
+        // those that are known to have run: a good message must not be set aside for the neighbours it had.
+        let again = match (was_running, started.is_none()) {
+            (true, _) => readdress(raw, true, deaths + 1),
+            (false, true) => readdress(raw, true, deaths),
+            (false, false) => raw.to_vec(),
+        };
+        batch.add(&[b"RPUSH", list.as_bytes(), &again]);
+        Ok(())
+    }
+
+    fn bury(
+        &self,
+        place: &Place,
+        raw: &Bytes,
+        opened: Option<&Opened>,
+        deaths: u32,
+        batch: &mut Batch,
+    ) -> Result<()> {
+        let now = self.now();
+        let reason =
+            format!("{deaths} workers died running it (task_max_deaths = {})", self.lease.max_deaths);
+        let letter = dead::letter(raw, place.step, &reason, deaths, now);
+        batch.add(&[b"LPUSH", self.config.keys.dead(&place.queue).as_bytes(), &letter]);
+        let headers =
+            opened.and_then(|opened| Headers::parse(&opened.message.headers).ok()).unwrap_or_default();
+        if let Some(task_id) = headers.id.filter(|_| headers.ignore_result != Some(true)) {
+            let failure = Record::of_exception(&task_id, "FAILURE", &Exception::worker_lost(&reason), now);
+            write(&self.config.results, &failure, self.lease.result_expires, batch)?;
+        }
+        Ok(())
+    }
+}
+
+/// The messages that children of a dead worker had started, from its slot page (see [`crate::pool::page`]).
+fn started(page: &Path) -> Option<HashSet<u64>> {
+    let bytes = std::fs::read(page).ok()?;
+    let words: Vec<u64> =
+        bytes.chunks_exact(8).map(|word| word.try_into().map(u64::from_ne_bytes).unwrap_or(0)).collect();
+    let slots = words.chunks_exact(WORDS_PER_SLOT);
+    Some(slots.filter(|slot| slot[CLAIM] & !CLOSED != 0 && slot[TAG] != 0).map(|slot| slot[TAG]).collect())
+}

@@ -1,0 +1,3 @@
+-- Gives up a mutex, if it is still ours. KEYS: the mutex. ARGV: the token.
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0

@@ -1,0 +1,691 @@
+//! A worker's session: what it holds, and its one connection over which it settles and takes.
+//!
+//! One exchange is one write: a transaction of everything to settle, to store, to publish and to take. The connection
+//! watches the session's hash ([`super::lease`]), so the server refuses the transaction once another worker has taken
+//! this one for dead.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Value;
+use tokio::time::Instant;
+
+use super::claim::{Offer, shares};
+use super::commit::{Carried, Carrier};
+use super::config::RedisConfig;
+use super::lease::{Lease, lost};
+use super::link::Link;
+use super::reap::Neighbours;
+use super::ring::Change;
+use super::routes::{self, Routes};
+use super::source::Book;
+use super::waiter::{Landing, Waiters};
+use super::wire::{self, Batch, Replies, array, bytes, int, string};
+use crate::broker::{BoxFuture, Delivery, Harvest, Queue, Receipt, Renewal, Session, Subscription};
+use crate::clock::{Clock, WallTime};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ident::{self, Tag};
+use crate::job::ending::{Commit, Verdict};
+
+const PROMOTE: &str = include_str!("scripts/promote.lua");
+const GIVE_BACK: &str = include_str!("scripts/give_back.lua");
+/// Messages that fall due at once are moved so many at a time.
+const PROMOTED: &[u8] = b"100";
+/// A waiting command ends so long before the lease would.
+const MARGIN: Duration = Duration::from_secs(1);
+/// The longest and the shortest that one waiting command lasts.
+const LONGEST_WAIT: Duration = Duration::from_secs(8);
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+/// What a waiter took and nobody wanted for so long goes back.
+const UNWANTED: Duration = Duration::from_millis(500);
+/// How often lists are looked at for which there is no waiter.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Takes from the queues of one server.
+pub(super) struct RedisSession {
+    pub(super) config: Arc<RedisConfig>,
+    pub(super) clock: Clock,
+    pub(super) lease: Lease,
+    pub(super) book: Book,
+    pub(super) routes: Routes,
+    pub(super) neighbours: Neighbours,
+    pub(super) waiters: Waiters,
+    pub(super) queues: Vec<Queue>,
+    /// `None` when it broke; the next exchange opens another.
+    pub(super) link: Option<Link>,
+    /// The last connection, to be ended by the next: what it has sent must not be carried out any more.
+    pub(super) last_client: i64,
+    /// How far the server's clock is ahead of ours, in milliseconds.
+    pub(super) ahead: i64,
+    /// An exchange of which nobody knows whether it was carried out.
+    pub(super) doubt: Option<Doubt>,
+    /// Commits that turned out to be carried out; they are the first of those that will be given again.
+    pub(super) settled_before: usize,
+    /// Those among them that were refused.
+    pub(super) refused_before: Vec<Tag>,
+    /// What a command of a transaction that stands was refused with; the next exchange says so.
+    trouble: Option<Error>,
+    /// When there was an exchange last.
+    exchanged_at: Instant,
+    /// Exchanges that settled something.
+    pub(super) exchanges: u64,
+    /// Until when the lease is known to last.
+    pub(super) confirmed_until: Instant,
+    pub(super) next_due: Option<WallTime>,
+    turn: usize,
+    pid: u32,
+    is_lost: bool,
+    has_ended: bool,
+}
+
+/// An exchange whose answer did not come.
+pub(super) struct Doubt {
+    pub(super) number: u64,
+    /// How many Commits it had; they are the first of those that are given again.
+    pub(super) commits: usize,
+    pub(super) refused: Vec<Tag>,
+    pub(super) changes: Vec<Change>,
+}
+
+/// What a transaction is to bring back.
+enum Expected {
+    Nothing,
+    Taken(usize),
+    Length(usize),
+    Due,
+}
+
+impl RedisSession {
+    pub(super) async fn begin(
+        config: Arc<RedisConfig>,
+        clock: Clock,
+        subscription: Subscription,
+    ) -> Result<Self> {
+        let session = ident::session_id();
+        let epoch = u64::from_str_radix(&session[..16], 16).unwrap_or(1);
+        let book = Book::new(&config, &subscription.queues, &session, epoch);
+        let lease = Lease::new(&config, &subscription, session);
+        let mut link = Link::open(&config).await?;
+        declare(&config, &mut link, &subscription).await?;
+        let waiters = Waiters::new(&config, &book.sources, &subscription.queues).await?;
+        let mut session = Self {
+            neighbours: Neighbours::new(clock.now()),
+            ahead: ahead(&clock, link.welcome.time),
+            last_client: link.welcome.client,
+            confirmed_until: Instant::now() + lease.term,
+            config,
+            clock,
+            lease,
+            book,
+            routes: Routes::default(),
+            waiters,
+            queues: subscription.queues.clone(),
+            link: Some(link),
+            doubt: None,
+            settled_before: 0,
+            refused_before: Vec::new(),
+            trouble: None,
+            exchanged_at: Instant::now(),
+            exchanges: 0,
+            next_due: None,
+            turn: 0,
+            pid: std::process::id(),
+            is_lost: false,
+            has_ended: false,
+        };
+        session.join(&subscription).await?;
+        Ok(session)
+    }
+
+    /// Registers the lease, puts back what a predecessor was killed over, and looks what there is.
+    async fn join(&mut self, subscription: &Subscription) -> Result<()> {
+        let batch = self.lease.begin(subscription, &self.book, self.now());
+        self.call(&batch).await?.skip(batch.len())?;
+        self.put_back_others().await?;
+        let mut batch = Batch::new();
+        self.lease.watch(&mut batch);
+        self.ask_for_lengths(&mut batch);
+        let mut replies = self.call(&batch).await?;
+        replies.skip(2)?;
+        self.learn_lengths(&mut replies)
+    }
+
+    /// The server's time.
+    pub(super) fn now(&self) -> WallTime {
+        WallTime(self.clock.wall().0 + self.ahead)
+    }
+
+    /// Sends commands over the session's connection, which is of no more use after an error.
+    pub(super) async fn call(&mut self, batch: &Batch) -> Result<Replies> {
+        let Some(link) = &mut self.link else {
+            return Err(Error::new(ErrorKind::Unreachable, "the connection to the Redis server broke"));
+        };
+        let called = link.call(batch).await;
+        if called.is_err() {
+            self.link = None;
+        }
+        called
+    }
+
+    pub(super) fn ask_for_lengths(&self, batch: &mut Batch) {
+        for source in &self.book.sources {
+            batch.add(&[b"LLEN", source.key.as_bytes()]);
+        }
+        batch.add(&[b"ZRANGE", self.config.keys.key("fastq:due").as_bytes(), b"0", b"0", b"WITHSCORES"]);
+    }
+
+    pub(super) fn learn_lengths(&mut self, replies: &mut Replies) -> Result<()> {
+        for source in &mut self.book.sources {
+            source.length = replies.int()? as u64;
+        }
+        self.next_due = due(replies.next()?)?;
+        Ok(())
+    }
+
+    async fn settle_and_take(&mut self, commits: &mut Vec<Commit>, credit: usize) -> Result<Harvest> {
+        self.check()?;
+        if let Some(trouble) = self.trouble.take() {
+            return Err(trouble);
+        }
+        self.exchanged_at = Instant::now();
+        self.hear_waiters();
+        if self.link.is_none() {
+            self.reconnect().await?;
+        }
+        let mut harvest = Harvest::default();
+        commits.drain(..self.settled_before.min(commits.len()));
+        self.settled_before = 0;
+        harvest.refused.append(&mut self.refused_before);
+        self.learn_routes(commits).await?;
+        self.promote().await?;
+        self.hand_out(credit, &mut harvest);
+        let left = credit - harvest.deliveries.len();
+        if let Err(error) = self.transact(commits, left, true, true, &mut harvest).await {
+            // They are held, and nobody has heard of them: they come with the next exchange.
+            harvest.deliveries.into_iter().rev().for_each(|delivery| self.book.landed.push_front(delivery));
+            self.refused_before = harvest.refused;
+            return Err(error);
+        }
+        commits.clear();
+        // Something is there that was not known when the shares were made.
+        let left = credit - harvest.deliveries.len();
+        if left > 0 && self.has_known() {
+            // What was taken so far is ours, whatever becomes of this one.
+            let _ = self.transact(&[], left, false, false, &mut harvest).await;
+        }
+        self.turn = self.turn.wrapping_add(1);
+        harvest.deliveries.sort_by_key(|delivery| delivery.rank);
+        harvest.more = self.has_known() || !self.book.landed.is_empty();
+        if credit > 0 && harvest.deliveries.len() == credit {
+            self.stop_waiting().await;
+        }
+        Ok(harvest)
+    }
+
+    /// Gives back what waiters took for a worker that then had no use for it.
+    pub(super) async fn give_back_landed(&mut self) -> Result<()> {
+        self.hear_waiters();
+        if self.book.landed.is_empty() || self.exchanged_at.elapsed() < UNWANTED || self.link.is_none() {
+            return Ok(());
+        }
+        let epoch = self.book.epoch;
+        let receipts = self.book.landed.iter().map(|delivery| Receipt::new(delivery.tag(), epoch));
+        let commits: Vec<Commit> = receipts.map(|receipt| Commit::settle(receipt, Verdict::Release)).collect();
+        // After an error they stay where they are; those that are not ours any more go with the next connection.
+        self.transact(&commits, 0, false, false, &mut Harvest::default()).await?;
+        let book = &mut self.book;
+        let kept: VecDeque<Delivery> = book.landed.drain(..).collect();
+        book.landed = kept.into_iter().filter(|delivery| book.has(&delivery.receipt)).collect();
+        Ok(())
+    }
+
+    /// # Errors
+    /// `Forked` in another process, `Closed` after the lease was lost.
+    fn check(&self) -> Result<()> {
+        if self.pid != std::process::id() {
+            return Err(Error::new(ErrorKind::Forked, "a worker's session was used in a forked process")
+                .with("made_in", self.pid)
+                .with("used_in", std::process::id()));
+        }
+        if self.is_lost { Err(lost()) } else { Ok(()) }
+    }
+
+    /// The session is over: nothing it holds is its own.
+    pub(super) fn take_for_dead(&mut self) {
+        self.is_lost = true;
+    }
+
+    /// Hands out what waiters have taken.
+    fn hand_out(&mut self, credit: usize, harvest: &mut Harvest) {
+        let count = credit.min(self.book.landed.len());
+        harvest.deliveries.extend(self.book.landed.drain(..count));
+    }
+
+    fn has_known(&self) -> bool {
+        self.book.sources.iter().any(|source| source.length > 0 && !source.waiting)
+    }
+
+    /// Asks for the bindings that follow-ups need and that are not known.
+    async fn learn_routes(&mut self, commits: &[Commit]) -> Result<()> {
+        let unknown = self.routes.unknown(commits.iter().flat_map(|commit| &commit.publications));
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let question = Routes::question(&self.config, &unknown);
+        let mut answer = self.call(&question).await?;
+        self.routes.learn(&self.config, &unknown, &mut answer)
+    }
+
+    /// Puts messages that are due into their lists.
+    async fn promote(&mut self) -> Result<()> {
+        let now = self.now();
+        while self.next_due.is_some_and(|due| due <= now) {
+            let keys = &self.config.keys;
+            let (due_key, until) = (keys.key("fastq:due"), now.0.to_string());
+            let mut batch = Batch::new();
+            batch.add(&[
+                b"ZRANGEBYSCORE",
+                due_key.as_bytes(),
+                b"-inf",
+                until.as_bytes(),
+                b"LIMIT",
+                b"0",
+                b"16",
+            ]);
+            let lists: Vec<String> =
+                self.call(&batch).await?.array()?.into_iter().map(string).collect::<Result<_>>()?;
+            let mut batch = Batch::new();
+            let keys = &self.config.keys;
+            for list in &lists {
+                let (delayed, key) = (keys.delayed(list), keys.key(list));
+                let scripted: [&[u8]; 3] = [due_key.as_bytes(), delayed.as_bytes(), key.as_bytes()];
+                batch.script(PROMOTE, &scripted, &[until.as_bytes(), PROMOTED, list.as_bytes()]);
+            }
+            self.ask_for_lengths(&mut batch);
+            let mut replies = self.call(&batch).await?;
+            replies.skip(lists.len())?;
+            self.learn_lengths(&mut replies)?;
+        }
+        Ok(())
+    }
+
+    /// One transaction: settles, stores, publishes and takes. On success the harvest holds what came. `blind`: take
+    /// where nothing is known to be, too. `given`: the Commits are the worker's, who will give them again.
+    async fn transact(
+        &mut self,
+        commits: &[Commit],
+        credit: usize,
+        blind: bool,
+        given: bool,
+        harvest: &mut Harvest,
+    ) -> Result<()> {
+        let mut batch = Batch::new();
+        batch.add(&[b"MULTI"]);
+        let (carried, changes) = match self.prepare(commits, &mut batch) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                self.book.unsettle();
+                self.routes.clear();
+                return Err(error);
+            }
+        };
+        let mut expected: Vec<Expected> = (1..batch.len()).map(|_| Expected::Nothing).collect();
+        self.take(credit, blind, &carried, &mut batch, &mut expected);
+        batch.add(&[b"EXEC"]);
+        self.lease.watch(&mut batch);
+        if !commits.is_empty() {
+            self.exchanges += 1;
+            let (number, refused) = (self.exchanges, carried.refused.clone());
+            let commits = if given { commits.len() } else { 0 };
+            self.doubt = Some(Doubt { number, commits, refused, changes: changes.clone() });
+        }
+        // An error leaves the doubt standing: the next connection finds out.
+        let replies = self.call(&batch).await?;
+        let values = match executed(replies, batch.len()) {
+            Ok((values, still_ours)) => {
+                self.is_lost = !still_ours;
+                values
+            }
+            Err(error) => {
+                // The server has refused it as a whole.
+                self.doubt = None;
+                self.book.unsettle();
+                self.routes.clear();
+                self.link = None;
+                self.is_lost = error.kind() == ErrorKind::Closed;
+                return Err(error);
+            }
+        };
+        self.doubt = None;
+        self.apply(&changes);
+        harvest.refused.extend(carried.refused);
+        let lost = self.read(expected, values, harvest);
+        self.rescue(&batch, &lost).await;
+        if self.is_lost {
+            // Taken for dead in this very moment: what was just taken belongs to others.
+            harvest.deliveries.clear();
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self, commits: &[Commit], batch: &mut Batch) -> Result<(Carried, Vec<Change>)> {
+        if commits.is_empty() {
+            return Ok((Carried::default(), Vec::new()));
+        }
+        let number = (self.exchanges + 1).to_string();
+        batch.add(&[b"HSET", self.lease.hash.as_bytes(), b"exchange", number.as_bytes()]);
+        let carrier = Carrier {
+            now: WallTime(self.clock.wall().0 + self.ahead),
+            config: &self.config,
+            book: &mut self.book,
+            routes: &mut self.routes,
+            expires: self.lease.result_expires,
+            batch,
+            front: Vec::new(),
+            grown: Vec::new(),
+        };
+        let carried = carrier.carry_out(commits)?;
+        let changes = self.book.sources.iter().map(|source| source.ring.commands(&source.held, batch));
+        Ok((carried, changes.collect()))
+    }
+
+    /// Adds the commands that take, and those that look what is left.
+    fn take(
+        &self,
+        credit: usize,
+        blind: bool,
+        carried: &Carried,
+        batch: &mut Batch,
+        expected: &mut Vec<Expected>,
+    ) {
+        let sources = &self.book.sources;
+        let offers: Vec<Offer> = sources
+            .iter()
+            .map(|source| {
+                let grown = carried.grown.iter().filter(|key| **key == source.key).count() as u64;
+                Offer { length: source.length + grown, closed: source.waiting }
+            })
+            .collect();
+        let steps = self.config.steps.all().len();
+        let shares = shares(&offers, steps, credit, self.turn, self.config.order, blind);
+        for (place, share) in shares.into_iter().enumerate() {
+            let source = &sources[place];
+            for _ in 0..share {
+                batch.add(&[b"LMOVE", source.key.as_bytes(), source.held.as_bytes(), b"RIGHT", b"RIGHT"]);
+                expected.push(Expected::Taken(place));
+            }
+        }
+        self.ask_for_lengths(batch);
+        expected.extend((0..sources.len()).map(Expected::Length));
+        expected.push(Expected::Due);
+    }
+
+    pub(super) fn apply(&mut self, changes: &[Change]) {
+        self.book.apply_loose();
+        for (place, change) in changes.iter().enumerate() {
+            let gone = self.book.sources[place].ring.apply(*change);
+            self.book.strike(gone);
+        }
+    }
+
+    /// Takes in what a transaction brought; the places of commands that the server could not carry out.
+    fn read(&mut self, expected: Vec<Expected>, values: Vec<Value>, harvest: &mut Harvest) -> Vec<usize> {
+        let mut lost = Vec::new();
+        for (position, (expected, value)) in expected.into_iter().zip(values).enumerate() {
+            let read = match (expected, value) {
+                (Expected::Nothing, Value::ServerError(_)) => {
+                    lost.push(position);
+                    Ok(())
+                }
+                (Expected::Nothing, _) => Ok(()),
+                (Expected::Taken(place), value) => bytes(value).map(|raw| {
+                    harvest.deliveries.extend(raw.and_then(|raw| self.book.enter(place, raw)));
+                }),
+                (Expected::Length(place), value) => {
+                    int(value).map(|length| self.book.sources[place].length = length as u64)
+                }
+                (Expected::Due, value) => due(value).map(|due| self.next_due = due),
+            };
+            if let Err(error) = read {
+                self.trouble = Some(error);
+            }
+        }
+        lost
+    }
+
+    /// Sets messages aside that could not be put where they belong, because a key holds something else: the
+    /// transaction stands without them.
+    async fn rescue(&mut self, batch: &Batch, lost: &[usize]) {
+        let mut letters = Batch::new();
+        for position in lost {
+            // The commands of the transaction come after MULTI.
+            let Some(words) = batch.words(position + 1) else { continue };
+            let [name, key, message] = &words[..] else { continue };
+            if name != b"LPUSH" && name != b"RPUSH" {
+                continue;
+            }
+            let reason = "the key of its queue holds something else";
+            let letter = super::dead::letter(message, 0, reason, 0, self.now());
+            let list = String::from_utf8_lossy(key).into_owned();
+            let queue = list.strip_prefix(&self.config.keys.key("")).unwrap_or(&list);
+            letters.add(&[b"LPUSH", self.config.keys.dead(queue).as_bytes(), &letter]);
+            letters.add(&[b"HSETNX", self.config.keys.key("fastq:queues").as_bytes(), queue.as_bytes(), b""]);
+        }
+        if !letters.is_empty() {
+            // If the connection breaks here nothing more can be done: the server has refused the message.
+            let _ = self.call(&letters).await;
+        }
+    }
+
+    /// Takes in what waiters have said meanwhile.
+    fn hear_waiters(&mut self) {
+        while let Some(landing) = self.waiters.said() {
+            self.hear(landing);
+        }
+    }
+
+    /// Takes in what a waiter says; whether that is worth an exchange.
+    fn hear(&mut self, landing: Landing) -> bool {
+        match landing {
+            Landing::Message(place, raw) => {
+                self.book.sources[place].waiting = false;
+                let delivery = self.book.enter(place, raw);
+                self.book.landed.extend(delivery);
+                true
+            }
+            Landing::Nothing(place) => {
+                self.book.sources[place].waiting = false;
+                false
+            }
+            Landing::Broadcast(queue, raw) => {
+                let delivery = self.book.enter_loose(queue, raw);
+                self.book.landed.push_back(delivery);
+                true
+            }
+            Landing::Broken => {
+                self.link = None;
+                true
+            }
+        }
+    }
+
+    /// A busy worker must not take what an idle one would.
+    async fn stop_waiting(&mut self) {
+        let mut batch = Batch::new();
+        for (place, source) in self.book.sources.iter().enumerate() {
+            if let Some(client) = self.waiters.client(place).filter(|_| source.waiting) {
+                batch.add(&[b"CLIENT", b"UNBLOCK", client.to_string().as_bytes()]);
+            }
+        }
+        if !batch.is_empty() {
+            // If it fails, the connection is gone, and the next exchange will say so.
+            let _ = self.call(&batch).await;
+        }
+    }
+
+    async fn wait_for_arrival(&mut self) {
+        loop {
+            self.hear_waiters();
+            if self.link.is_none() || self.is_lost || !self.book.landed.is_empty() || self.has_known() {
+                return;
+            }
+            let now = self.now();
+            let until_due = self.next_due.map(|due| due.from_now(now));
+            if until_due == Some(Duration::ZERO) {
+                return;
+            }
+            self.wait_everywhere();
+            let all_waited_for = self.book.sources.len() <= super::waiter::MOST;
+            let wake = Instant::now() + until_due.unwrap_or(LONGEST_WAIT);
+            let look = Instant::now() + LOOK;
+            tokio::select! {
+                landing = self.waiters.next() => {
+                    if landing.is_none_or(|landing| self.hear(landing)) {
+                        return;
+                    }
+                }
+                () = tokio::time::sleep_until(wake) => {}
+                () = tokio::time::sleep_until(look), if !all_waited_for => return,
+            }
+        }
+    }
+
+    /// Sets every waiter waiting that does not wait. A wait never outlasts the lease: what it takes must be ours.
+    fn wait_everywhere(&mut self) {
+        let lasts = self.confirmed_until.saturating_duration_since(Instant::now() + MARGIN);
+        let limit = lasts.min(LONGEST_WAIT);
+        if limit < SHORTEST_WAIT {
+            return;
+        }
+        for (place, source) in self.book.sources.iter_mut().enumerate() {
+            if !source.waiting && self.waiters.has(place) {
+                source.waiting = true;
+                self.waiters.wait(place, limit);
+            }
+        }
+    }
+
+    /// The commands that put everything back and give up the lease.
+    pub(super) fn ending(&self) -> Batch {
+        let mut batch = Batch::new();
+        // First of all nothing more may be taken.
+        for client in self.waiters.clients() {
+            batch.add(&[b"CLIENT", b"KILL", b"ID", client.to_string().as_bytes()]);
+        }
+        for source in &self.book.sources {
+            batch.script(GIVE_BACK, &[source.held.as_bytes(), source.key.as_bytes()], &[]);
+        }
+        self.lease.end(&mut batch);
+        batch
+    }
+
+    async fn end(&mut self) -> Result<()> {
+        self.check()?;
+        if self.link.is_none() {
+            let link = Link::open(&self.config).await?;
+            self.link = Some(link);
+        }
+        let mut batch = Batch::new();
+        batch.add(&[b"UNWATCH"]);
+        self.call(&batch).await?;
+        let batch = self.ending();
+        self.call(&batch).await?;
+        self.has_ended = true;
+        if let Some(page) = &self.lease.page {
+            super::lease::remove_page(page);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for RedisSession {
+    /// Dropped without closing, it puts back what it holds from a thread of its own: there may be no runtime any more.
+    fn drop(&mut self) {
+        if self.has_ended || self.is_lost || self.pid != std::process::id() {
+            return;
+        }
+        let (config, batch) = (Arc::clone(&self.config), self.ending());
+        // If no thread can be had or the server is away, the lease runs out.
+        let _ = std::thread::Builder::new().name("fastq-redis-end".into()).spawn(move || {
+            let until = std::time::Instant::now() + config.publish_timeout;
+            let _ = super::connection::Handle::open(&config, until)
+                .and_then(|mut handle| handle.call(&batch, until));
+        });
+    }
+}
+
+/// Reads the replies to a transaction that ends with EXEC, WATCH and EXISTS: what it brought, and whether the session
+/// was still alive right after it.
+///
+/// # Errors
+/// `Closed` when the server refused it because the session was taken for dead; what it refused a command with.
+fn executed(mut replies: Replies, sent: usize) -> Result<(Vec<Value>, bool)> {
+    let queued = sent - 3;
+    replies.skip(queued)?;
+    let values = match replies.next()? {
+        Value::Nil => return Err(lost()),
+        values => array(values)?,
+    };
+    replies.skip(1)?;
+    Ok((values, replies.int()? == 1))
+}
+
+/// The moment of the first delayed message, from the head of the set of lists.
+fn due(value: Value) -> Result<Option<WallTime>> {
+    let head = wire::pairs(value)?;
+    Ok(head.first().and_then(|(_, score)| score.parse::<f64>().ok()).map(|score| WallTime(score as i64)))
+}
+
+/// How far the server's clock is ahead of this one. A clock turned by hand knows no server.
+pub(super) fn ahead(clock: &Clock, server: i64) -> i64 {
+    match clock {
+        Clock::System(_) if server > 0 => server - clock.wall().0,
+        _ => 0,
+    }
+}
+
+async fn declare(config: &RedisConfig, link: &mut Link, subscription: &Subscription) -> Result<()> {
+    if subscription.queues.is_empty() {
+        return Ok(());
+    }
+    let known = link.call(&routes::declared(config, &subscription.queues)).await?;
+    let batch = routes::declare(config, &subscription.queues, known)?;
+    wire::committed(&mut link.call(&batch).await?, batch.len())
+}
+
+impl Session for RedisSession {
+    fn exchange<'a>(
+        &'a mut self,
+        commits: &'a mut Vec<Commit>,
+        credit: usize,
+    ) -> BoxFuture<'a, Result<Harvest>> {
+        Box::pin(async move {
+            let exchanged = self.settle_and_take(commits, credit).await;
+            exchanged.map_err(|error| error.during("exchange").with("server", &self.config.shown))
+        })
+    }
+
+    fn arrival<'a>(&'a mut self) -> BoxFuture<'a, ()> {
+        Box::pin(self.wait_for_arrival())
+    }
+
+    fn renew<'a>(&'a mut self) -> BoxFuture<'a, Result<Renewal>> {
+        Box::pin(async move {
+            self.check()?;
+            let renewed = self.renew_and_reap().await;
+            renewed.map_err(|error| error.during("renew the lease").with("server", &self.config.shown))
+        })
+    }
+
+    fn renew_every(&self) -> Duration {
+        (self.lease.term / 10).clamp(Duration::from_millis(50), Duration::from_secs(1))
+    }
+
+    fn close<'a>(mut self: Box<Self>) -> BoxFuture<'a, Result<()>>
+    where
+        Self: 'a,
+    {
+        Box::pin(async move { self.end().await.map_err(|error| error.during("end the session")) })
+    }
+}

@@ -1,0 +1,224 @@
+//! The lists a session takes from, and what it holds of each.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::config::RedisConfig;
+use super::dead::bare;
+use super::ring::{Held, Ring};
+use crate::broker::{Delivery, Queue, Receipt};
+use crate::ident::Tag;
+use crate::message::Message;
+use crate::message::envelope::{Opened, open};
+use crate::message::legacy::modernized;
+
+/// One list: a queue's messages of one priority step.
+pub(super) struct Source {
+    pub(super) place: Place,
+    pub(super) queue: Arc<str>,
+    /// The list's key.
+    pub(super) key: String,
+    /// The key of what this session took from it.
+    pub(super) held: String,
+    /// Messages it was last seen to hold.
+    pub(super) length: u64,
+    pub(super) ring: Ring,
+    /// A waiting command takes from it.
+    pub(super) waiting: bool,
+}
+
+/// A list as it is written down with a session, for whoever reaps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place {
+    pub(super) queue: String,
+    pub(super) step: u8,
+    pub(super) list: String,
+}
+
+/// Everything a session holds.
+pub(super) struct Book {
+    pub(super) sources: Vec<Source>,
+    /// Where the delivery of a tag lies.
+    tags: HashMap<u64, (usize, u64)>,
+    /// What came by a fanout exchange and lies nowhere on the server, by tag.
+    loose: HashMap<u64, (Arc<str>, Bytes)>,
+    /// Tags of those that an exchange under way settles, and whether they are to come again.
+    loosened: Vec<(u64, bool)>,
+    /// Held, and not yet handed out.
+    pub(super) landed: VecDeque<Delivery>,
+    pub(super) epoch: u64,
+}
+
+impl Book {
+    /// An empty book for a session on some queues.
+    pub(super) fn new(config: &RedisConfig, queues: &[Queue], session: &str, epoch: u64) -> Self {
+        let mut names: Vec<&str> = Vec::new();
+        for queue in queues {
+            if !names.contains(&queue.name.as_str()) {
+                names.push(&queue.name);
+            }
+        }
+        if config.order == super::config::QueueOrder::Sorted {
+            names.sort_unstable();
+        }
+        let mut sources = Vec::new();
+        for name in names {
+            let queue: Arc<str> = name.into();
+            for step in config.steps.all() {
+                let list = config.keys.list_name(name, *step);
+                sources.push(Source {
+                    queue: Arc::clone(&queue),
+                    key: config.keys.key(&list),
+                    held: config.keys.in_flight(&list, session),
+                    place: Place { queue: name.to_owned(), step: *step, list },
+                    length: 0,
+                    ring: Ring::default(),
+                    waiting: false,
+                });
+            }
+        }
+        Self {
+            sources,
+            tags: HashMap::new(),
+            loose: HashMap::new(),
+            loosened: Vec::new(),
+            landed: VecDeque::new(),
+            epoch,
+        }
+    }
+
+    /// Enters what was taken from a list; the delivery, unless there was nothing in it.
+    pub(super) fn enter(&mut self, source: usize, raw: Vec<u8>) -> Option<Delivery> {
+        let raw = Bytes::from(raw);
+        if raw.is_empty() {
+            self.sources[source].ring.push_empty();
+            return None;
+        }
+        let opened = open(&raw).unwrap_or_else(|_| unreadable(&raw));
+        let tag = self.free_tag(&opened, &raw);
+        let found = &mut self.sources[source];
+        let number = found.ring.push(Held { tag, raw, deaths: opened.deaths });
+        self.tags.insert(tag, (source, number));
+        let (queue, step) = (Arc::clone(&found.queue), found.place.step);
+        Some(delivery(queue, step, Receipt::new(Tag(tag), self.epoch), opened))
+    }
+
+    /// Enters what came to a queue by a fanout exchange.
+    pub(super) fn enter_loose(&mut self, queue: Arc<str>, raw: Vec<u8>) -> Delivery {
+        let raw = Bytes::from(raw);
+        let opened = open(&raw).unwrap_or_else(|_| unreadable(&raw));
+        let tag = self.free_tag(&opened, &raw);
+        self.loose.insert(tag, (Arc::clone(&queue), raw));
+        delivery(queue, 0, Receipt::new(Tag(tag), self.epoch), opened)
+    }
+
+    fn free_tag(&self, opened: &Opened, raw: &Bytes) -> u64 {
+        let mut tag = tag_of(&opened.delivery_tag, raw);
+        // The same message twice, such as one that Celery has restored while we hold it.
+        while self.tags.contains_key(&tag) || self.loose.contains_key(&tag) {
+            tag = tag.wrapping_add(1).max(1);
+        }
+        tag
+    }
+
+    /// Settles what lies nowhere on the server, with the exchange that is being prepared. `again`: it is to come again,
+    /// to this worker alone. Gives queue and bytes; `None` when it is not there.
+    pub(super) fn settle_loose(&mut self, receipt: &Receipt, again: bool) -> Option<(Arc<str>, Bytes)> {
+        let tag = receipt.tag().0;
+        if receipt.epoch() != self.epoch || self.loosened.iter().any(|(settled, _)| *settled == tag) {
+            return None;
+        }
+        let found = self.loose.get(&tag)?.clone();
+        self.loosened.push((tag, again));
+        Some(found)
+    }
+
+    /// The exchange was carried out.
+    pub(super) fn apply_loose(&mut self) {
+        for (tag, again) in std::mem::take(&mut self.loosened) {
+            let Some((queue, raw)) = self.loose.remove(&tag).filter(|_| again) else { continue };
+            let delivery = self.enter_loose(queue, raw.to_vec());
+            self.landed.push_back(delivery);
+        }
+    }
+
+    /// The exchange was not carried out.
+    pub(super) fn unsettle(&mut self) {
+        self.loosened.clear();
+        self.sources.iter_mut().for_each(|source| source.ring.unsettle());
+    }
+
+    /// Where the unsettled delivery of a receipt lies; `None` when it is not ours any more.
+    pub(super) fn find(&self, receipt: &Receipt) -> Option<(usize, u64)> {
+        if receipt.epoch() != self.epoch {
+            return None;
+        }
+        let (source, number) = *self.tags.get(&receipt.tag().0)?;
+        self.sources[source].ring.held(number).map(|_| (source, number))
+    }
+
+    /// Strikes out tags that are settled or lost.
+    pub(super) fn strike(&mut self, tags: impl IntoIterator<Item = u64>) {
+        for tag in tags {
+            self.tags.remove(&tag);
+        }
+    }
+
+    /// Enters an element that was known already, at its new place.
+    pub(super) fn keep(&mut self, source: usize, held: Held) {
+        let tag = held.tag;
+        let number = self.sources[source].ring.push(held);
+        self.tags.insert(tag, (source, number));
+    }
+
+    /// Whether a delivery that was not handed out is still ours.
+    pub(super) fn has(&self, receipt: &Receipt) -> bool {
+        self.find(receipt).is_some() || self.loose.contains_key(&receipt.tag().0)
+    }
+}
+
+/// The number by which a message is known here, in the machine and on the slot page. It is made from what the message
+/// itself says, so that a reaper finds it again.
+pub(super) fn tag_of(delivery_tag: &str, raw: &[u8]) -> u64 {
+    let name = if delivery_tag.is_empty() { raw } else { delivery_tag.as_bytes() };
+    // FNV-1a (Fowler, Noll, Vo): the same in every process and version.
+    let hash = name.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash.max(1)
+}
+
+fn delivery(queue: Arc<str>, step: u8, receipt: Receipt, opened: Opened) -> Delivery {
+    let Opened { message, exchange, routing_key, priority, redelivered, deaths, .. } = opened;
+    let routing_key: Arc<str> = if routing_key.is_empty() && exchange.is_empty() || *routing_key == *queue {
+        Arc::clone(&queue)
+    } else {
+        routing_key.into()
+    };
+    Delivery {
+        receipt,
+        queue,
+        exchange: exchange.into(),
+        routing_key,
+        priority,
+        rank: step,
+        redelivered,
+        deaths,
+        message: modernized(&message).into_owned(),
+    }
+}
+
+fn unreadable(raw: &Bytes) -> Opened {
+    Opened {
+        message: Message { ..bare(raw) },
+        exchange: String::new(),
+        routing_key: String::new(),
+        priority: None,
+        redelivered: false,
+        deaths: 0,
+        delivery_tag: String::new(),
+    }
+}

@@ -1,0 +1,172 @@
+//! Waiting for messages: for each list a connection with a command that takes the next one as it comes.
+//!
+//! The server wakes one waiter per message, the one that has waited longest, and moves the message in the same step:
+//! nothing is lost when the connection dies before the reply. While a waiter waits, nobody else moves messages from
+//! its list into the session's, so the order there is known.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+
+use super::broadcast::Broadcasts;
+use super::config::RedisConfig;
+use super::link::Link;
+use super::source::Source;
+use super::wire::Batch;
+use crate::broker::Queue;
+use crate::error::Result;
+
+/// More lists are not waited for, but looked at now and then: each takes a connection.
+pub(super) const MOST: usize = 16;
+/// How much later than announced an answer may come.
+const SLACK: Duration = Duration::from_secs(5);
+
+/// What a waiter says.
+pub(super) enum Landing {
+    /// It took this from the list.
+    Message(usize, Vec<u8>),
+    /// Nothing came, or it was told to stop waiting.
+    Nothing(usize),
+    /// A fanout queue was sent this.
+    Broadcast(Arc<str>, Vec<u8>),
+    /// A connection broke. Why, the next exchange finds out.
+    Broken,
+}
+
+/// The waiters of one session; they end when it is dropped.
+pub(super) struct Waiters {
+    waiters: Vec<Waiter>,
+    landings: UnboundedReceiver<Landing>,
+    _broadcasts: Broadcasts,
+}
+
+struct Waiter {
+    orders: UnboundedSender<Duration>,
+    /// The number of its connection; 0 before there is one.
+    client: Arc<AtomicI64>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Waiters {
+    fn drop(&mut self) {
+        for waiter in &self.waiters {
+            waiter.task.abort();
+        }
+    }
+}
+
+impl Waiters {
+    /// A waiter for each of the first lists, whose connections are opened when they first wait; and one for what is
+    /// published to fanout queues, which is opened now.
+    ///
+    /// # Errors
+    /// Those of opening a connection.
+    pub(super) async fn new(config: &Arc<RedisConfig>, sources: &[Source], queues: &[Queue]) -> Result<Self> {
+        let (landed, landings) = unbounded_channel();
+        let broadcasts = Broadcasts::listen(config, queues, landed.clone()).await?;
+        let waiters = sources.iter().take(MOST).enumerate().map(|(place, source)| {
+            let (orders, ordered) = unbounded_channel();
+            let client = Arc::new(AtomicI64::new(0));
+            let wait = Wait {
+                config: Arc::clone(config),
+                place,
+                list: source.key.clone(),
+                held: source.held.clone(),
+                client: Arc::clone(&client),
+                landed: landed.clone(),
+            };
+            Waiter { orders, client, task: tokio::spawn(wait.run(ordered)) }
+        });
+        Ok(Self { waiters: waiters.collect(), landings, _broadcasts: broadcasts })
+    }
+
+    /// Whether a list has a waiter.
+    pub(super) fn has(&self, place: usize) -> bool {
+        place < self.waiters.len()
+    }
+
+    /// Begins to wait.
+    pub(super) fn wait(&self, place: usize, limit: Duration) {
+        if let Some(waiter) = self.waiters.get(place) {
+            let _ = waiter.orders.send(limit); // a waiter that has ended has said why
+        }
+    }
+
+    /// What a waiter says next.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing said is lost.
+    pub(super) async fn next(&mut self) -> Option<Landing> {
+        self.landings.recv().await
+    }
+
+    /// What a waiter has said already.
+    pub(super) fn said(&mut self) -> Option<Landing> {
+        self.landings.try_recv().ok()
+    }
+
+    /// The connection of a waiter; `None` before there is one.
+    pub(super) fn client(&self, place: usize) -> Option<i64> {
+        let client = self.waiters.get(place)?.client.load(Ordering::Relaxed);
+        (client != 0).then_some(client)
+    }
+
+    /// All their connections.
+    pub(super) fn clients(&self) -> impl Iterator<Item = i64> {
+        (0..self.waiters.len()).filter_map(|place| self.client(place))
+    }
+}
+
+/// One waiter at work.
+struct Wait {
+    config: Arc<RedisConfig>,
+    place: usize,
+    list: String,
+    held: String,
+    client: Arc<AtomicI64>,
+    landed: UnboundedSender<Landing>,
+}
+
+impl Wait {
+    async fn run(self, mut ordered: UnboundedReceiver<Duration>) {
+        let mut link = None;
+        while let Some(limit) = ordered.recv().await {
+            match self.wait(&mut link, limit).await {
+                Ok(landing) => drop(self.landed.send(landing)),
+                Err(_) => {
+                    drop(self.landed.send(Landing::Broken));
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn wait(&self, link: &mut Option<Link>, limit: Duration) -> Result<Landing> {
+        let link = match link {
+            Some(link) => link,
+            None => {
+                let opened = Link::open(&self.config).await?;
+                self.client.store(opened.welcome.client, Ordering::Relaxed);
+                link.insert(opened)
+            }
+        };
+        let seconds = format!("{:.3}", limit.as_secs_f64());
+        let mut batch = Batch::new();
+        batch.add(&[
+            b"BLMOVE",
+            self.list.as_bytes(),
+            self.held.as_bytes(),
+            b"RIGHT",
+            b"RIGHT",
+            seconds.as_bytes(),
+        ]);
+        let mut replies = link.call_within(&batch, limit + SLACK).await?;
+        Ok(match replies.bytes()? {
+            Some(raw) => Landing::Message(self.place, raw),
+            None => Landing::Nothing(self.place),
+        })
+    }
+}

@@ -1,0 +1,201 @@
+//! Results on a Redis server, as Celery keeps them there (protocol.md §7.5), and waiting for them by push.
+
+mod listening;
+mod tickets;
+mod waiting;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use super::{LONGEST_WAIT, Record, Store};
+use crate::broker::redis::{Batch, Keeper, RedisConfig, ResultLayout, bytes};
+use crate::error::{Error, ErrorKind, Result};
+use waiting::WaitingRoom;
+
+/// Writes a record unless the task has succeeded already.
+const STORE: &str = include_str!("../broker/redis/scripts/store.lua");
+/// Longer values are refused by the server.
+const LONGEST: usize = 512 * 1024 * 1024;
+/// How Celery marks a document that it has compressed.
+const COMPRESSED: &[u8] = b"\0celery-compressed\0";
+
+/// The results on one server.
+pub struct RedisStore {
+    keeper: Arc<Keeper>,
+    room: WaitingRoom,
+}
+
+impl RedisStore {
+    /// A store on the server of `config`. Nothing is opened before the first use.
+    pub fn new(config: RedisConfig) -> Self {
+        Self { keeper: Keeper::new(config), room: WaitingRoom::default() }
+    }
+
+    /// A store that shares the connection of a broker.
+    pub(crate) fn beside(keeper: Arc<Keeper>) -> Self {
+        Self { keeper, room: WaitingRoom::default() }
+    }
+
+    /// Those of the tasks that have ended.
+    fn ended(&self, task_ids: &[String]) -> Result<Vec<Record>> {
+        let found = self.load(task_ids)?.into_iter().flatten();
+        Ok(found.filter(has_ended).collect())
+    }
+}
+
+impl Store for RedisStore {
+    fn save(&self, records: &[Record], expires: Option<Duration>) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        for record in records {
+            write(&self.keeper.config.results, record, expires, &mut batch)?;
+        }
+        let sent = batch.len();
+        self.keeper.call("store results", &batch)?.skip(sent)
+    }
+
+    fn load(&self, task_ids: &[String]) -> Result<Vec<Option<Record>>> {
+        if task_ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let layout = &self.keeper.config.results;
+        let keys: Vec<String> = task_ids.iter().map(|id| layout.key(id)).collect();
+        let mut words: Vec<&[u8]> = vec![b"MGET"];
+        words.extend(keys.iter().map(String::as_bytes));
+        let mut batch = Batch::new();
+        batch.add(&words);
+        let documents = self.keeper.call("read results", &batch)?.array()?;
+        let found = documents.into_iter().zip(task_ids);
+        found.map(|(document, id)| Ok(bytes(document)?.map(|body| read(layout, id, body)))).collect()
+    }
+
+    fn forget(&self, task_ids: &[String]) -> Result<()> {
+        if task_ids.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<String> = task_ids.iter().map(|id| self.keeper.config.results.key(id)).collect();
+        let mut words: Vec<&[u8]> = vec![b"DEL"];
+        words.extend(keys.iter().map(String::as_bytes));
+        let mut batch = Batch::new();
+        batch.add(&words);
+        self.keeper.call("forget results", &batch)?.skip(1)
+    }
+
+    fn wait(&self, task_ids: &[String], timeout: Duration) -> Result<Vec<Record>> {
+        let deadline = Instant::now() + timeout.min(LONGEST_WAIT);
+        // Most results that are asked for late are there: no need to listen for them.
+        let records = self.ended(task_ids)?;
+        if !records.is_empty() || timeout.is_zero() || task_ids.is_empty() {
+            return Ok(records);
+        }
+        let room = self.room.open(&self.keeper);
+        room.wait(task_ids, deadline, || self.ended(task_ids))
+    }
+
+    fn clean(&self) -> Result<u64> {
+        // The server deletes what has expired.
+        Ok(0)
+    }
+
+    fn close(&self) {
+        self.room.close();
+        self.keeper.close();
+    }
+}
+
+/// Adds the commands that write a record and announce it.
+///
+/// # Errors
+/// `Encode` when it is larger than the server can store.
+pub(crate) fn write(
+    layout: &ResultLayout,
+    record: &Record,
+    expires: Option<Duration>,
+    batch: &mut Batch,
+) -> Result<()> {
+    if record.body.len() > LONGEST {
+        return Err(Error::new(
+            ErrorKind::Encode,
+            "a result is larger than the 512 MiB that Redis can store",
+        )
+        .with("task_id", &record.task_id));
+    }
+    let key = layout.key(&record.task_id);
+    // Whole seconds, and never 0: that would be for ever.
+    let seconds =
+        expires.filter(|after| !after.is_zero()).map_or(0, |after| after.as_secs_f64().ceil() as u64);
+    let seconds = seconds.to_string();
+    if record.state == "SUCCESS" {
+        if seconds == "0" {
+            batch.add(&[b"SET", key.as_bytes(), &record.body]);
+        } else {
+            batch.add(&[b"SETEX", key.as_bytes(), seconds.as_bytes(), &record.body]);
+        }
+        batch.add(&[b"PUBLISH", key.as_bytes(), &record.body]);
+    } else {
+        // Rare enough to be looked at first: what succeeded stays so, whatever comes late.
+        batch.script(STORE, &[key.as_bytes()], &[&record.body, seconds.as_bytes()]);
+    }
+    Ok(())
+}
+
+/// A record from its document.
+fn read(layout: &ResultLayout, task_id: &str, body: Vec<u8>) -> Record {
+    let state = state_of(&body);
+    Record { task_id: task_id.to_owned(), state, content_type: layout.content_type.clone(), body }
+}
+
+/// Whether a task has ended; of a document that cannot be read here its reader must decide.
+fn has_ended(record: &Record) -> bool {
+    record.state.is_empty() || Record::is_final(&record.state)
+}
+
+/// The state in a document: JSON, or something else that holds the word after `status`. Empty when it cannot be seen.
+fn state_of(document: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Status {
+        status: String,
+    }
+    if document.starts_with(COMPRESSED) {
+        return String::new();
+    }
+    if let Ok(Status { status }) = serde_json::from_slice(document) {
+        return status;
+    }
+    // msgpack, YAML and pickle write keys as they are, and the value within a few bytes after.
+    let key = b"status";
+    let Some(start) = document.windows(key.len()).position(|window| window == key) else {
+        return String::new();
+    };
+    let after = &document[start + key.len()..];
+    let word = after.iter().take(24).skip_while(|byte| !byte.is_ascii_uppercase());
+    // A msgpack or pickle length may look like one letter; no state is that short.
+    let words: Vec<u8> =
+        word.take_while(|byte| byte.is_ascii_uppercase() || **byte == b'_').copied().collect();
+    if words.len() > 2 { String::from_utf8(words).unwrap_or_default() } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_is_found_in_documents_of_every_serializer() {
+        for (document, state) in [
+            (&br#"{"status": "SUCCESS", "result": {"status": "FAILURE"}}"#[..], "SUCCESS"),
+            (br#"{"result": 3, "status": "PROGRESS"}"#, "PROGRESS"),
+            (b"\x86\xa6status\xa7SUCCESS\xa6result\x03", "SUCCESS"),
+            (b"children: []\nstatus: FAILURE\n", "FAILURE"),
+            (b"\x80\x04\x95\x8c\x06status\x94\x8c\x07REVOKED\x94", "REVOKED"),
+            (b"\0celery-compressed\0application/x-gzip\0status SUCCESS", ""),
+            (b"nothing", ""),
+            (b"", ""),
+        ] {
+            assert_eq!(state_of(document), state, "{}", String::from_utf8_lossy(document));
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What only the Redis broker promises.
+
+mod faults;
+mod leases;
+mod proxy;
+mod resume;
+mod wire;
+
+use std::sync::Arc;
+
+use fastq_core::broker::Broker;
+use fastq_core::broker::redis::{RedisBroker, RedisConfig};
+use fastq_core::clock::Clock;
+
+use crate::redis_server::{Server, is_installed};
+use crate::support::LIMIT;
+
+/// A broker at a URL, on the machine's clock.
+fn at(url: &str, options: &str) -> Arc<dyn Broker> {
+    Arc::new(RedisBroker::new(RedisConfig::at(url, options).unwrap(), Clock::system()))
+}
+
+/// A server with more arguments; `None` when there is none to start.
+fn server(arguments: &[&str]) -> Option<Server> {
+    is_installed().then(|| Server::start(arguments))
+}
+
+fn block_on<T>(story: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(LIMIT, story).await.expect("within the limit") })
+}
