@@ -28,8 +28,8 @@ from servers import SERVERS, Server, free_port, wait_until
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".services"
 
-NEEDED: tuple[str, ...] = ()
-"""What `run` starts when it is given no names. The embedded default needs no server."""
+NEEDED: tuple[str, ...] = ("redis",)
+"""What `run` starts when it is given no names."""
 
 
 class ServicesError(Exception):
