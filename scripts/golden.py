@@ -2,9 +2,9 @@
 
     scripts/golden.py [VERSION ...]      5.6 and 5.7 by default
 
-Each version has an environment of its own (`.venv-celery56`, `.venv-celery57`), made when it is missing from the exact
-versions in requirements/, and a Redis server of its own, stopped at the end. Ids, process ids and times stay as they
-were recorded, so every run changes the files: record again when a version or a call is added, not otherwise.
+Each version has an environment of its own (scripts/celery_environment.py) and a Redis server of its own, stopped at the
+end. Ids, process ids and times stay as they were recorded, so every run changes the files: record again when a version
+or a call is added, not otherwise.
 """
 
 from __future__ import annotations
@@ -17,18 +17,16 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from servers import SERVERS, free_port, wait_until
+from celery_environment import ROOT, VERSIONS, environment
+from servers import SERVERS, serving
 from tap import Tap
 
-ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "tests" / "compat" / "golden"
-VERSIONS = ("5.6", "5.7")
 
 KEPT = {
     "message": {"LPUSH"},
@@ -96,41 +94,9 @@ def main(versions: Sequence[str]) -> int:
     return 0
 
 
-def environment(version: str) -> Path:
-    """Return the interpreter of the environment that has this version, which is made if it is missing."""
-    folder = ROOT / f".venv-celery{version.replace('.', '')}"
-    python = folder / "bin" / "python"
-    requirements = ROOT / "requirements" / f"celery-{version}.txt"
-    stamp = folder / "requirements.txt"
-    if not stamp.exists() or stamp.read_text() != requirements.read_text():
-        subprocess.run([os.environ.get("PYTHON", sys.executable), "-m", "venv", "--clear", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--requirement", requirements], check=True)
-        shutil.copy(requirements, stamp)
-    return python
-
-
-@contextmanager
-def redis_server() -> Iterator[int]:
-    """Run a Redis server of our own; the value is its port."""
-    server = SERVERS["redis"]
-    program, port = server.find(), free_port()
-    if program is None:
-        raise SystemExit(f"golden: no {server.package} on this machine")
-    with tempfile.TemporaryDirectory() as folder:
-        command, _ = server.command(program, Path(folder), port)
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            if not wait_until(lambda: server.answers(port), server.start_within, lambda: process.poll() is None):
-                raise SystemExit("golden: redis-server does not start")
-            yield port
-        finally:
-            process.terminate()
-            process.wait(server.stop_within)
-
-
 def _record(python: Path) -> list[Recording]:
     recorder = Recorder()
-    with redis_server() as port, tempfile.TemporaryDirectory(prefix="shop-") as folder:
+    with serving("redis") as port, tempfile.TemporaryDirectory(prefix="shop-") as folder:
         # Tracebacks are part of what is stored. Reached through a link, the files in them have the same names wherever
         # the clone is.
         link = Path(folder) / "fastq"

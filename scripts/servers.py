@@ -6,9 +6,11 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -123,6 +125,31 @@ class RabbitMQ(Server):
 
 
 SERVERS: dict[str, Server] = {server.name: server for server in (Redis(), RabbitMQ())}
+
+
+@contextmanager
+def serving(name: str) -> Iterator[int]:
+    """Run a server that only the block inside `with` knows of; the value is its port.
+
+    Raises:
+        FileNotFoundError: it is not installed.
+        TimeoutError: it does not start.
+    """
+    server = SERVERS[name]
+    program, port = server.find(), free_port()
+    if program is None:
+        raise FileNotFoundError(f"{name} is missing: install the package {server.package}")
+    with tempfile.TemporaryDirectory(prefix=f"{name}-") as folder:
+        command, extra = server.command(program, Path(folder), port)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, **extra})
+        try:
+            if not wait_until(lambda: server.answers(port), server.start_within, lambda: process.poll() is None):
+                raise TimeoutError(f"{name} did not answer within {server.start_within:g} s")
+            yield port
+        finally:
+            process.terminate()
+            process.wait(server.stop_within)
+            server.after_stop(Path(folder))
 
 
 def free_port() -> int:
