@@ -127,18 +127,33 @@ class Declaration:
     registry: TaskRegistry
 
     @overload
-    def task(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    def task(
+        self,
+        function: Callable[Concatenate[Self, P], Coroutine[Any, Any, R]],
+        /,
+        *,
+        bind: Literal[True],
+        **options: Any,
+    ) -> AsyncTask[P, R]: ...
     @overload
-    def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    def task(
+        self, function: Callable[Concatenate[Self, P], R], /, *, bind: Literal[True], **options: Any
+    ) -> Task[P, R]: ...
     @overload
-    def task(self, *, bind: Literal[True], **options: Any) -> BoundDecorator: ...
+    def task(
+        self, function: Callable[P, Coroutine[Any, Any, R]], /, *, bind: Literal[False] = False, **options: Any
+    ) -> AsyncTask[P, R]: ...
     @overload
-    def task(self, *, bind: Literal[False] = False, **options: Any) -> Decorator: ...
-    def task(self, *args: Any, **options: Any) -> Any:
-        """Declare a function a task: `@app.task`, or `@app.task(max_retries=5)`.
+    def task(self, function: Callable[P, R], /, *, bind: Literal[False] = False, **options: Any) -> Task[P, R]: ...
+    @overload
+    def task(self, /, *, bind: Literal[True], **options: Any) -> BoundDecorator: ...
+    @overload
+    def task(self, /, *, bind: Literal[False] = False, **options: Any) -> Decorator: ...
+    def task(self, /, *args: Any, **options: Any) -> Any:
+        """Declare a function a task: `@app.task`, `@app.task(max_retries=5)`, or `app.task(function, max_retries=5)`.
 
         Args:
-            *args: the function, when there are no options.
+            *args: the function; none returns a decorator.
             **options: `name` (module and function by default), `bind` (the task itself becomes the first argument),
                 `base` (class), `lazy` (False binds it now, and so reads the settings), `shared` (False keeps it out of
                 other apps, which is so in any case), `filter` (a function that replaces the task's). Every other one
@@ -147,10 +162,10 @@ class Declaration:
         Raises:
             TypeError: positional arguments other than the function.
         """
-        if len(args) == 1 and not options and callable(args[0]):
-            return self._declare(args[0], {})
+        if len(args) == 1 and callable(args[0]):
+            return self._declare(args[0], options)
         if args:
-            raise TypeError("@app.task takes keyword arguments, or a function alone: @app.task(name='…').")
+            raise TypeError("@app.task takes a function and keyword arguments, no others: @app.task(name='…').")
         return lambda function: self._declare(function, options)
 
     def _declare(self, function: Callable[..., Any], options: dict[str, Any]) -> Task[..., Any]:
@@ -195,9 +210,19 @@ class Declaration:
 
 
 @overload
-def shared_task(function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+def shared_task(
+    function: Callable[Concatenate[Self, P], Coroutine[Any, Any, R]], /, *, bind: Literal[True], **options: Any
+) -> AsyncTask[P, R]: ...
 @overload
-def shared_task(function: Callable[P, R], /) -> Task[P, R]: ...
+def shared_task(
+    function: Callable[Concatenate[Self, P], R], /, *, bind: Literal[True], **options: Any
+) -> Task[P, R]: ...
+@overload
+def shared_task(
+    function: Callable[P, Coroutine[Any, Any, R]], /, *, bind: Literal[False] = False, **options: Any
+) -> AsyncTask[P, R]: ...
+@overload
+def shared_task(function: Callable[P, R], /, *, bind: Literal[False] = False, **options: Any) -> Task[P, R]: ...
 @overload
 def shared_task(*, bind: Literal[True], **options: Any) -> BoundDecorator: ...
 @overload
@@ -208,10 +233,10 @@ def shared_task(*args: Any, **options: Any) -> Any:
     The options are those of `FastQ.task`. The task stands for the current app's: `shared_task` code that runs in a
     worker of one app sends its tasks to that app's broker.
     """
-    if len(args) == 1 and callable(args[0]) and not options:
-        return _share(args[0], {})
+    if len(args) == 1 and callable(args[0]):
+        return _share(args[0], options)
     if args:
-        raise TypeError("@shared_task takes keyword arguments, or a function alone.")
+        raise TypeError("@shared_task takes a function and keyword arguments, no others: @shared_task(name='…').")
     return lambda function: _share(function, options)
 
 

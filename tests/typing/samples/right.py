@@ -116,6 +116,22 @@ assert_type(shared.delay(1).get(), int)
 assert_type(shared_bound.delay(1).get(), int)
 
 
+def plain(x: int) -> str:
+    """Be made a task later."""
+    return str(x)
+
+
+def knowing(self: Task[..., Any], x: int) -> str:
+    """Be made a task later, and know it."""
+    return self.name
+
+
+assert_type(app.task(plain, name="plain").delay(1).get(), str)
+assert_type(app.task(knowing, bind=True).delay(1).get(), str)
+assert_type(shared_task(plain, max_retries=1).delay(1).get(), str)
+assert_type(shared_task(knowing, bind=True, name="knowing").delay(1).get(), str)
+
+
 class Multiply(Task[[int, int], int]):
     """A task that is a class."""
 

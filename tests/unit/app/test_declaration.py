@@ -128,6 +128,17 @@ def test_two_functions_of_one_name_are_warned_of(app: FastQ) -> None:
     assert second is first
 
 
+def test_a_function_may_be_given_beside_its_options(app: FastQ) -> None:
+    def job(task: Task[..., object]) -> str:
+        return task.name
+
+    declared = app.task(job, bind=True, name="shop.job", max_retries=7)
+    shared = shared_task(job, bind=True, name="shop.shared")
+
+    assert (declared.name, declared.max_retries, declared()) == ("shop.job", 7, "shop.job")
+    assert app.tasks["shop.shared"]() == shared() == "shop.shared"
+
+
 def test_positional_arguments_are_no_options(app: FastQ) -> None:
     with pytest.raises(TypeError, match="keyword arguments"):
         app.task("name")  # type: ignore[call-overload]
