@@ -42,8 +42,7 @@ UNLIKE: dict[str, set[str]] = {
     # Celery stores its wrapper; fastq the class, with its arguments as text where they cannot be written.
     "plain-failure-unwritable": {"result"},
     "pickled-failure-unwritable": {"result"},
-    # Celery shows the arguments as a tuple, and pickles an exception that only Celery has; fastq writes its name.
-    "gives-up": {"result"},
+    # Celery pickles an exception that only Celery has; fastq writes its name.
     "pickled-gives-up": {"result"},
     # One child, which is the group, for Celery; for fastq two.
     "link-many": {"children"},

@@ -80,8 +80,8 @@ def _give_up(
 ) -> NoReturn:
     if exc is not None:
         _raise_present(exc, "")
-    args = request.args if args is None else args
-    kwargs = request.kwargs if kwargs is None else kwargs
+    args, kwargs = _arguments(task, request, args, kwargs)
+    args = tuple(args)  # as Celery shows them
     raise task.MaxRetriesExceededError(
         f"Can't retry {task.name}[{request.id}] args:{args} kwargs:{kwargs}", task_args=args, task_kwargs=kwargs
     )

@@ -167,7 +167,7 @@ def test_the_last_retry_gives_up_with_the_reason(job: Any) -> None:
         job.retry(exc=KeyError("x"))
     with pytest.raises(MaxRetriesExceededError, match=r"job\[i\]") as caught:
         job.retry()
-    assert (caught.value.task_args, caught.value.task_kwargs) == ([1], {})
+    assert (caught.value.task_args, caught.value.task_kwargs) == ((1,), {})
 
 
 def test_the_last_retry_keeps_what_was_being_handled_as_the_cause(job: Any) -> None:
