@@ -86,6 +86,12 @@ no-reference-pool: $(STAMP_TOOLS) ## law 2: abort when a Rust thread drops a Pyt
 bench: build ## every figure of benches/README.md, with huey beside it, in one report (some minutes)
 	benches/run
 
+.PHONY: bench-compare
+bench-compare: build ## on Redis, beside other task queues; PART=…, SIDES=…, ROUNDS=…, SCALE=… choose less (benches/README.md)
+	PYTHONPATH=scripts $(BIN)/python benches/redis_compare/run.py \
+		$(if $(PART),--parts $(PART)) $(if $(SIDES),--sides $(SIDES)) \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCALE),--scale $(SCALE))
+
 .PHONY: docs
 docs: build ## write the generated pages of docs/
 	$(BIN)/python scripts/reference.py
@@ -98,6 +104,6 @@ lock: ## renew requirements/dev.txt from requirements/dev.in
 .PHONY: clean
 clean: ## remove what was built
 	cargo clean
-	rm -rf $(VENV) .venv-bench .venv-law2 .services dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .venv-bench-* .venv-law2 .services dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find python -name '*.so' -delete
 	find python tests benches scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,90 @@
+"""What each part measures: its turns within one round, side after side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sides import SIDES
+
+SECONDS = 3.0
+"""About how long a drain and a publishing loop take."""
+PAYLOADS = {"1 KB": (1_000, 30_000), "10 KB": (10_000, 20_000), "100 KB": (100_000, 3_000), "1 MB": (1_000_000, 300)}
+"""Size of the argument in bytes, and how many tasks carry it."""
+BACKLOGS = {"10 k": 10_000, "1 M": 1_000_000}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One figure to take, once in each round."""
+
+    case: str
+    side: str
+    part: str
+    """The function of measure.py."""
+    parameters: dict[str, Any]
+    room: int
+    """How many tasks the ledger needs room for."""
+    results: bool = False
+    """Whether results are stored."""
+
+
+def drain(sides: Sequence[str], scale: float) -> Iterator[Turn]:
+    """Yield full queues, first without results, then with them."""
+    for case, results in (("drain", False), ("drain, results", True)):
+        for side in sides:
+            count = _at_least(100, SIDES[side].drains * SECONDS * scale)
+            yield Turn(case, side, "drain", {"count": count, "results": results}, count, results)
+
+
+def publish(sides: Sequence[str], scale: float) -> Iterator[Turn]:
+    """Yield loops that publish."""
+    for side in sides:
+        count = _at_least(100, SIDES[side].publishes * SECONDS * scale)
+        yield Turn("publish", side, "publish", {"count": count}, 100)
+
+
+def latency(sides: Sequence[str], scale: float) -> Iterator[Turn]:
+    """Yield round trips and loads."""
+    for side in sides:
+        pace, seconds = SIDES[side].drains, max(0.5, 2.5 * scale)
+        parameters = {"pace": pace, "round_trips": _at_least(50, 1_000 * scale), "seconds": seconds}
+        yield Turn("latency", side, "latency", parameters, int(20_000 + 10 * pace * seconds), results=True)
+
+
+def idle(sides: Sequence[str], scale: float) -> Iterator[Turn]:
+    """Yield workers without work."""
+    for side in sides:
+        yield Turn("idle", side, "idle", {"seconds": max(2.0, 10.0 * scale)}, 100)
+
+
+def payload(sides: Sequence[str], scale: float) -> Iterator[Turn]:
+    """Yield messages of four sizes, for fastq."""
+    for case, (size, count) in PAYLOADS.items():
+        count = _at_least(50, count * scale)
+        if "fastq" in sides:
+            yield Turn(case, "fastq", "payload", {"count": count, "size": size}, count)
+
+
+def backlog(sides: Sequence[str], scale: float) -> Iterator[Turn]:
+    """Yield a short and a long queue, for fastq."""
+    for case, count in BACKLOGS.items():
+        count = _at_least(100, count * scale)
+        if "fastq" in sides:
+            yield Turn(case, "fastq", "backlog", {"count": count}, count)
+
+
+PARTS: dict[str, Callable[[Sequence[str], float], Iterator[Turn]]] = {
+    "drain": drain,
+    "publish": publish,
+    "latency": latency,
+    "payload": payload,
+    "backlog": backlog,
+    "idle": idle,
+}
+"""The parts that are measured with a client and a worker; `wire` has neither."""
+
+
+def _at_least(least: int, count: float) -> int:
+    return max(least, int(count))

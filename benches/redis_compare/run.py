@@ -1,0 +1,127 @@
+"""The same workload for every side, in turn, on one private Redis: run.py --help.
+
+Writes one file of raw figures for each part, and then the report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from environment import CLONE, python_of
+from plan import PARTS, Turn
+from redis_server import private_redis
+from sides import SIDES
+from versions import machine, versions
+
+from report import write_report
+
+HERE = Path(__file__).resolve().parent
+LIMIT = 600
+"""Seconds for one figure."""
+CORES = 2
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure what was asked for; return 1 when a figure could not be taken."""
+    options = _options(arguments)
+    folder = Path(options.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
+    failures = 0
+    with private_redis() as url, tempfile.TemporaryDirectory() as scratch:
+        os.environ["BENCH_REDIS_URL"] = url
+        run = Run(Path(scratch))
+        for part in options.parts:
+            failures += run.part(part, options, folder / f"{part}.json")
+    write_report(folder)
+    return 1 if failures else 0
+
+
+class Run:
+    """One run: a server that is there, a folder to exchange files in."""
+
+    def __init__(self, scratch: Path) -> None:
+        """Take the bytes of fastq's messages.
+
+        Args:
+            scratch: an empty folder.
+        """
+        self.scratch = scratch
+        captured = self.take(Turn("capture", "fastq", "capture", {}, 10, results=True))
+        for name, text in captured.items():
+            (scratch / name).write_text(text, encoding="utf-8")
+        os.environ["BENCH_MESSAGE"], os.environ["BENCH_RECORD"] = str(scratch / "message"), str(scratch / "record")
+
+    def part(self, part: str, options: argparse.Namespace, output: Path) -> int:
+        """Measure one part, side after side, round after round; return how many figures could not be taken."""
+        sides = [side for side in options.sides if not SIDES[side].only or part in SIDES[side].only]
+        turns = list(PARTS[part](sides, options.scale))
+        cases: dict[str, dict[str, list[Any]]] = {turn.case: {} for turn in turns}
+        failures = 0
+        for number in range(options.rounds):
+            for turn in turns:
+                values = cases[turn.case].setdefault(turn.side, [])
+                try:
+                    values.append(self.take(turn))
+                except subprocess.SubprocessError as error:
+                    values.append(None)
+                    failures += 1
+                    print(f"{turn.case}, {turn.side}: {error}", file=sys.stderr)
+                print(f"{number + 1}  {turn.case:16} {turn.side:14} {_short(values[-1])}", flush=True)
+            raw = {"machine": machine(), "versions": versions(sides), "scale": options.scale, "cases": cases}
+            output.write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
+        return failures
+
+    def take(self, turn: Turn) -> dict[str, Any]:
+        """Return one figure, taken in new processes.
+
+        Raises:
+            subprocess.SubprocessError: it could not be taken; standard error says why.
+        """
+        side, output = SIDES[turn.side], self.scratch / "figure.json"
+        environment = {**os.environ, **side.variables, "BENCH_RESULTS": "1" if turn.results else "0"}
+        parameters = json.dumps({**turn.parameters, "room": turn.room})
+        command = [python_of(side.environment), HERE / "measure.py", side.adapter, turn.part, parameters, output]
+        subprocess.run(command, env=environment, check=True, timeout=LIMIT, stdout=sys.stderr)
+        figure: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
+        return figure
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench-compare", description=__doc__)
+    names = ",".join
+    parser.add_argument("--parts", type=_names(PARTS), default=list(PARTS), help=f"of {names(PARTS)} [all]")
+    parser.add_argument("--sides", type=_names(SIDES), default=list(SIDES), help=f"of {names(SIDES)} [all]")
+    parser.add_argument("--rounds", type=int, default=5, help="[5]")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor for counts and times [1]")
+    parser.add_argument("--output", default=str(CLONE / "benches/results/latest/redis"), help="folder [%(default)s]")
+    return parser.parse_args(arguments)
+
+
+def _names(known: Any) -> Any:
+    def parse(text: str) -> list[str]:
+        if unknown := [name for name in text.split(",") if name not in known]:
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(known)}")
+        return text.split(",")
+
+    return parse
+
+
+def _short(figure: dict[str, Any] | None) -> str:
+    if figure is None:
+        return "failed"
+    if "rate" in figure:
+        return f"{figure['rate']:10,.0f} /s"
+    return json.dumps(figure)[:160]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,39 @@
+"""The sides that are compared: where each is installed, how its adapter is set, about how fast it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Side:
+    """One library in one configuration."""
+
+    title: str
+    adapter: str
+    """The module in this folder."""
+    environment: str
+    """requirements/bench-NAME.txt, installed in .venv-bench-NAME; "": the project's own .venv."""
+    package: str
+    """Whose version is told."""
+    drains: int
+    """About how many tasks it runs in a second: chooses counts, so that a round lasts some seconds."""
+    publishes: int
+    """About how many calls a second its client makes."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
+    """The parts it takes part in; (): all that compare."""
+
+
+SIDES: dict[str, Side] = {
+    "celery": Side("Celery", "app_celery", "celery", "celery", 900, 2_500),
+    "celery-tuned": Side("Celery, tuned", "app_celery", "celery", "celery", 1_000, 2_500, {"BENCH_TUNED": "1"}),
+    "taskiq": Side("taskiq", "app_taskiq", "taskiq", "taskiq-redis", 4_000, 4_000),
+    "taskiq-list": Side(
+        "taskiq, list broker", "app_taskiq", "taskiq", "taskiq-redis", 5_000, 4_000, {"BENCH_BROKER": "list"}
+    ),
+    "huey": Side("huey", "app_huey", "huey", "huey", 5_000, 10_000),
+    "lpush": Side("bare LPUSH, redis-py with hiredis", "app_lpush", "redis", "redis", 1, 20_000, only=("publish",)),
+    "fastq": Side("fastq", "app_fastq", "", "fastq-tasks", 80_000, 15_000),
+}
