@@ -39,12 +39,9 @@ def stored(error: BaseException, writable: Callable[[Any], object]) -> StoredExc
         error: any exception.
         writable: raises for a value that the serializer cannot write; of such an argument the representation is stored.
     """
-    kind = type(error)
-    module = kind.__module__
-    if module == twins.OWN_MODULE and kind.__name__ in twins.SHARED:
-        module = twins.WIRE_MODULE
+    module, name = twins.wire_name(type(error))
     arguments = [_argument(value, writable) for value in error.args]
-    return {"exc_type": kind.__qualname__, "exc_message": arguments, "exc_module": module}
+    return {"exc_type": name, "exc_message": arguments, "exc_module": module}
 
 
 def _argument(value: Any, writable: Callable[[Any], object]) -> Any:

@@ -10,24 +10,43 @@ from typing import Any, Final
 
 from fastq import exceptions
 
-__all__ = ["OWN_MODULE", "SHARED", "WIRE_MODULE", "is_wrapper", "made_up", "twin", "unwrapped"]
+__all__ = ["OWN_MODULE", "is_wrapper", "made_up", "twin", "unwrapped", "wire_name"]
 
 OWN_MODULE: Final = exceptions.__name__
-WIRE_MODULE: Final = "celery.exceptions"
-"""The module that is written for our own exceptions, so that a Celery client finds its class of that name."""
-SHARED: Final = frozenset(exceptions.__all__) - {
-    "AccessRefused", "BackendError", "ConnectionClosed", "FastQError", "FastQWarning", "NotSupported",
-    "PreconditionFailed", "SerializationError", "UnknownSettingWarning",
-}  # fmt: skip
-"""Our exceptions that Celery has too."""
 
-_MODULES: Final = frozenset({WIRE_MODULE, "billiard.exceptions", "billiard.einfo", "kombu.exceptions"})
+_CELERY, _KOMBU = "celery.exceptions", "kombu.exceptions"
+_MODULES: Final = frozenset({_CELERY, _KOMBU, "celery.platforms", "billiard.exceptions", "billiard.einfo"})
+"""Where Celery's own exceptions come from; those of billiard are in `celery.exceptions` too."""
+_ONLY_HERE: Final = frozenset(
+    {"AccessRefused", "ConnectionClosed", "FastQError", "FastQWarning", "NotSupported", "PreconditionFailed",
+     "UnknownSettingWarning"}
+)  # fmt: skip
+"""Names that Celery does not have."""
+_SHARED: Final = frozenset(exceptions.__all__) - _ONLY_HERE
+_RENAMED: Final = {"FastQError": "CeleryError", "FastQWarning": "CeleryWarning"}
+_ELSEWHERE: Final = {
+    **dict.fromkeys(
+        ("ContentDisallowed", "DecodeError", "EncodeError", "SerializationError", "SerializerNotInstalled"), _KOMBU
+    ),
+    "LockFailed": "celery.platforms",
+}
+"""Modules of those that are not in `celery.exceptions`."""
 _WRAPPER: Final = ("celery.utils.serialization", "UnpickleableExceptionWrapper")
+
+
+def wire_name(kind: type[BaseException]) -> tuple[str, str]:
+    """Return module and qualified name under which a class is written: for one of ours those of Celery's class."""
+    name = kind.__qualname__
+    if kind.__module__ == OWN_MODULE:
+        name = _RENAMED.get(name, name)
+        if name in _SHARED:
+            return _ELSEWHERE.get(name, _CELERY), name
+    return kind.__module__, name
 
 
 def twin(module: str | None, name: str) -> Any:
     """Return our class for one of Celery's; None when we have none."""
-    return getattr(exceptions, name) if module in _MODULES and name in SHARED else None
+    return getattr(exceptions, name) if module in _MODULES and name in _SHARED else None
 
 
 def is_wrapper(module: str | None, name: str) -> bool:

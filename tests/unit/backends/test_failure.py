@@ -36,9 +36,20 @@ def test_an_exception_comes_back_as_it_was(error: Exception) -> None:
     assert (type(again), again.args) == (type(error), error.args)
 
 
-def test_our_own_exceptions_are_written_for_celery_to_find() -> None:
-    document = stored(WorkerLostError("signal 9"), refuse)
-    assert document == {"exc_type": "WorkerLostError", "exc_message": ["signal 9"], "exc_module": "celery.exceptions"}
+@pytest.mark.parametrize(
+    ("kind", "name", "module"),
+    [
+        (WorkerLostError, "WorkerLostError", "celery.exceptions"),
+        (exceptions.FastQError, "CeleryError", "celery.exceptions"),
+        (exceptions.DecodeError, "DecodeError", "kombu.exceptions"),
+        (exceptions.LockFailed, "LockFailed", "celery.platforms"),
+        (exceptions.NotSupported, "NotSupported", "fastq.exceptions"),
+    ],
+)
+def test_our_own_exceptions_are_written_for_celery_to_find(kind: type[Exception], name: str, module: str) -> None:
+    document = stored(kind("signal 9"), refuse)
+    assert document == {"exc_type": name, "exc_message": ["signal 9"], "exc_module": module}
+    assert type(restore(document)) is kind
 
 
 @pytest.mark.parametrize("module", ["celery.exceptions", "billiard.exceptions"])
@@ -112,7 +123,8 @@ def test_arguments_that_cannot_be_written_are_shown() -> None:
     assert document["exc_message"] == ["a", "{1}", "<Hostile whose representation raises RuntimeError>", [1]]
 
 
-def test_every_shared_name_is_one_of_ours() -> None:
-    from fastq.serialization.twins import SHARED
-
-    assert all(hasattr(exceptions, name) for name in SHARED)
+@pytest.mark.parametrize("name", exceptions.__all__)
+def test_every_exception_of_ours_is_found_again(name: str) -> None:
+    kind = getattr(exceptions, name)
+    if issubclass(kind, Exception):
+        assert type(restore(stored(kind("because"), refuse))) is kind
