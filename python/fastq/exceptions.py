@@ -29,17 +29,15 @@
     │       └── Ignore · Reject · Retry
     ├── SoftTimeLimitExceeded · TimeLimitExceeded · WorkerLostError · Terminated
     └── LockFailed                          a pid file held by a living process
-    SystemExit
-    └── WorkerShutdown · WorkerTerminate
+    SystemExit └── WorkerShutdown · WorkerTerminate
     UserWarning
     └── FastQWarning (CeleryWarning)
         └── AlwaysEagerIgnored · DuplicateNodenameWarning · DuplicateTaskNameWarning · FixupWarning
             NotConfigured · SecurityWarning · UnknownSettingWarning
-    DeprecationWarning            └── CDeprecationWarning
-    PendingDeprecationWarning     └── CPendingDeprecationWarning
+    DeprecationWarning └── CDeprecationWarning; PendingDeprecationWarning └── CPendingDeprecationWarning
 
-Names, bases and arguments follow Celery, whose users catch and raise them. An exception made without arguments says
-the first line of its docstring; its `args` stay empty, so that what is stored and pickled is what was raised.
+Names, bases and arguments follow Celery. An exception made without arguments says the first line of its docstring; its
+`args` stay empty, so that what is stored and pickled is what was raised.
 """
 
 # ruff: noqa: N818 - the names are Celery's
@@ -109,6 +107,9 @@ __all__ = [
 
 class FastQError(Exception):
     """Something went wrong in fastq."""
+
+    sent: Sequence[Any] = ()
+    """Results of the calls that were sent before it, when many were being sent (`Task.apply_async_many`)."""
 
     def __str__(self) -> str:
         if not self.args:
@@ -319,8 +320,7 @@ class Retry(TaskPredicate):
 RetryTaskError = Retry
 
 
-# These four are raised into or about users' code from outside it. They are no FastQError, so that a task which catches
-# the errors of a fastq call does not swallow its own time limit.
+# Raised into or about users' code from outside it: no FastQError, so that catching those swallows no time limit.
 
 
 class SoftTimeLimitExceeded(Exception):

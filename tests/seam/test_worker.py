@@ -154,9 +154,9 @@ def test_settings_that_cannot_work_are_refused_by_name(url: str) -> None:
 
 
 def test_a_worker_that_cannot_begin_says_why_and_starts_nothing() -> None:
-    worker = _core.Worker(config("redis://localhost/0"), [])
+    worker = _core.Worker(config("amqp://localhost//"), [])
 
-    with pytest.raises(NotSupported, match="redis"):
+    with pytest.raises(NotSupported, match="amqp"):
         worker.start()
     with pytest.raises(ConnectionClosed, match="not started"):
         worker.attend(0)

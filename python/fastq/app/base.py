@@ -7,12 +7,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from fastq import later, signals
-from fastq.app import builtins, checks, current, registry, send
+from fastq.app import builtins, checks, current, registry
 from fastq.app.configuration import Configuration
 from fastq.app.declaration import Declaration
 from fastq.app.queues import Queues
 from fastq.app.registry import TaskRegistry
 from fastq.app.routes import Router
+from fastq.app.sending import Sending
 from fastq.app.task import Task
 from fastq.backends import by_url
 from fastq.canvas.signature import signature
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
-    from fastq.app.protocol import App, Publisher
+    from fastq.app.protocol import App
     from fastq.backends.base import Backend
     from fastq.canvas.signature import Signature
 
@@ -39,7 +40,7 @@ _COMMAND_LINE = "fastq.cli.main:main"
 
 
 @later.lacks(later.APP)
-class FastQ(Configuration, Declaration):
+class FastQ(Configuration, Declaration, Sending):
     """An application: its settings, its tasks, and its connections to broker and result store.
 
     Args:
@@ -61,7 +62,6 @@ class FastQ(Configuration, Declaration):
     task_cls: type[Task[..., Any]] | str = Task
     finalized = False
     closed = False
-    _producer: Publisher | None = None
     _backend: Backend | None = None
     _router: tuple[int, Router] | None = None
 
@@ -93,11 +93,11 @@ class FastQ(Configuration, Declaration):
         self.on_after_configure = Signal("app.on_after_configure", ("source",))
         self.on_after_finalize = Signal("app.on_after_finalize")
         self.registry = TaskRegistry()
-        self.declared: set[str] = set()
         self._finalizing = threading.RLock()
         self._discoveries: list[Callable[[], object]] = []
         given = {"broker_url": broker, "result_backend": backend, "include": _listed(include)}
         preset = {**(changes or {}), **settings, **{key: value for key, value in given.items() if value is not None}}
+        Sending.__init__(self)
         Configuration.__init__(self, preset, config_source, namespace, config_source_silent)
         current.remember_app(self)
         if set_as_current:
@@ -178,16 +178,6 @@ class FastQ(Configuration, Declaration):
 
     # ------------------------------------------------------------------ calling
 
-    def send_task(
-        self,
-        name: str,
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        **options: Any,
-    ) -> Result[Any]:
-        """Send a task by name; it need not be known here. Options as in `Task.apply_async`."""
-        return send.send_task(self, name, args, kwargs, options)
-
     def signature(
         self, task: Any, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> Signature[Any]:
@@ -210,18 +200,6 @@ class FastQ(Configuration, Declaration):
     def select_queues(self, queues: Iterable[str] | str | None = None) -> None:
         """Consume only these queues."""
         self.queues.select(queues)
-
-    @property
-    def producer(self) -> Publisher:
-        """The connection that tasks are published on; it connects when something is first published."""
-        if self._producer is None:
-            self._producer = send.make_producer(self)
-        return self._producer
-
-    @producer.setter
-    def producer(self, producer: Publisher | None) -> None:
-        self._producer = producer
-        self.declared.clear()
 
     # ------------------------------------------------------------------ results
 
@@ -266,11 +244,8 @@ class FastQ(Configuration, Declaration):
     def close(self) -> None:
         """Let go of the connections; they come back when they are used again."""
         self.closed = True
-        producer, self._producer = self._producer, None
         backend, self._backend = self._backend, None
-        self.declared.clear()
-        if producer is not None:
-            producer.close()
+        Sending.close(self)
         close = getattr(backend, "close", None)
         if close is not None:
             close()

@@ -190,7 +190,7 @@ def _arguments(
         raise TypeError(f"The arguments of a task must be a list or tuple, not {type(args).__name__}.")
     if kwargs is not None and not isinstance(kwargs, Mapping):
         raise TypeError(f"The keyword arguments of a task must be a mapping, not {type(kwargs).__name__}.")
-    return args or [], dict(kwargs or {})
+    return () if args is None else args, dict(kwargs or {})
 
 
 def _embed(options: Mapping[str, Any]) -> dict[str, Any]:

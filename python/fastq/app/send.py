@@ -8,68 +8,42 @@ from __future__ import annotations
 
 import os
 import threading
-import time as clock
 import warnings
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import orjson
 
 from fastq import signals
-from fastq._core import Producer, new_id, url_info
-from fastq._seam import OutgoingMessage
+from fastq._core import new_id
 from fastq.app import checks, current
 from fastq.app.message import Draft, build, encode
 from fastq.app.options import execution_options, merge
-from fastq.app.queues import Queue
+from fastq.app.publish import declare, publish_one, retry_policy
 from fastq.app.routes import Router
-from fastq.exceptions import AlwaysEagerIgnored, ImproperlyConfigured, NotSupported, OperationalError
+from fastq.exceptions import AlwaysEagerIgnored, NotSupported
 from fastq.names import anonymous_node
 from fastq.serialization import registry
-from fastq.text import hide_password
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
+    from fastq._seam import OutgoingMessage
     from fastq.app.protocol import App, Publisher
     from fastq.result import AsyncResult
 
 __all__ = [
+    "Prepared",
     "Sender",
     "call",
+    "call_eagerly",
     "compose",
-    "declare",
     "identity",
-    "make_producer",
+    "merge_named",
     "new_id",
-    "publish",
-    "publish_one",
+    "prepare_named",
+    "prepare_task",
     "send_task",
 ]
-
-
-def make_producer(app: App) -> Publisher:
-    """Return a new producer for the broker of the settings; it connects on first use.
-
-    Raises:
-        ImproperlyConfigured: the URL cannot be read; names the setting.
-        NotSupported: it names a broker that this version does not have; names the setting.
-    """
-    conf = app.conf
-    options = dict(conf.broker_transport_options or {})
-    if conf.is_set("broker_publish_timeout"):  # the core has the same default, and not every broker has the option
-        options["publish_timeout"] = conf.broker_publish_timeout
-    setting = "broker_write_url" if conf.is_set("broker_write_url") and conf.broker_write_url else "broker_url"
-    url = conf[setting]
-    try:
-        known = url_info(url)
-    except ImproperlyConfigured as error:
-        raise ImproperlyConfigured(f"{setting} is {hide_password(url)!r}, which cannot be used: {error}") from None
-    if not known["supported"]:
-        raise NotSupported(
-            f"{setting} is {hide_password(url)!r}, but this version has no {known['scheme']} broker. "
-            "Use sqlite:///path/to/file.db."
-        )
-    return Producer(url, orjson.dumps(options, default=str).decode())
 
 
 class Sender(NamedTuple):
@@ -100,25 +74,89 @@ def identity() -> Sender:
     return made
 
 
+class Prepared(NamedTuple):
+    """A call that is ready to be sent."""
+
+    app: App
+    task: Any
+    name: str
+    draft: Draft
+    options: Mapping[str, Any]
+    """All of them: of the call, its task, its route and the run that sends it."""
+    message: OutgoingMessage
+
+    @property
+    def producer(self) -> Publisher:
+        """What is to send it."""
+        options = self.options
+        producer: Publisher = options.get("producer") or options.get("publisher") or self.app.producer
+        return producer
+
+    def sent(self) -> AsyncResult[Any]:
+        """Tell those who want to know that it was sent, and return its result, which the run that sent it remembers."""
+        draft = self.draft
+        if signals.after_task_publish:
+            signals.after_task_publish.send(
+                self.name,
+                body=draft.body,
+                headers=draft.headers,
+                exchange=draft.exchange,
+                routing_key=draft.routing_key,
+            )
+        options = self.options
+        make = options.get("result_cls")
+        if make is not None:
+            result: AsyncResult[Any] = make(options["task_id"])
+        elif self.task is not None:
+            result = self.task.AsyncResult(options["task_id"])
+        else:
+            result = self.app.AsyncResult(options["task_id"], task_name=self.name)
+        result.ignored = bool(options.get("ignore_result"))
+        if options.get("add_to_parent", True):
+            parent = current.get_current_worker_task()
+            if parent is not None:
+                parent.add_trail(result)
+        return result
+
+
 def call(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> AsyncResult[Any]:
     """Send a task that is known here, or run it at once when the settings say `task_always_eager`."""
-    app: App = task.app
-    if app.conf.task_always_eager:
-        checks.check_options(options, options)
-        return cast("AsyncResult[Any]", _call_eagerly(task, args, kwargs, options))
+    if task.app.conf.task_always_eager:
+        return call_eagerly(task, args, kwargs, options)
+    return _send(prepare_task(task, args, kwargs, options))
+
+
+def send_task(app: App, name: str, args: Any, kwargs: Any, options: Mapping[str, Any]) -> AsyncResult[Any]:
+    """Send a task by name. Where it is registered here too, its attributes are defaults of the call."""
+    return _send(prepare_named(app, name, args, kwargs, options))
+
+
+def _send(prepared: Prepared) -> AsyncResult[Any]:
+    app, producer = prepared.app, prepared.producer
+    declare(app, producer, prepared.draft.declare)
+    publish_one(app, producer, prepared.message, prepared.options)
+    return prepared.sent()
+
+
+def prepare_task(task: Any, args: Any, kwargs: Any, options: Mapping[str, Any]) -> Prepared:
+    """Return a call of a task that is known here, ready to be sent."""
     merged = merge(task, options)
     if merged.get("shadow") is None:
         merged["shadow"] = task.shadow_name(args or (), kwargs or {}, merged)
-    return _send(app, task, task.name, args, kwargs, merged, options)
+    return _prepare(task.app, task, task.name, args, kwargs, merged, options)
 
 
-def send_task(app: App, name: str, args: Any, kwargs: Any, options: dict[str, Any]) -> AsyncResult[Any]:
-    """Send a task by name. Where it is registered here too, its attributes are defaults of the call."""
+def prepare_named(app: App, name: str, args: Any, kwargs: Any, options: Mapping[str, Any]) -> Prepared:
+    """Return a call of a task by its name, ready to be sent."""
+    return _prepare(app, app.registry.get(name), name, args, kwargs, merge_named(app, name, options), options)
+
+
+def merge_named(app: App, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a call by name, over those of the task where it is registered here too."""
     if app.conf.task_always_eager:
-        warnings.warn(AlwaysEagerIgnored("send_task ignores task_always_eager: use the task itself."), stacklevel=3)
+        warnings.warn(AlwaysEagerIgnored("send_task ignores task_always_eager: use the task itself."), stacklevel=4)
     task = app.registry.get(name)
-    merged = options if task is None else {**execution_options(task), **options}
-    return _send(app, task, name, args, kwargs, merged, options)
+    return dict(options) if task is None else {**execution_options(task), **options}
 
 
 def compose(
@@ -144,36 +182,13 @@ def compose(
     return encode(draft)
 
 
-def publish(app: App, messages: OutgoingMessage | Sequence[OutgoingMessage], producer: Publisher | None = None) -> None:
-    """Send composed messages, in order.
-
-    Raises:
-        OperationalError: the broker could not be reached in time.
-    """
-    producer = producer or app.producer
-    if isinstance(messages, OutgoingMessage):
-        messages = (messages,)
-    if len(messages) == 1:
-        publish_one(app, producer, messages[0])
-    elif messages:
-        producer.publish_many(messages)
-
-
-def _send(
+def _prepare(
     app: App, task: Any, name: str, args: Any, kwargs: Any, merged: dict[str, Any], given: Mapping[str, Any]
-) -> AsyncResult[Any]:
+) -> Prepared:
     if merged.get("connection") is not None:
         raise NotSupported("The option 'connection' is not supported: give a producer, or set broker_url.")
     draft, merged = _draft(app, task, name, args, kwargs, merged, given)
-    producer = merged.get("producer") or merged.get("publisher") or app.producer
-    message = encode(draft)
-    declare(app, producer, draft.declare)
-    publish_one(app, producer, message, merged)
-    if signals.after_task_publish:
-        signals.after_task_publish.send(
-            name, body=draft.body, headers=draft.headers, exchange=draft.exchange, routing_key=draft.routing_key
-        )
-    return _result(app, task, name, merged)
+    return Prepared(app, task, name, draft, merged, encode(draft))
 
 
 def _draft(
@@ -241,92 +256,13 @@ def _inherit(app: App, merged: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def declare(app: App, producer: Publisher, queues: Sequence[Any]) -> None:
-    """Declare queues that have more than a name, each once for the app's own producer."""
-    known = app.declared if producer is app.producer else set()
-    fresh = [queue for queue in map(Queue.of, queues) if queue.name not in known] if queues else []
-    if fresh:
-        producer.declare([spec for queue in fresh if not queue.no_declare for spec in queue.specs()])
-        known.update(queue.name for queue in fresh)
-
-
-def publish_one(
-    app: App, producer: Publisher, message: OutgoingMessage, options: Mapping[str, Any] | None = None
-) -> None:
-    """Publish; while the broker is out of reach, repeat as the retry policy says, but never past the deadline.
-
-    The deadline (`broker_publish_timeout`, or the option `timeout`) is what keeps a web request from hanging.
-
-    Raises:
-        OperationalError: the broker could not be reached in time.
-    """
-    begun = clock.monotonic()
-    try:
-        producer.publish(*message)
-    except OperationalError as error:
-        retry = (options or {}).get("retry")
-        if not (app.conf.task_publish_retry if retry is None else retry):
-            raise
-        _publish_again(app, producer, message, options or {}, begun, error)
-
-
-def _publish_again(
-    app: App,
-    producer: Publisher,
-    message: OutgoingMessage,
-    options: Mapping[str, Any],
-    begun: float,
-    failure: OperationalError,
-) -> None:
-    policy = retry_policy(app, options)
-    within = options.get("timeout") or app.conf.broker_publish_timeout
-    tries = policy.get("max_retries", 3)
-    pause = float(policy.get("interval_start") or 0)
-    tried = 0
-    while tries is None or tried < tries:
-        if within is not None and clock.monotonic() + pause > begun + within:
-            break
-        clock.sleep(pause)  # noqa: TID251 - the pause is the point: there is no fact to wait for
-        try:
-            producer.publish(*message)
-        except OperationalError as error:
-            failure = error
-        else:
-            return
-        tried += 1
-        pause = min(pause + float(policy.get("interval_step") or 0), float(policy.get("interval_max") or 1))
-    raise failure
-
-
-def retry_policy(app: App, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how a failed publish of this call is repeated: the call's own policy over that of the settings."""
-    return {**(app.conf.task_publish_retry_policy or {}), **(options.get("retry_policy") or {})}
-
-
-def _result(app: App, task: Any, name: str, merged: Mapping[str, Any]) -> AsyncResult[Any]:
-    """Return the result of what was sent, remembered by the run that sent it."""
-    task_id = merged["task_id"]
-    make = merged.get("result_cls")
-    if make is not None:
-        result: AsyncResult[Any] = make(task_id)
-    elif task is not None:
-        result = task.AsyncResult(task_id)
-    else:
-        result = app.AsyncResult(task_id, task_name=name)
-    result.ignored = bool(merged.get("ignore_result"))
-    if merged.get("add_to_parent", True):
-        parent = current.get_current_worker_task()
-        if parent is not None:
-            parent.add_trail(result)
-    return result
-
-
-def _call_eagerly(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
+def call_eagerly(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> AsyncResult[Any]:
     """Run a task here, its arguments having been through the serializer: what would not survive it fails here too."""
+    checks.check_options(options, options)
     serializer = options.pop("serializer", None) or task.serializer
     content_type, content_encoding, body = registry.dumps([args or (), kwargs or {}], serializer)
     args, kwargs = registry.loads(body, content_type, content_encoding, {content_type})
     for name in ("producer", "publisher", "result_cls", "add_to_parent"):
         options.pop(name, None)
     options.setdefault("task_id", new_id())
-    return task.apply(args, kwargs, **options)
+    return cast("AsyncResult[Any]", task.apply(args, kwargs, **options))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar
 
 from fastq import later
-from fastq.app import arguments, current, plan, retry, send
+from fastq.app import arguments, current, retry
 from fastq.app.annotations import annotate
-from fastq.app.attributes import Attributes
+from fastq.app.calls import Calls
 from fastq.app.context import Context
 from fastq.backends import by_url
 from fastq.conf import places
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from fastq.app.protocol import App, Publisher
+    from fastq.app.protocol import App
     from fastq.backends.base import Backend
     from fastq.canvas.signature import Signature
     from fastq.exceptions import Retry
@@ -34,7 +34,7 @@ _EAGER = "fastq.execute.eager:apply"
 
 
 @later.lacks(later.TASK)
-class Task(Attributes, Generic[P, R]):
+class Task(Calls[P, R], Generic[P, R]):
     """A function that workers run: `P` are its parameters, `R` is what it returns.
 
     Made by `@app.task`, or by deriving a class with a method `run` and giving it to `app.register_task`.
@@ -43,8 +43,6 @@ class Task(Attributes, Generic[P, R]):
     _app: App | None = None
     _backend: Backend | str | None = None
     """What the task stores its results in, when not in the app's; a URL until it is first used."""
-    _plan: plan.Plan | None = None
-    """How calls of this task are sent; made at the first call, dropped when an attribute is set."""
     _bound = False
     armed = False
     """Whether `run` retries by itself."""
@@ -69,59 +67,7 @@ class Task(Attributes, Generic[P, R]):
         finally:
             current.pop(token)
 
-    # ------------------------------------------------------------------ calling
-
-    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
-        """Send the task with these arguments and return what will be its result."""
-        return self.apply_async(args, kwargs)
-
-    def apply_async(
-        self,
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        task_id: str | None = None,
-        producer: Publisher | None = None,
-        link: Any = None,
-        link_error: Any = None,
-        shadow: str | None = None,
-        **options: Any,
-    ) -> Result[R]:
-        """Send the task.
-
-        Args:
-            args: positional arguments: a list or tuple.
-            kwargs: keyword arguments.
-            task_id: the id of the call; a new one by default.
-            producer: sends the message; the app's by default.
-            link: signatures of tasks to send with the result.
-            link_error: signatures of tasks to send when the task fails.
-            shadow: the name that logs and monitors show.
-            **options: `countdown` (seconds), `eta`, `expires`, `queue`, `priority`, `retry`, `serializer`, … as in
-                `fastq.app.options.CallOptions`; unknown ones become properties of the message.
-
-        Raises:
-            TypeError: the task does not take these arguments, or they are no list and mapping.
-            EncodeError: the arguments cannot be written in the serializer's format.
-            OperationalError: the broker could not be reached in time.
-        """
-        known = self._plan
-        if known is None or known.revision != known.settings.revision:
-            known = self._plan = plan.make_plan(self)
-        if known.check is not None:
-            known.check(*(args or ()), **(kwargs or {}))
-        if known.quick is not None and not (options or task_id or producer or link or link_error or shadow):
-            return known.quick(args, kwargs)
-        if task_id is not None:
-            options["task_id"] = task_id
-        if producer is not None:
-            options["producer"] = producer
-        if link is not None:
-            options["link"] = link
-        if link_error is not None:
-            options["link_error"] = link_error
-        if shadow is not None:
-            options["shadow"] = shadow
-        return send.call(self, args, kwargs, options)
+    # ------------------------------------------------------------------ running
 
     def apply(
         self,

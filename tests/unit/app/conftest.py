@@ -34,6 +34,8 @@ class Recorder:
         self.declared: list[QueueSpec] = []
         self.failures: list[Exception] = []
         """Raised by the next publishes, in order."""
+        self.chunks: list[int] = []
+        """Sizes of what was published together."""
 
     def publish(self, route: Route, headers: bytes, properties: bytes, body: bytes) -> None:
         if self.failures:
@@ -43,6 +45,7 @@ class Recorder:
         self.messages.append(Sent(route, orjson.loads(headers), known, decoded, (headers, properties, body)))
 
     def publish_many(self, messages: Sequence[Any]) -> None:
+        self.chunks.append(len(messages))
         for message in messages:
             self.publish(*message)
 

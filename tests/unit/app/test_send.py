@@ -199,18 +199,6 @@ def test_compose_makes_the_message_and_sends_nothing(app: FastQ, add: Any, recor
     headers = orjson.loads(message.headers)
     assert (headers["id"], headers["retries"]) == ("i", 1)
     assert message.route.due is not None
-    send.publish(app, message)
-    send.publish(app, [message, message])
-    assert [sent.headers["id"] for sent in recorder.messages] == ["i", "i", "i"]
-
-
-def test_many_messages_are_one_publish(app: FastQ, add: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    batches: list[Any] = []
-    monkeypatch.setattr(app.producer, "publish_many", batches.append, raising=False)
-    messages = [send.compose(app, "shop.add", (number,)) for number in range(3)]
-    send.publish(app, messages)
-    send.publish(app, [])
-    assert batches == [messages]
 
 
 def test_an_unknown_queue_is_created(add: Any, recorder: Recorder) -> None:

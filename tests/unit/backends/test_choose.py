@@ -58,9 +58,7 @@ def test_without_a_setting_results_go_to_the_broker(app: FastQ, tmp_path: Path) 
     assert other.backend.url == f"sqlite:///{tmp_path}/queue.db"
 
 
-@pytest.mark.parametrize(
-    "url", ["redis://:secret@host/0", "rpc://", "db+sqlite:///x", "cache+memcached://h", "nothing"]
-)
+@pytest.mark.parametrize("url", ["amqp://:secret@host/0", "rpc://", "db+sqlite:///x", "cache+memcached://h", "nothing"])
 def test_an_unknown_backend_is_refused_with_what_to_use(app: FastQ, url: str) -> None:
     with pytest.raises(ImproperlyConfigured) as caught:
         by_url(url, app)

@@ -154,7 +154,7 @@ def test_a_question_for_a_result_that_makes_no_sense_is_refused_in_a_line(
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("redis://user:secret@host/0", "--broker) is redis://user:**@host/0, but this version has no redis broker"),
+        ("amqp://user:secret@host/0", "--broker) is amqp://user:**@host/0, but this version has no amqp broker"),
         ("nonsense", "broker_url (set by --broker) cannot be used"),
     ],
 )

@@ -1,0 +1,120 @@
+"""Handing composed messages to the broker: the producer, what must be declared first, and another try when it fails."""
+
+from __future__ import annotations
+
+import time as clock
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from fastq._core import Producer, url_info
+from fastq.app.queues import Queue
+from fastq.exceptions import ImproperlyConfigured, NotSupported, OperationalError
+from fastq.text import hide_password
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from fastq.app.protocol import App, Publisher
+    from fastq.app.template import Parts
+
+__all__ = ["declare", "make_producer", "publish_many", "publish_one", "retry_policy"]
+
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+def make_producer(app: App) -> Publisher:
+    """Return a new producer for the broker of the settings; it connects on first use.
+
+    Raises:
+        ImproperlyConfigured: the URL cannot be read; names the setting.
+        NotSupported: it names a broker that this version does not have; names the setting.
+    """
+    conf = app.conf
+    options = dict(conf.broker_transport_options or {})
+    if conf.is_set("broker_publish_timeout"):  # the core has the same default, and not every broker has the option
+        options["publish_timeout"] = conf.broker_publish_timeout
+    setting = "broker_write_url" if conf.is_set("broker_write_url") and conf.broker_write_url else "broker_url"
+    url = conf[setting]
+    try:
+        known = url_info(url)
+    except ImproperlyConfigured as error:
+        raise ImproperlyConfigured(f"{setting} is {hide_password(url)!r}, which cannot be used: {error}") from None
+    if not known["supported"]:
+        raise NotSupported(
+            f"{setting} is {hide_password(url)!r}, but this version has no {known['scheme']} broker. "
+            "Use sqlite:///path/to/file.db."
+        )
+    return Producer(url, orjson.dumps(options, default=str).decode())
+
+
+def declare(app: App, producer: Publisher, queues: Sequence[Any]) -> None:
+    """Declare queues that have more than a name, each once for the app's own producer."""
+    known = app.declared if producer is app.producer else set()
+    fresh = [queue for queue in map(Queue.of, queues) if queue.name not in known] if queues else []
+    if fresh:
+        producer.declare([spec for queue in fresh if not queue.no_declare for spec in queue.specs()])
+        known.update(queue.name for queue in fresh)
+
+
+def publish_one(app: App, producer: Publisher, message: Parts, options: Mapping[str, Any] = _NOTHING) -> None:
+    """Publish; while the broker is out of reach, repeat as the retry policy says, but never past the deadline.
+
+    The deadline (`broker_publish_timeout`, or the option `timeout`) is what keeps a web request from hanging.
+
+    Args:
+        app: gives the settings.
+        producer: sends.
+        message: route, headers, properties, body.
+        options: of the call; `retry`, `retry_policy` and `timeout` count.
+
+    Raises:
+        OperationalError: the broker could not be reached in time.
+    """
+    begun = clock.monotonic()
+    try:
+        producer.publish(*message)
+    except OperationalError as error:
+        _again(app, options, begun, error, lambda: producer.publish(*message))
+
+
+def publish_many(
+    app: App, producer: Publisher, messages: Sequence[Parts], options: Mapping[str, Any] = _NOTHING
+) -> None:
+    """Publish together, all or none; tried again as by `publish_one`."""
+    begun = clock.monotonic()
+    try:
+        producer.publish_many(messages)
+    except OperationalError as error:
+        _again(app, options, begun, error, lambda: producer.publish_many(messages))
+
+
+def _again(
+    app: App, options: Mapping[str, Any], begun: float, failure: OperationalError, publish: Callable[[], None]
+) -> None:
+    retry = options.get("retry")
+    if not (app.conf.task_publish_retry if retry is None else retry):
+        raise failure
+    policy = retry_policy(app, options)
+    within = options.get("timeout") or app.conf.broker_publish_timeout
+    tries = policy.get("max_retries", 3)
+    pause = float(policy.get("interval_start") or 0)
+    tried = 0
+    while tries is None or tried < tries:
+        if within is not None and clock.monotonic() + pause > begun + within:
+            break
+        clock.sleep(pause)  # noqa: TID251 - the pause is the point: there is no fact to wait for
+        try:
+            publish()
+        except OperationalError as error:
+            failure = error
+        else:
+            return
+        tried += 1
+        pause = min(pause + float(policy.get("interval_step") or 0), float(policy.get("interval_max") or 1))
+    raise failure
+
+
+def retry_policy(app: App, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a failed publish of this call is repeated: the call's own policy over that of the settings."""
+    return {**(app.conf.task_publish_retry_policy or {}), **(options.get("retry_policy") or {})}
