@@ -1,0 +1,132 @@
+"""What clients are asked to do: the same for both libraries, and imported by neither's name."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from tests.compat.live.told import Link, Raised, Told, tell
+from tests.compat.live.works import LIMIT, Works, known_exception
+
+__all__ = [
+    "ask",
+    "ask_by_name",
+    "ask_later",
+    "ask_linked",
+    "chain",
+    "children",
+    "ended",
+    "group",
+    "look",
+    "own_exception",
+    "redis",
+    "send",
+    "state_reached",
+]
+
+
+def send(
+    works: Works, task: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+) -> str:
+    """Send a task, known here or not; return its id."""
+    known = works.app.tasks.get(task)
+    call = known.apply_async if known is not None else lambda *given, **how: works.app.send_task(task, *given, **how)
+    return str(call(args, kwargs, **options).id)
+
+
+def ended(works: Works, task_id: str, limit: float = LIMIT) -> Told:
+    """Wait for the end of a task that was sent before, and tell of it."""
+    return tell(works.app.AsyncResult(task_id), limit)
+
+
+def ask(
+    works: Works, task: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+) -> Told:
+    """Send a task, wait for its end and tell of it."""
+    return ended(works, send(works, task, args, kwargs, **options))
+
+
+def look(works: Works, task_id: str, fields: Sequence[str]) -> list[Any]:
+    """Return some fields of a result as they are now."""
+    result = works.app.AsyncResult(task_id)
+    return [getattr(result, field) for field in fields]
+
+
+def ask_by_name(works: Works, task: str, args: Sequence[Any] = (), **options: Any) -> Told:
+    """Send a task by its name, without looking whether it is known here, and tell of its end."""
+    return ended(works, works.app.send_task(task, args, **options).id)
+
+
+def ask_later(works: Works, task: str, seconds: float, **options: Any) -> tuple[float, Told]:
+    """Send a task that is due in so many seconds; return when it is due, and what is told of its end."""
+    due = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+    return due.timestamp(), ask(works, task, eta=due, **options)
+
+
+def redis(works: Works, words: Sequence[str]) -> Any:
+    """Give the server a command of its own, by the way of Celery's client; return its reply as text."""
+    return _text(works.app.backend.client.execute_command(*words))
+
+
+def _text(reply: Any) -> Any:
+    if isinstance(reply, bytes):
+        return reply.decode("utf-8", "backslashreplace")
+    if isinstance(reply, dict):
+        return {_text(key): _text(value) for key, value in reply.items()}
+    return [_text(item) for item in reply] if isinstance(reply, (list, tuple, set)) else reply
+
+
+def own_exception(works: Works, name: str, args: Sequence[Any]) -> Raised:
+    """Describe the exception that this library has under a name."""
+    return Raised.of(known_exception(works.library, name)(*args))
+
+
+def ask_linked(works: Works, links: Sequence[Link], errlinks: Sequence[Link] = (), **options: Any) -> Told:
+    """Send a task that others are to follow, wait for its own end and tell of it."""
+    found = {"link": [_signature(works, link) for link in links] or None}
+    found["link_error"] = [_signature(works, link) for link in errlinks] or None
+    return ask(works, **options, **found)
+
+
+def chain(works: Works, steps: Sequence[Link]) -> list[Told]:
+    """Send steps one after the other, as only Celery's client can; tell of the end of each, the last one first."""
+    result = works.canvas.chain(*(_signature(works, step) for step in steps)).apply_async()
+    told = []
+    while result is not None:
+        result.get(timeout=LIMIT, propagate=False)  # of itself: otherwise the failure of an earlier step ends the wait
+        told.append(tell(result, LIMIT))
+        result = result.parent
+    return told
+
+
+def group(works: Works, members: Sequence[Link]) -> Any:
+    """Send several tasks as a group, as only Celery's client can; return their values in order."""
+    return works.canvas.group(*(_signature(works, member) for member in members)).apply_async().get(timeout=LIMIT)
+
+
+def _signature(works: Works, link: Link) -> Any:
+    return works.app.signature(link.task, args=link.args, immutable=link.immutable, **link.options)
+
+
+def children(works: Works, task_id: str) -> list[Told]:
+    """Wait for the end of a task and of those that it has sent; tell of these."""
+    result = works.app.AsyncResult(task_id)
+    tell(result, LIMIT)
+    return [tell(child, LIMIT) for child in result.children or ()]
+
+
+def state_reached(works: Works, task_id: str, state: str) -> Raised:
+    """Wait until a task is in a state that tells of an exception, and describe that."""
+    result, end = works.app.AsyncResult(task_id), time.monotonic() + LIMIT
+    while result.state != state and time.monotonic() < end:
+        select.select([], [], [], 0.005)
+    return Raised.of(result.result)
+
+
+def ask_many(works: Works, task: str, calls: Sequence[Sequence[Any]], **options: Any) -> list[Told]:
+    """Send one task many times, wait for all ends and tell of them, in order."""
+    ids = [send(works, task, args, **options) for args in calls]
+    return [ended(works, task_id) for task_id in ids]
