@@ -38,7 +38,7 @@ if hasattr(noop, "apply_async_many"):
 
     def send_many(numbers: Sequence[int]) -> list[Any]:
         """Publish tasks in bulk."""
-        return list(noop.apply_async_many([((number,), {}) for number in numbers]))
+        return list(noop.apply_async_many((number,) for number in numbers))
 
 
 def result(handle: Any) -> Any:
