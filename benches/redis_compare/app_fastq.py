@@ -34,11 +34,9 @@ def send_payload(number: int, payload: str) -> Any:
     return noop.delay(number, payload)
 
 
-if hasattr(noop, "apply_async_many"):
-
-    def send_many(numbers: Sequence[int]) -> list[Any]:
-        """Publish tasks in bulk."""
-        return list(noop.apply_async_many((number,) for number in numbers))
+def send_many(numbers: Sequence[int]) -> list[Any]:
+    """Publish tasks in bulk."""
+    return noop.apply_async_many((number,) for number in numbers)
 
 
 def result(handle: Any) -> Any:

@@ -35,7 +35,8 @@ def drain(sides: Sequence[str], scale: float) -> Iterator[Turn]:
     for case, results in (("drain", False), ("drain, results", True)):
         for side in sides:
             count = _at_least(100, SIDES[side].drains * SECONDS * scale)
-            yield Turn(case, side, "drain", {"count": count, "results": results}, count, results)
+            if results or not SIDES[side].always_stores:
+                yield Turn(case, side, "drain", {"count": count, "results": results}, count, results)
 
 
 def publish(sides: Sequence[str], scale: float) -> Iterator[Turn]:

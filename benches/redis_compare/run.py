@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from environment import CLONE, python_of
@@ -87,10 +89,20 @@ class Run:
             subprocess.SubprocessError: it could not be taken; standard error says why.
         """
         side, output = SIDES[turn.side], self.scratch / "figure.json"
-        environment = {**os.environ, **side.variables, "BENCH_RESULTS": "1" if turn.results else "0"}
+        python = python_of(side.environment)
+        path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"  # as in an activated environment
+        results = "1" if turn.results else "0"
+        environment = {**os.environ, **side.variables, "PATH": path, "BENCH_RESULTS": results}
         parameters = json.dumps({**turn.parameters, "room": turn.room})
-        command = [python_of(side.environment), HERE / "measure.py", side.adapter, turn.part, parameters, output]
-        subprocess.run(command, env=environment, check=True, timeout=LIMIT, stdout=sys.stderr)
+        command = [python, HERE / "measure.py", side.adapter, turn.part, parameters, output]
+        with subprocess.Popen(command, env=environment, stdout=sys.stderr) as process:
+            try:
+                code = process.wait(LIMIT)
+            except BaseException:
+                process.terminate()
+                raise
+        if code:
+            raise subprocess.CalledProcessError(code, command)
         figure: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
         return figure
 
@@ -123,5 +135,10 @@ def _short(figure: dict[str, Any] | None) -> str:
     return json.dumps(figure)[:160]
 
 
+def _ended(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(143)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _ended)  # so that the server and what is being measured are stopped
     sys.exit(main(sys.argv[1:]))
