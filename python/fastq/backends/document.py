@@ -34,6 +34,7 @@ __all__ = ["Documents", "Meta"]
 
 JSON: Final = "application/json"
 PICKLE: Final = "application/x-python-serialize"
+_BINARY: Final = frozenset({PICKLE, "application/x-msgpack"})
 _COMPRESSED: Final = b"\0celery-compressed\0"
 _PLAIN: Final = frozenset({str, int, float, bool, type(None), dict, list, tuple, bytes})
 """Types of results that are no result objects; only a short cut."""
@@ -195,7 +196,10 @@ class Documents:
             if not found:
                 raise DecodeError(f"The result of task {record.task_id} is compressed, but does not say how.")
             body = decompress(packed, method.decode("ascii", "replace"))
-        document = loads(body, record.content_type, "utf-8", self._accept)
+        # Some are written by the core, in JSON whatever the format of the others; no document of these begins so.
+        is_json = record.content_type in _BINARY and body.startswith(b"{")
+        content_type = JSON if is_json else record.content_type
+        document = loads(body, content_type, "utf-8", self._accept)
         if not isinstance(document, dict) or "status" not in document:
             raise DecodeError(f"What is stored for task {record.task_id} is no result: it has no status.")
         result = document.get("result")

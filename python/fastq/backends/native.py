@@ -1,4 +1,4 @@
-"""Results in the store of the core: `sqlite:///path` and `memory://`.
+"""Results in the store of the core: `redis://host`, `sqlite:///path` and `memory://`.
 
 A worker never writes these from Python: records travel in the Outcome of a run, and the core stores them in the same
 transaction that acknowledges the message. This side is what clients see, and what a run outside of a worker uses.
@@ -6,12 +6,16 @@ transaction that acknowledges the message. This side is what clients see, and wh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from fastq._core import Results, url_info
 from fastq.backends.base import Backend, Capability
+from fastq.serialization import content_type_of
+from fastq.states import READY_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +23,32 @@ if TYPE_CHECKING:
     from fastq._seam import Record
     from fastq.app.protocol import App
 
-__all__ = ["NativeBackend", "comes_with_results"]
+__all__ = ["NativeBackend", "broker_options", "comes_with_results", "store_options"]
+
+_REDIS: Final = frozenset({"redis", "rediss", "redis+socket", "sentinel"})
+"""Stores whose documents lie as Celery's do, which do not say in what format they are."""
+_FIRST_PAUSE: Final = 0.002
+_LONGEST_PAUSE: Final = 0.25
+"""Seconds between two looks at a state that the core cannot read."""
+
+
+def store_options(app: App, url: str) -> dict[str, Any]:
+    """Return the options of the store at `url`: those of the settings, and what else the core must know of results."""
+    options = dict(app.conf.result_backend_transport_options or {})
+    return {**options, **_format(app)} if url_info(url)["scheme"] in _REDIS else options
+
+
+def broker_options(app: App, url: str) -> dict[str, Any]:
+    """Return the options of a worker's broker at `url`, over whose connection results may be stored, too."""
+    options = dict(app.conf.broker_transport_options or {})
+    if url_info(url)["scheme"] not in _REDIS:
+        return options
+    prefix = (app.conf.result_backend_transport_options or {}).get("global_keyprefix")
+    return {**options, "result_global_keyprefix": prefix, **_format(app)}
+
+
+def _format(app: App) -> dict[str, Any]:
+    return {"result_content_type": content_type_of(app.conf.result_serializer)}
 
 
 def comes_with_results(broker_url: str) -> bool:
@@ -44,8 +73,7 @@ class NativeBackend(Backend):
         url_info(url)
         in_process = url.startswith("memory:")
         self.capability = Capability(native=True, shared=not in_process, push=True, expires=True)
-        options = app.conf.result_backend_transport_options or {}
-        self._results = Results(url, orjson.dumps(options, default=str).decode())
+        self._results = Results(url, orjson.dumps(store_options(app, url), default=str).decode())
 
     def save(self, records: Sequence[Record]) -> None:
         """Write records; see `Backend.save`."""
@@ -60,8 +88,28 @@ class NativeBackend(Backend):
         self._results.forget(task_ids)
 
     def wait(self, task_ids: Sequence[str], timeout: float | None = None) -> list[Record]:
-        """Return the records of those tasks that have ended; woken by whoever writes them."""
-        return self._results.wait(task_ids, timeout)
+        """Return the records of those tasks that have ended; woken by whoever writes them.
+
+        The core cannot see the state in a compressed document, so it returns such a one at once. As long as it is none
+        of an end, it is looked at again and again.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause, nothing = _FIRST_PAUSE, threading.Event()
+        while True:
+            found = self._results.wait(task_ids, timeout)
+            ended = [record for record in found if record.state or self._has_ended(record)]
+            if ended or not found:
+                return ended
+            if deadline is not None:
+                timeout = max(0.0, deadline - time.monotonic())
+                if not timeout:
+                    return []
+                pause = min(pause, timeout)
+            nothing.wait(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    def _has_ended(self, record: Record) -> bool:
+        return self.decode(record)["status"] in READY_STATES
 
     def clean(self) -> int:
         """Delete what has expired; return how many results that were."""

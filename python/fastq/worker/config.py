@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from fastq._seam import QueueSpec, WorkerConfig
+from fastq.backends.native import broker_options, store_options
 from fastq.exceptions import ImproperlyConfigured
 from fastq.pool.choose import processors
 
@@ -44,13 +45,15 @@ def core_config(app: App, node: str, pool: Pool) -> WorkerConfig:
     conf = app.conf
     backend = app.backend
     multiplier = conf.worker_prefetch_multiplier
+    broker_url = conf.broker_read_url or conf.broker_url
+    store_url = backend.url if backend.capability.native else None
     return WorkerConfig(
         node=node,
-        broker_url=conf.broker_read_url or conf.broker_url,
+        broker_url=broker_url,
         queues=_queues(app),
-        broker_options=_json(conf.broker_transport_options),
-        store_url=backend.url if backend.capability.native else None,
-        store_options=_json(conf.result_backend_transport_options),
+        broker_options=_json(broker_options(app, broker_url)),
+        store_url=store_url,
+        store_options=_json(store_options(app, store_url) if store_url else None),
         children=pool.children,
         prefetch_multiplier=None if multiplier in (None, "auto") else int(multiplier),
         lease=conf.worker_lease,
