@@ -37,7 +37,8 @@ def main(library: str, folder: Path) -> None:
             answer: tuple[bool, Any] = (True, _found(path)(known[key], **arguments))
         except BaseException:
             answer = (False, traceback.format_exc())
-        pickle.dump(answer, answers)
+        # Wrapped: one that cannot be read over there takes nothing of the next with it.
+        pickle.dump(pickle.dumps(answer), answers)
         answers.flush()
 
 

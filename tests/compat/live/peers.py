@@ -94,7 +94,7 @@ class Client:
         requests.flush()
         ready, _, _ = select.select([answers], [], [], 2 * LIMIT)
         assert ready, f"the {self.library} client has not answered {path}:\n{self._log.read_text()}"
-        has_returned, value = pickle.load(answers)
+        has_returned, value = pickle.loads(pickle.load(answers))
         assert has_returned, f"{path} has raised in the {self.library} client:\n{value}"
         return value  # type: ignore[no-any-return]
 
@@ -132,6 +132,10 @@ class Town:
         if library not in self._clients:
             self._clients[library] = Client(library, self.pythons[library], self.folder, self.settings)
         return self._clients[library]
+
+    def dismiss(self, library: str) -> None:
+        """End the client of that library; who asks for it again gets another."""
+        self._clients.pop(library).close()
 
     def start(self, library: str, queues: str, settings: Mapping[str, Any] | None = None, *options: str) -> Any:
         """Start a worker of one process; it may not be ready yet.
@@ -176,6 +180,10 @@ class Town:
 
         wait_for(lambda: len(found()) >= times, f"{times} notes of {what}")
         return found()
+
+    def held(self, name: str) -> str:
+        """Return the library that runs a task that is held, waiting until one does."""
+        return self.noted(f"holds {name}")[-1].partition(" ")[0]
 
     def release(self, name: str) -> None:
         """Let a task go on that is held."""

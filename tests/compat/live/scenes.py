@@ -50,9 +50,11 @@ def ask(
 
 
 def look(works: Works, task_id: str, fields: Sequence[str]) -> list[Any]:
-    """Return some fields of a result as they are now."""
+    """Return some fields of a result as they are now; what is a method is called, and a time is text."""
     result = works.app.AsyncResult(task_id)
-    return [getattr(result, field) for field in fields]
+    found = [getattr(result, field) for field in fields]
+    found = [field() if callable(field) else field for field in found]
+    return [field.isoformat() if isinstance(field, datetime) else field for field in found]
 
 
 def ask_by_name(works: Works, task: str, args: Sequence[Any] = (), **options: Any) -> Told:

@@ -10,7 +10,6 @@ import pytest
 from tests.compat.live import scenes
 from tests.compat.live.peers import CELERY, FASTQ, Town
 from tests.compat.live.told import Link
-from tests.support.wait import wait_for
 
 BOTH = "both"
 
@@ -32,7 +31,7 @@ def test_what_one_is_too_busy_for_the_other_runs(town: Town, busy: str) -> None:
     name = uuid.uuid4().hex
     client, other = town.client(CELERY), {CELERY: FASTQ, FASTQ: CELERY}[busy]
     client.do(scenes.send, task="live.hold", args=(name,), queue=busy)
-    wait_for(lambda: any(f"{busy} holds {name}" in line for line in town.notes), f"{busy} to be busy")
+    assert town.held(name) == busy
 
     told = client.do(scenes.ask_many, task="live.who", calls=[(number,) for number in range(20)], queue=BOTH)
     town.release(name)
@@ -44,10 +43,10 @@ def test_both_take_their_part(town: Town) -> None:
     names = [uuid.uuid4().hex for _ in range(2)]
     client = town.client(FASTQ)
     ids = [client.do(scenes.send, task="live.hold", args=(name,), queue=BOTH) for name in names]
-    for name in names:
-        wait_for(lambda name=name: any(f"holds {name}" in line for line in town.notes), "both to be busy")
-        town.release(name)
 
+    assert {town.held(name) for name in names} == {CELERY, FASTQ}
+    for name in names:
+        town.release(name)
     assert {client.do(scenes.ended, task_id=task_id).value for task_id in ids} == {CELERY, FASTQ}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 __all__ = ["Link", "Raised", "Told", "tell"]
@@ -12,7 +12,7 @@ class Link(NamedTuple):
     """A call as data: a callback, an errback, or a step."""
 
     task: str
-    args: tuple[Any, ...] = ()
+    args: Sequence[Any] = ()
     options: Mapping[str, Any] = {}
     """Calling options, such as the queue."""
     immutable: bool = False

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import importlib
 import json
-import os
 import select
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +42,7 @@ class Works(Shop):
         self.who = task(name="live.who")(who)
         self.note = task(name="live.note")(note)
         self.alarm = task(name="live.alarm", ignore_result=True)(alarm)
-        self.hold = task(name="live.hold", acks_late=True)(hold)
+        self.hold = task(name="live.hold", acks_late=True, track_started=True)(hold)
         self.moment = task(name="live.moment")(moment)
         self.describe = task(name="live.describe")(describe)
         self.again = task(name="live.again", max_retries=3)(again)
@@ -121,10 +120,12 @@ def alarm(task: Any, task_id: str, *words: Any) -> None:
     task.app.works.write(" ".join(map(str, (task_id, *words))))
 
 
-def hold(task: Any, name: str) -> str:
+def hold(task: Any, name: str, progress: Any = None) -> str:
     """Say that this runs, and run until a file says to go on; return which library it was."""
     works = task.app.works
-    works.write(f"holds {name} {os.getpid()}")
+    if progress is not None:
+        task.update_state(state="PROGRESS", meta=progress)
+    works.write(f"holds {name}")
     go_on = works.folder / f"{name}.go"
     end = time.monotonic() + LIMIT
     while not go_on.exists() and time.monotonic() < end:
