@@ -151,6 +151,9 @@ class Job:
     def ignore_result(self) -> bool:
         """The call's wish, else the task's."""
     @property
+    def has_family(self) -> bool:
+        """Whether it belongs to a group, or a run sent it."""
+    @property
     def time_limits(self) -> tuple[float | None, float | None]:
         """Hard and soft limit in seconds: the call's, else the task's."""
 

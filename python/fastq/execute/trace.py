@@ -154,7 +154,7 @@ def compile_trace(app: App, task: Any, hostname: str, *, loop: KeptLoop | None =
                     follow_up = given.follow_up if given is not None else callbacks.composing(app, task, followers)
                     callbacks.follow(embed, request, value, follow_up)
                 if stores and not ignored:
-                    alone = given is None and "children" not in known and _has_no_family(job.headers)
+                    alone = given is None and "children" not in known and not job.has_family
                     try:
                         record = encode(known["id"], value, request, alone)
                     except EncodeError as error:
@@ -188,15 +188,6 @@ def compile_trace(app: App, task: Any, hostname: str, *, loop: KeptLoop | None =
                 clean_up()
 
     return trace
-
-
-def _has_no_family(headers: bytes) -> bool:
-    """Tell whether headers surely name no group and no parent, without the price of decoding them.
-
-    A run that has neither is the common one. A map inside the headers could have such keys too, but then it begins with
-    these two bytes, which within a text are never neighbours: there the quote has a backslash before it.
-    """
-    return headers.find(b'{"', 1) < 0 and headers.find(b'"group":null') >= 0 and headers.find(b'"parent_id":null') >= 0
 
 
 def _started(plan: Plan, request: Context) -> None:

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use fastq_core::error::{Error, ErrorKind, Result};
 use fastq_core::ident::SlotId;
-use fastq_core::message::properties::Properties;
+use fastq_core::message::properties::{self, Properties};
 use fastq_core::pool::frame::OutcomeRef;
 use fastq_core::pool::page::Page;
 use fastq_core::pool::port::{Gathered, Next, Port as CorePort, Run};
 use pyo3::exceptions::PyEOFError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
@@ -166,7 +167,11 @@ impl Job {
 
     #[getter]
     fn content_type<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
-        let properties = Properties::parse(self.run.job.properties()).map_err(|error| raise(py, &error))?;
+        let properties = self.run.job.properties();
+        if properties::is_json(properties) {
+            return Ok(intern!(py, "application/json").clone());
+        }
+        let properties = Properties::parse(properties).map_err(|error| raise(py, &error))?;
         Ok(PyString::new(py, properties.content_type.as_deref().unwrap_or_default()))
     }
 
@@ -203,6 +208,11 @@ impl Job {
     #[getter]
     fn ignore_result(&self) -> bool {
         self.run.job.ignores_result()
+    }
+
+    #[getter]
+    fn has_family(&self) -> bool {
+        self.run.job.has_family()
     }
 
     #[getter]

@@ -1,6 +1,12 @@
 //! Names for things: task ids, worker identities, delivery tags.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
+
+/// What is known of each tag. Looked up several times a task; the hash is seeded at random in each process, for tags
+/// may come from what senders wrote.
+pub type ByTag<V> = HashMap<Tag, V, foldhash::fast::RandomState>;
 
 /// Names one delivery within one session of one worker; never zero, never reused while unsettled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,4 +26,9 @@ pub fn task_id() -> String {
 /// A new identity for a worker's session: never used twice, so a fenced worker cannot be mistaken.
 pub fn session_id() -> String {
     Uuid::new_v4().simple().to_string()
+}
+
+/// A number that nobody can foresee.
+pub(crate) fn random() -> u64 {
+    Uuid::new_v4().as_u64_pair().1
 }

@@ -39,6 +39,7 @@ class FakeJob:
     redelivered: bool = False
     deaths: int = 0
     ignore_result: bool = False
+    has_family: bool = False
     time_limits: tuple[float | None, float | None] = (None, None)
 
 
@@ -55,7 +56,9 @@ def make_job(
     known |= headers or {}
     body = orjson.dumps([args, kwargs or {}, {**EMBED, **(embed or {})}])
     properties = orjson.dumps({"content_type": "application/json", "content_encoding": "utf-8"})
-    return FakeJob(name, body, **{"headers": orjson.dumps(known), "properties": properties, **fields})
+    family = known["group"] is not None or known["parent_id"] is not None
+    fields = {"headers": orjson.dumps(known), "properties": properties, "has_family": family, **fields}
+    return FakeJob(name, body, **fields)
 
 
 @dataclass

@@ -49,6 +49,7 @@ pub fn accept(delivery: Delivery, policies: &Policies, now: Instant, wall: WallT
         time_limit: seconds(hard),
         soft_time_limit: seconds(soft),
         ignore_result: headers.ignore_result,
+        has_family: headers.group.is_some() || headers.parent_id.is_some(),
         received_at: now,
         delivery,
     }))

@@ -25,7 +25,7 @@
 //! | Waiting, Ready | Stop | settled | Settle(release) |
 //! | any | Stop at once | as it was, doomed | Kill |
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::deadline::{Deadlines, Limit};
@@ -37,7 +37,7 @@ use crate::clock::Instant;
 use crate::consumer::credit::{self, Prefetch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventKind};
-use crate::ident::{SlotId, Tag};
+use crate::ident::{ByTag, SlotId, Tag};
 use crate::job::ending::{Commit, Outcome, Verdict};
 use crate::job::{Job, JobState};
 use crate::pool::slot::{Slot, SlotState};
@@ -83,7 +83,7 @@ pub(super) enum Doom {
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, set and read in one place")]
 pub struct Machine {
-    pub(super) jobs: HashMap<Tag, Held>,
+    pub(super) jobs: ByTag<Held>,
     pub(super) buffer: Buffer,
     pub(super) slots: BTreeMap<SlotId, Slot>,
     pub(super) deadlines: Deadlines,
@@ -105,7 +105,7 @@ impl Machine {
     /// A machine without slots.
     pub fn new(prefetch: Prefetch, delay_in_broker: bool) -> Self {
         Self {
-            jobs: HashMap::new(),
+            jobs: ByTag::default(),
             buffer: Buffer::default(),
             slots: BTreeMap::new(),
             deadlines: Deadlines::default(),

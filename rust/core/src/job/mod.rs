@@ -32,6 +32,8 @@ pub struct Job {
     pub soft_time_limit: Option<Duration>,
     /// The call's own wish; `None`: as the task says.
     pub ignore_result: Option<bool>,
+    /// It belongs to a group, or a run sent it.
+    pub has_family: bool,
     /// When it was taken.
     pub received_at: Instant,
 }

@@ -26,6 +26,15 @@ pub struct Properties<'a> {
     pub correlation_id: Option<Cow<'a, str>>,
 }
 
+/// Whether the content type is surely JSON, as that of nearly all messages: a look instead of a reading.
+///
+/// Between these quotes there is a key and its value: inside a text they would have backslashes before them. It could
+/// be a key of an inner map, so where there is one this says no.
+pub fn is_json(bytes: &[u8]) -> bool {
+    let has_inner_map = memchr::memchr(b'{', bytes.get(1..).unwrap_or_default()).is_some();
+    !has_inner_map && memchr::memmem::find(bytes, br#""content_type":"application/json""#).is_some()
+}
+
 impl<'a> Properties<'a> {
     /// Reads properties from their JSON object.
     ///

@@ -70,6 +70,10 @@ pub struct Slot {
     id: SlotId,
     state: SlotState,
     sent: VecDeque<Sent>,
+    /// How long what it has is thought to run, without those of which nothing is known.
+    backlog: Duration,
+    /// How many those are.
+    unknown: usize,
     last_sequence: u64,
     /// Jobs taken back that the executor has not yet said to have dropped.
     owed: usize,
@@ -88,6 +92,8 @@ impl Slot {
             id,
             state: SlotState::Starting,
             sent: VecDeque::new(),
+            backlog: Duration::ZERO,
+            unknown: 0,
             last_sequence: 0,
             owed: 0,
             cautious: false,
@@ -129,7 +135,22 @@ impl Slot {
 
     /// How long what it has is thought to run; `None` when one of them is unknown.
     pub fn backlog(&self) -> Option<Duration> {
-        self.sent.iter().map(|sent| sent.estimate).sum()
+        (self.unknown == 0).then_some(self.backlog)
+    }
+
+    fn add(&mut self, sent: Sent) {
+        match sent.estimate {
+            Some(estimate) => self.backlog += estimate,
+            None => self.unknown += 1,
+        }
+        self.sent.push_back(sent);
+    }
+
+    fn subtract(&mut self, sent: &Sent) {
+        match sent.estimate {
+            Some(estimate) => self.backlog = self.backlog.saturating_sub(estimate),
+            None => self.unknown = self.unknown.saturating_sub(1),
+        }
     }
 
     /// The executor said hello.
@@ -145,14 +166,16 @@ impl Slot {
             self.progress_at = now;
         }
         self.last_sequence += 1;
-        self.sent.push_back(Sent { sequence: self.last_sequence, tag, estimate });
+        self.add(Sent { sequence: self.last_sequence, tag, estimate });
         Ok(self.last_sequence)
     }
 
     /// Notes that `tag` ended; `false` when this slot did not have it.
     pub fn finish(&mut self, tag: Tag, now: Instant) -> Result<bool> {
         let Some(position) = self.sent.iter().position(|sent| sent.tag == tag) else { return Ok(false) };
-        self.sent.remove(position);
+        if let Some(sent) = self.sent.remove(position) {
+            self.subtract(&sent);
+        }
         self.cautious = false;
         self.progress_at = now;
         self.change(SlotInput::Finish)?;
@@ -168,13 +191,14 @@ impl Slot {
     pub fn close(&mut self, started: u64) -> Result<Vec<Tag>> {
         self.change(SlotInput::Close)?;
         let mut taken = Vec::new();
-        self.sent.retain(|sent| {
-            let keep = sent.sequence <= started;
-            if !keep {
+        for sent in std::mem::take(&mut self.sent) {
+            self.subtract(&sent);
+            if sent.sequence <= started {
+                self.add(sent);
+            } else {
                 taken.push(sent.tag);
             }
-            keep
-        });
+        }
         self.owed += taken.len();
         self.cautious = self.sent.is_empty();
         Ok(taken)
@@ -230,6 +254,7 @@ impl Slot {
     /// The pipe ended: what it had, in order.
     pub fn eof(&mut self) -> Vec<Sent> {
         self.state = SlotState::Gone;
+        (self.backlog, self.unknown) = (Duration::ZERO, 0);
         self.sent.drain(..).collect()
     }
 

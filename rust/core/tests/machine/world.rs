@@ -115,6 +115,7 @@ impl World {
             time_limit: None,
             soft_time_limit: None,
             ignore_result: None,
+            has_family: false,
             received_at: self.now.monotonic,
         };
         change(&mut job);

@@ -1,6 +1,6 @@
 //! The lists a session takes from, and what it holds of each.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use super::config::RedisConfig;
 use super::dead::bare;
 use super::ring::{Held, Ring};
 use crate::broker::{Delivery, Queue, Receipt};
-use crate::ident::Tag;
+use crate::ident::{self, ByTag, Tag};
 use crate::message::Message;
 use crate::message::envelope::{Opened, open};
 use crate::message::legacy::modernized;
@@ -42,9 +42,9 @@ pub(super) struct Place {
 pub(super) struct Book {
     pub(super) sources: Vec<Source>,
     /// Where the delivery of a tag lies.
-    tags: HashMap<u64, (usize, u64)>,
+    tags: ByTag<(usize, u64)>,
     /// What came by a fanout exchange and lies nowhere on the server, by tag.
-    loose: HashMap<u64, (Arc<str>, Bytes)>,
+    loose: ByTag<(Arc<str>, Bytes)>,
     /// Tags of those that an exchange under way settles, and whether they are to come again.
     loosened: Vec<(u64, bool)>,
     /// Held, and not yet handed out.
@@ -82,8 +82,8 @@ impl Book {
         }
         Self {
             sources,
-            tags: HashMap::new(),
-            loose: HashMap::new(),
+            tags: ByTag::default(),
+            loose: ByTag::default(),
             loosened: Vec::new(),
             landed: VecDeque::new(),
             epoch,
@@ -101,7 +101,7 @@ impl Book {
         let tag = self.free_tag(&opened, &raw);
         let found = &mut self.sources[source];
         let number = found.ring.push(Held { tag, raw, deaths: opened.deaths });
-        self.tags.insert(tag, (source, number));
+        self.tags.insert(Tag(tag), (source, number));
         let (queue, step) = (Arc::clone(&found.queue), found.place.step);
         Some(delivery(queue, step, Receipt::new(Tag(tag), self.epoch), opened))
     }
@@ -111,15 +111,16 @@ impl Book {
         let raw = Bytes::from(raw);
         let opened = open(&raw).unwrap_or_else(|_| unreadable(&raw));
         let tag = self.free_tag(&opened, &raw);
-        self.loose.insert(tag, (Arc::clone(&queue), raw));
+        self.loose.insert(Tag(tag), (Arc::clone(&queue), raw));
         delivery(queue, 0, Receipt::new(Tag(tag), self.epoch), opened)
     }
 
     fn free_tag(&self, opened: &Opened, raw: &Bytes) -> u64 {
         let mut tag = tag_of(&opened.delivery_tag, raw);
-        // The same message twice, such as one that Celery has restored while we hold it.
-        while self.tags.contains_key(&tag) || self.loose.contains_key(&tag) {
-            tag = tag.wrapping_add(1).max(1);
+        // The same message twice, such as one that Celery has restored while we hold it. Not the next number: a sender
+        // that names all its messages alike would make this search longer with each of them.
+        while self.tags.contains_key(&Tag(tag)) || self.loose.contains_key(&Tag(tag)) {
+            tag = (ident::random() ^ tag).max(1);
         }
         tag
     }
@@ -131,7 +132,7 @@ impl Book {
         if receipt.epoch() != self.epoch || self.loosened.iter().any(|(settled, _)| *settled == tag) {
             return None;
         }
-        let found = self.loose.get(&tag)?.clone();
+        let found = self.loose.get(&Tag(tag))?.clone();
         self.loosened.push((tag, again));
         Some(found)
     }
@@ -139,7 +140,7 @@ impl Book {
     /// The exchange was carried out.
     pub(super) fn apply_loose(&mut self) {
         for (tag, again) in std::mem::take(&mut self.loosened) {
-            let Some((queue, raw)) = self.loose.remove(&tag).filter(|_| again) else { continue };
+            let Some((queue, raw)) = self.loose.remove(&Tag(tag)).filter(|_| again) else { continue };
             let delivery = self.enter_loose(queue, raw.to_vec());
             self.landed.push_back(delivery);
         }
@@ -156,14 +157,14 @@ impl Book {
         if receipt.epoch() != self.epoch {
             return None;
         }
-        let (source, number) = *self.tags.get(&receipt.tag().0)?;
+        let (source, number) = *self.tags.get(&receipt.tag())?;
         self.sources[source].ring.held(number).map(|_| (source, number))
     }
 
     /// Strikes out tags that are settled or lost.
     pub(super) fn strike(&mut self, tags: impl IntoIterator<Item = u64>) {
         for tag in tags {
-            self.tags.remove(&tag);
+            self.tags.remove(&Tag(tag));
         }
     }
 
@@ -171,12 +172,12 @@ impl Book {
     pub(super) fn keep(&mut self, source: usize, held: Held) {
         let tag = held.tag;
         let number = self.sources[source].ring.push(held);
-        self.tags.insert(tag, (source, number));
+        self.tags.insert(Tag(tag), (source, number));
     }
 
     /// Whether a delivery that was not handed out is still ours.
     pub(super) fn has(&self, receipt: &Receipt) -> bool {
-        self.find(receipt).is_some() || self.loose.contains_key(&receipt.tag().0)
+        self.find(receipt).is_some() || self.loose.contains_key(&receipt.tag())
     }
 }
 

@@ -12,6 +12,7 @@ use crate::job::Job;
 const REDELIVERED: u8 = 1;
 const REPORT_START: u8 = 2;
 const IGNORE_RESULT: u8 = 4;
+const HAS_FAMILY: u8 = 8;
 
 /// A limit that is none.
 const UNLIMITED: u64 = u64::MAX;
@@ -60,6 +61,9 @@ fn flags(job: &Job) -> u8 {
     }
     if job.ignores_result() {
         flags |= IGNORE_RESULT;
+    }
+    if job.has_family {
+        flags |= HAS_FAMILY;
     }
     flags
 }
@@ -173,6 +177,11 @@ impl JobFrame {
         self.flags & IGNORE_RESULT != 0
     }
 
+    /// It belongs to a group, or a run sent it.
+    pub fn has_family(&self) -> bool {
+        self.flags & HAS_FAMILY != 0
+    }
+
     fn text(&self, position: usize) -> &str {
         // `parse` has checked that it is UTF-8.
         std::str::from_utf8(self.texts[position].of(&self.payload)).unwrap_or_default()
@@ -220,6 +229,7 @@ pub(in super::super) mod tests {
             time_limit: None,
             soft_time_limit: None,
             ignore_result: None,
+            has_family: false,
             received_at: Instant(0),
         }
     }
@@ -228,13 +238,14 @@ pub(in super::super) mod tests {
         #[test]
         fn a_job_reads_as_it_was_written(
             seq: u64, tag in 1_u64.., name in "\\PC{0,40}", body: Vec<u8>, priority: Option<u8>, deaths: u32,
-            redelivered: bool, ignore_result: Option<bool>, hard in proptest::option::of(0_u32..100_000),
+            redelivered: bool, has_family: bool, ignore_result: Option<bool>, hard in proptest::option::of(0_u32..100_000),
         ) {
             let mut sent = job(tag, &name, &body);
             sent.delivery.priority = priority;
             sent.delivery.deaths = deaths;
             sent.delivery.redelivered = redelivered;
             sent.ignore_result = ignore_result;
+            sent.has_family = has_family;
             sent.time_limit = hard.map(|milliseconds| Duration::from_millis(milliseconds.into()));
             let mut pipe = BytesMut::new();
             encode_job(&mut pipe, seq, &sent).unwrap();
@@ -251,6 +262,7 @@ pub(in super::super) mod tests {
             prop_assert_eq!((read.hard_limit, read.soft_limit), (sent.time_limit, None));
             prop_assert_eq!(read.redelivered(), redelivered);
             prop_assert_eq!(read.ignores_result(), ignore_result.unwrap_or(false));
+            prop_assert_eq!(read.has_family(), has_family);
             prop_assert_eq!(read.must_report_start(), hard.is_some());
         }
 
