@@ -12,7 +12,7 @@ pub enum Prefetch {
 }
 
 /// As much is held as is worked off in about this time.
-const AHEAD: Duration = Duration::from_millis(50);
+const AHEAD: Duration = Duration::from_millis(20);
 /// At most so many messages are held, whatever is asked for: memory is bounded.
 const CAPACITY: usize = 4096;
 

@@ -9,10 +9,12 @@
 //! Headers and properties are cut out and put in as they are written: nothing is decoded that need not be.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -237,8 +239,9 @@ fn marks(headers: &str) -> (bool, u32) {
         #[serde(default, rename = "x-fastq-deaths")]
         deaths: Option<u32>,
     }
-    let names = |name: &str| memchr::memmem::find(headers.as_bytes(), name.as_bytes()).is_some();
-    if !names(DEATHS_HEADER) && !names(REDELIVERED_HEADER) {
+    static NAMES: LazyLock<[Finder<'_>; 2]> =
+        LazyLock::new(|| [DEATHS_HEADER, REDELIVERED_HEADER].map(Finder::new));
+    if !NAMES.iter().any(|name| name.find(headers.as_bytes()).is_some()) {
         return (false, 0);
     }
     let marks: Marks = serde_json::from_str(headers).unwrap_or_default();

@@ -1,6 +1,9 @@
 //! The basic properties the core needs (protocol.md §1.2); the rest travels untouched.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use serde::Deserialize;
 
@@ -31,8 +34,9 @@ pub struct Properties<'a> {
 /// Between these quotes there is a key and its value: inside a text they would have backslashes before them. It could
 /// be a key of an inner map, so where there is one this says no.
 pub fn is_json(bytes: &[u8]) -> bool {
+    static JSON: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(br#""content_type":"application/json""#));
     let has_inner_map = memchr::memchr(b'{', bytes.get(1..).unwrap_or_default()).is_some();
-    !has_inner_map && memchr::memmem::find(bytes, br#""content_type":"application/json""#).is_some()
+    !has_inner_map && JSON.find(bytes).is_some()
 }
 
 impl<'a> Properties<'a> {
