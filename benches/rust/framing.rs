@@ -50,6 +50,7 @@ fn job(tag: u64) -> Job {
         time_limit: None,
         soft_time_limit: None,
         ignore_result: None,
+        has_family: false,
         received_at: Instant(0),
     }
 }

@@ -48,7 +48,8 @@ impl Server {
 
     /// The processor time the server has used, in the kernel's ticks of 10 ms.
     fn spent(&self) -> Duration {
-        let status = std::fs::read_to_string(Path::new("/proc").join(self.child.id().to_string()).join("stat"));
+        let status =
+            std::fs::read_to_string(Path::new("/proc").join(self.child.id().to_string()).join("stat"));
         let status = status.unwrap_or_default();
         let fields = status.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
         let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
@@ -96,8 +97,12 @@ fn subscription() -> Subscription {
 }
 
 fn done(delivery: Delivery, results: bool) -> Commit {
-    let record =
-        Record { task_id: task_id(), state: "SUCCESS".into(), content_type: "application/json".into(), body: vec![b'r'; 180] };
+    let record = Record {
+        task_id: task_id(),
+        state: "SUCCESS".into(),
+        content_type: "application/json".into(),
+        body: vec![b'r'; 180],
+    };
     let mut commit = Commit::settle(delivery.receipt, Verdict::Ack);
     if results {
         commit.records.push(record);

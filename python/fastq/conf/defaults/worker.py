@@ -19,7 +19,7 @@ OPTIONS = (
         "worker_prefetch_multiplier",
         INTEGER_OR_AUTO,
         "auto",
-        "Messages taken per slot before they can run; `auto`: as many as run off in 50 ms; 0: without bound.",
+        "Messages taken per slot before they can run; `auto`: as many as run off in 20 ms; 0: without bound.",
         old="CELERYD_PREFETCH_MULTIPLIER",
         celery=4,
     ),

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// How far to take ahead of the slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prefetch {
-    /// As much as is worked off in about 50 ms.
+    /// As much as is worked off in about 20 ms.
     Auto,
     /// This many per slot; 0: without limit.
     PerSlot(u32),
@@ -40,7 +40,7 @@ mod tests {
         for (prefetch, slots, rate, held, expected) in [
             (Prefetch::Auto, 2, 0.0, 0, 2),
             (Prefetch::Auto, 2, 0.0, 2, 0),
-            (Prefetch::Auto, 2, 200.0, 4, 6),
+            (Prefetch::Auto, 2, 500.0, 4, 6),
             (Prefetch::Auto, 2, 1_000_000.0, 96, 4000),
             (Prefetch::Auto, 0, 200.0, 0, 0),
             (Prefetch::PerSlot(4), 2, 0.0, 3, 5),

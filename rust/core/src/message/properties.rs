@@ -34,7 +34,8 @@ pub struct Properties<'a> {
 /// Between these quotes there is a key and its value: inside a text they would have backslashes before them. It could
 /// be a key of an inner map, so where there is one this says no.
 pub fn is_json(bytes: &[u8]) -> bool {
-    static JSON: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(br#""content_type":"application/json""#));
+    static JSON: LazyLock<Finder<'_>> =
+        LazyLock::new(|| Finder::new(br#""content_type":"application/json""#));
     let has_inner_map = memchr::memchr(b'{', bytes.get(1..).unwrap_or_default()).is_some();
     !has_inner_map && JSON.find(bytes).is_some()
 }

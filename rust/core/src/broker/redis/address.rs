@@ -116,16 +116,9 @@ fn decoded(text: &str) -> Result<String> {
     while let Some((&byte, after)) = rest.split_first() {
         let escaped =
             (byte == b'%').then(|| after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok())).flatten();
-        match escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(value) => {
-                bytes.push(value);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(byte);
-                rest = after;
-            }
-        }
+        let value = escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(value.unwrap_or(byte));
+        rest = if value.is_some() { &after[2..] } else { after };
     }
     String::from_utf8(bytes).map_err(|_| malformed("a percent sign in a Redis URL does not stand for UTF-8"))
 }

@@ -156,12 +156,9 @@ impl RedisConfig {
     ) -> Result<Self> {
         let address =
             Address::parse(&server.scheme, &server.address).map_err(|error| error.with("url", url))?;
-        let number = match (options.text("virtual_host")?, options.text("db")?) {
-            (Some(number), _) | (None, Some(number)) => {
-                database(&number).map_err(|error| error.with("url", url))?
-            }
-            (None, None) => address.database,
-        };
+        let number = options.text("virtual_host")?.or(options.text("db")?);
+        let number = number.map_or(Ok(address.database), |number| database(&number));
+        let number = number.map_err(|error| error.with("url", url))?;
         let separator = options.text("sep")?.unwrap_or_else(|| Keys::SEPARATOR.to_owned());
         let timeout = options.seconds("publish_timeout", PUBLISH_TIMEOUT)?;
         let order = options.word("queue_order_strategy", &["round_robin", "priority", "sorted"], 0)?;

@@ -31,17 +31,12 @@ impl RedisSession {
             return Ok(0);
         }
         self.neighbours.restored = Some(now);
-        let unacked = self.config.unacked.clone();
-        let keys = &self.config.keys;
-        let (index, mutex) = (keys.key(&unacked.index), keys.key(&unacked.mutex));
-        let latest = self.now().seconds() - unacked.visibility_timeout.as_secs_f64();
-        let (latest, limit) = (format!("{latest:.3}"), unacked.restore_limit.to_string());
-        let mut look = Batch::new();
-        look.add(&[b"ZRANGEBYSCORE", index.as_bytes(), b"-inf", latest.as_bytes(), b"LIMIT", b"0", limit.as_bytes()]);
+        let look = self.overdue();
         if self.call(&look).await?.array()?.is_empty() {
             return Ok(0);
         }
-        let token = ident::session_id();
+        let unacked = &self.config.unacked;
+        let (mutex, token) = (self.config.keys.key(&unacked.mutex), ident::session_id());
         let expires = unacked.mutex_expires.as_secs().max(1).to_string();
         let mut batch = Batch::new();
         batch.add(&[b"SET", mutex.as_bytes(), token.as_bytes(), b"NX", b"EX", expires.as_bytes()]);
@@ -58,6 +53,18 @@ impl RedisSession {
         batch.script(RELEASE, &[mutex.as_bytes()], &[token.as_bytes()]);
         self.call(&batch).await?;
         Ok(restored)
+    }
+
+    /// Asks for the tags that were held for longer than the visibility timeout.
+    fn overdue(&self) -> Batch {
+        let unacked = &self.config.unacked;
+        let index = self.config.keys.key(&unacked.index);
+        let latest = self.now().seconds() - unacked.visibility_timeout.as_secs_f64();
+        let (latest, limit) = (format!("{latest:.3}"), unacked.restore_limit.to_string());
+        let mut batch = Batch::new();
+        let words = [&b"ZRANGEBYSCORE"[..], index.as_bytes(), b"-inf", latest.as_bytes(), b"LIMIT", b"0"];
+        batch.add(&[&words[..], &[limit.as_bytes()]].concat());
+        batch
     }
 
     async fn restore_one(&mut self, tag: &str) -> Result<bool> {

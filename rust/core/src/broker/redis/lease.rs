@@ -117,7 +117,7 @@ pub(super) fn run_directory() -> Option<PathBuf> {
     let folder = std::env::temp_dir().join(format!("fastq-{user}"));
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     let found = std::fs::symlink_metadata(&folder).ok()?;
-    let is_ours = found.is_dir() && found.uid() == user && found.mode() & 0o77 == 0;
+    let is_ours = found.is_dir() && found.uid() == user && found.mode().trailing_zeros() >= 6;
     (made.is_ok() && is_ours).then_some(folder)
 }
 

@@ -5,6 +5,7 @@
 //! server refuses once another worker has taken it for dead ([`session`]).
 
 mod address;
+mod arrival;
 mod broadcast;
 mod claim;
 mod commit;
@@ -26,6 +27,7 @@ mod routes;
 mod session;
 mod source;
 mod tls;
+mod transaction;
 mod waiter;
 mod wire;
 
@@ -119,7 +121,9 @@ impl Broker for RedisBroker {
             let known = handle.call(&routes::declared(config, queues), until)?;
             let batch = routes::declare(config, queues, known)?;
             let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-            queues.iter().for_each(|queue| routes.forget(&queue.exchange));
+            for queue in queues {
+                routes.forget(&queue.exchange);
+            }
             wire::committed(&mut handle.call(&batch, until)?, batch.len())
         })
     }

@@ -43,7 +43,13 @@ pub(super) struct Neighbours {
 
 impl Neighbours {
     pub(super) fn new(now: Instant) -> Self {
-        Self { processes: HashMap::new(), reached_since: now, renewed: None, restored: None, unfinished: true }
+        Self {
+            processes: HashMap::new(),
+            reached_since: now,
+            renewed: None,
+            restored: None,
+            unfinished: true,
+        }
     }
 
     /// The connection broke.
@@ -192,18 +198,25 @@ impl RedisSession {
         if let Some(page) = page {
             remove_page(page);
         }
-        // Found empty on a later visit, it is over; until then its last command might still have taken something.
         if found == 0 {
-            let mut batch = Batch::new();
-            if fields.is_empty() || field("visited") == "1" {
-                batch.add(&[b"ZREM", reaping.as_bytes(), session.as_bytes()]);
-                batch.add(&[b"DEL", dead.as_bytes()]);
-            } else {
-                batch.add(&[b"HSET", dead.as_bytes(), b"visited", b"1"]);
-            }
-            self.call(&batch).await?;
+            let is_over = fields.is_empty() || field("visited") == "1";
+            self.visited(session, is_over).await?;
         }
         Ok(())
+    }
+
+    /// Notes that nothing was found of a dead session. Found empty on a later visit, it is over; until then its last
+    /// command might still have taken something.
+    async fn visited(&mut self, session: &str, is_over: bool) -> Result<()> {
+        let (reaping, dead) = (self.config.keys.key("fastq:reaping"), self.config.keys.dead_worker(session));
+        let mut batch = Batch::new();
+        if is_over {
+            batch.add(&[b"ZREM", reaping.as_bytes(), session.as_bytes()]);
+            batch.add(&[b"DEL", dead.as_bytes()]);
+        } else {
+            batch.add(&[b"HSET", dead.as_bytes(), b"visited", b"1"]);
+        }
+        self.call(&batch).await?.skip(batch.len())
     }
 
     /// Puts back what one dead session took from one list; how much that was.
@@ -309,7 +322,7 @@ impl RedisSession {
 fn started(page: &Path) -> Option<HashSet<u64>> {
     let bytes = std::fs::read(page).ok()?;
     let words: Vec<u64> =
-        bytes.chunks_exact(8).map(|word| word.try_into().map(u64::from_ne_bytes).unwrap_or(0)).collect();
+        bytes.chunks_exact(8).map(|word| word.try_into().map_or(0, u64::from_ne_bytes)).collect();
     let slots = words.chunks_exact(WORDS_PER_SLOT);
     Some(slots.filter(|slot| slot[CLAIM] & !CLOSED != 0 && slot[TAG] != 0).map(|slot| slot[TAG]).collect())
 }

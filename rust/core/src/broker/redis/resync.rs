@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use super::lease::lost;
 use super::link::Link;
 use super::ring::{Held, Ring};
-use super::session::{Doubt, RedisSession, ahead};
+use super::session::{RedisSession, ahead};
 use super::source::tag_of;
+use super::transaction::Doubt;
 use super::waiter::Waiters;
 use super::wire::{Batch, bytes};
 use crate::error::Result;
@@ -102,12 +103,11 @@ impl RedisSession {
         self.book.sources[place].ring = Ring::default();
         for raw in elements {
             let found = known.get_mut(&name_of(&raw)).and_then(Vec::pop).filter(|held| held.raw == raw);
-            match found {
-                Some(held) => self.book.keep(place, held),
-                None => {
-                    let delivery = self.book.enter(place, raw);
-                    self.book.landed.extend(delivery);
-                }
+            if let Some(held) = found {
+                self.book.keep(place, held);
+            } else {
+                let delivery = self.book.enter(place, raw);
+                self.book.landed.extend(delivery);
             }
         }
         let book = &self.book;

@@ -4,44 +4,31 @@
 //! watches the session's hash ([`super::lease`]), so the server refuses the transaction once another worker has taken
 //! this one for dead.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
 use tokio::time::Instant;
 
-use super::claim::{Offer, shares};
-use super::commit::{Carried, Carrier};
 use super::config::RedisConfig;
 use super::lease::{Lease, lost};
 use super::link::Link;
 use super::reap::Neighbours;
-use super::ring::Change;
 use super::routes::{self, Routes};
 use super::source::Book;
-use super::waiter::{Landing, Waiters};
-use super::wire::{self, Batch, Replies, array, bytes, int, string};
-use crate::broker::{BoxFuture, Delivery, Harvest, Queue, Receipt, Renewal, Session, Subscription};
+use super::transaction::Doubt;
+use super::waiter::Waiters;
+use super::wire::{self, Batch, Replies, string};
+use crate::broker::{BoxFuture, Harvest, Queue, Renewal, Session, Subscription};
 use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{self, Tag};
-use crate::job::ending::{Commit, Verdict};
+use crate::job::ending::Commit;
 
 const PROMOTE: &str = include_str!("scripts/promote.lua");
 const GIVE_BACK: &str = include_str!("scripts/give_back.lua");
 /// Messages that fall due at once are moved so many at a time.
 const PROMOTED: &[u8] = b"100";
-/// A waiting command ends so long before the lease would.
-const MARGIN: Duration = Duration::from_secs(1);
-/// The longest and the shortest that one waiting command lasts.
-const LONGEST_WAIT: Duration = Duration::from_secs(8);
-const SHORTEST_WAIT: Duration = Duration::from_millis(100);
-/// What a waiter took and nobody wanted for so long goes back.
-const UNWANTED: Duration = Duration::from_millis(500);
-/// How often lists are looked at for which there is no waiter.
-const LOOK: Duration = Duration::from_secs(1);
-
 /// Takes from the queues of one server.
 pub(super) struct RedisSession {
     pub(super) config: Arc<RedisConfig>,
@@ -65,35 +52,18 @@ pub(super) struct RedisSession {
     /// Those among them that were refused.
     pub(super) refused_before: Vec<Tag>,
     /// What a command of a transaction that stands was refused with; the next exchange says so.
-    trouble: Option<Error>,
+    pub(super) trouble: Option<Error>,
     /// When there was an exchange last.
-    exchanged_at: Instant,
+    pub(super) exchanged_at: Instant,
     /// Exchanges that settled something.
     pub(super) exchanges: u64,
     /// Until when the lease is known to last.
     pub(super) confirmed_until: Instant,
     pub(super) next_due: Option<WallTime>,
-    turn: usize,
+    pub(super) turn: usize,
     pid: u32,
-    is_lost: bool,
+    pub(super) is_lost: bool,
     has_ended: bool,
-}
-
-/// An exchange whose answer did not come.
-pub(super) struct Doubt {
-    pub(super) number: u64,
-    /// How many Commits it had; they are the first of those that are given again.
-    pub(super) commits: usize,
-    pub(super) refused: Vec<Tag>,
-    pub(super) changes: Vec<Change>,
-}
-
-/// What a transaction is to bring back.
-enum Expected {
-    Nothing,
-    Taken(usize),
-    Length(usize),
-    Due,
 }
 
 impl RedisSession {
@@ -223,23 +193,6 @@ impl RedisSession {
         Ok(harvest)
     }
 
-    /// Gives back what waiters took for a worker that then had no use for it.
-    pub(super) async fn give_back_landed(&mut self) -> Result<()> {
-        self.hear_waiters();
-        if self.book.landed.is_empty() || self.exchanged_at.elapsed() < UNWANTED || self.link.is_none() {
-            return Ok(());
-        }
-        let epoch = self.book.epoch;
-        let receipts = self.book.landed.iter().map(|delivery| Receipt::new(delivery.tag(), epoch));
-        let commits: Vec<Commit> = receipts.map(|receipt| Commit::settle(receipt, Verdict::Release)).collect();
-        // After an error they stay where they are; those that are not ours any more go with the next connection.
-        self.transact(&commits, 0, false, false, &mut Harvest::default()).await?;
-        let book = &mut self.book;
-        let kept: VecDeque<Delivery> = book.landed.drain(..).collect();
-        book.landed = kept.into_iter().filter(|delivery| book.has(&delivery.receipt)).collect();
-        Ok(())
-    }
-
     /// # Errors
     /// `Forked` in another process, `Closed` after the lease was lost.
     fn check(&self) -> Result<()> {
@@ -262,7 +215,7 @@ impl RedisSession {
         harvest.deliveries.extend(self.book.landed.drain(..count));
     }
 
-    fn has_known(&self) -> bool {
+    pub(super) fn has_known(&self) -> bool {
         self.book.sources.iter().any(|source| source.length > 0 && !source.waiting)
     }
 
@@ -308,262 +261,6 @@ impl RedisSession {
             self.learn_lengths(&mut replies)?;
         }
         Ok(())
-    }
-
-    /// One transaction: settles, stores, publishes and takes. On success the harvest holds what came. `blind`: take
-    /// where nothing is known to be, too. `given`: the Commits are the worker's, who will give them again.
-    async fn transact(
-        &mut self,
-        commits: &[Commit],
-        credit: usize,
-        blind: bool,
-        given: bool,
-        harvest: &mut Harvest,
-    ) -> Result<()> {
-        let mut batch = Batch::new();
-        batch.add(&[b"MULTI"]);
-        let (carried, changes) = match self.prepare(commits, &mut batch) {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                self.book.unsettle();
-                self.routes.clear();
-                return Err(error);
-            }
-        };
-        let mut expected: Vec<Expected> = (1..batch.len()).map(|_| Expected::Nothing).collect();
-        self.take(credit, blind, &carried, &mut batch, &mut expected);
-        batch.add(&[b"EXEC"]);
-        self.lease.watch(&mut batch);
-        if !commits.is_empty() {
-            self.exchanges += 1;
-            let (number, refused) = (self.exchanges, carried.refused.clone());
-            let commits = if given { commits.len() } else { 0 };
-            self.doubt = Some(Doubt { number, commits, refused, changes: changes.clone() });
-        }
-        // An error leaves the doubt standing: the next connection finds out.
-        let replies = self.call(&batch).await?;
-        let values = match executed(replies, batch.len()) {
-            Ok((values, still_ours)) => {
-                self.is_lost = !still_ours;
-                values
-            }
-            Err(error) => {
-                // The server has refused it as a whole.
-                self.doubt = None;
-                self.book.unsettle();
-                self.routes.clear();
-                self.link = None;
-                self.is_lost = error.kind() == ErrorKind::Closed;
-                return Err(error);
-            }
-        };
-        self.doubt = None;
-        self.apply(&changes);
-        harvest.refused.extend(carried.refused);
-        let lost = self.read(expected, values, harvest);
-        self.rescue(&batch, &lost).await;
-        if self.is_lost {
-            // Taken for dead in this very moment: what was just taken belongs to others.
-            harvest.deliveries.clear();
-        }
-        Ok(())
-    }
-
-    fn prepare(&mut self, commits: &[Commit], batch: &mut Batch) -> Result<(Carried, Vec<Change>)> {
-        if commits.is_empty() {
-            return Ok((Carried::default(), Vec::new()));
-        }
-        let number = (self.exchanges + 1).to_string();
-        batch.add(&[b"HSET", self.lease.hash.as_bytes(), b"exchange", number.as_bytes()]);
-        let carrier = Carrier {
-            now: WallTime(self.clock.wall().0 + self.ahead),
-            config: &self.config,
-            book: &mut self.book,
-            routes: &mut self.routes,
-            expires: self.lease.result_expires,
-            batch,
-            front: Vec::new(),
-            grown: Vec::new(),
-        };
-        let carried = carrier.carry_out(commits)?;
-        let changes = self.book.sources.iter().map(|source| source.ring.commands(&source.held, batch));
-        Ok((carried, changes.collect()))
-    }
-
-    /// Adds the commands that take, and those that look what is left.
-    fn take(
-        &self,
-        credit: usize,
-        blind: bool,
-        carried: &Carried,
-        batch: &mut Batch,
-        expected: &mut Vec<Expected>,
-    ) {
-        let sources = &self.book.sources;
-        let offers: Vec<Offer> = sources
-            .iter()
-            .map(|source| {
-                let grown = carried.grown.iter().filter(|key| **key == source.key).count() as u64;
-                Offer { length: source.length + grown, closed: source.waiting }
-            })
-            .collect();
-        let steps = self.config.steps.all().len();
-        let shares = shares(&offers, steps, credit, self.turn, self.config.order, blind);
-        for (place, share) in shares.into_iter().enumerate() {
-            let source = &sources[place];
-            for _ in 0..share {
-                batch.add(&[b"LMOVE", source.key.as_bytes(), source.held.as_bytes(), b"RIGHT", b"RIGHT"]);
-                expected.push(Expected::Taken(place));
-            }
-        }
-        self.ask_for_lengths(batch);
-        expected.extend((0..sources.len()).map(Expected::Length));
-        expected.push(Expected::Due);
-    }
-
-    pub(super) fn apply(&mut self, changes: &[Change]) {
-        self.book.apply_loose();
-        for (place, change) in changes.iter().enumerate() {
-            let gone = self.book.sources[place].ring.apply(*change);
-            self.book.strike(gone);
-        }
-    }
-
-    /// Takes in what a transaction brought; the places of commands that the server could not carry out.
-    fn read(&mut self, expected: Vec<Expected>, values: Vec<Value>, harvest: &mut Harvest) -> Vec<usize> {
-        let mut lost = Vec::new();
-        for (position, (expected, value)) in expected.into_iter().zip(values).enumerate() {
-            let read = match (expected, value) {
-                (Expected::Nothing, Value::ServerError(_)) => {
-                    lost.push(position);
-                    Ok(())
-                }
-                (Expected::Nothing, _) => Ok(()),
-                (Expected::Taken(place), value) => bytes(value).map(|raw| {
-                    harvest.deliveries.extend(raw.and_then(|raw| self.book.enter(place, raw)));
-                }),
-                (Expected::Length(place), value) => {
-                    int(value).map(|length| self.book.sources[place].length = length as u64)
-                }
-                (Expected::Due, value) => due(value).map(|due| self.next_due = due),
-            };
-            if let Err(error) = read {
-                self.trouble = Some(error);
-            }
-        }
-        lost
-    }
-
-    /// Sets messages aside that could not be put where they belong, because a key holds something else: the
-    /// transaction stands without them.
-    async fn rescue(&mut self, batch: &Batch, lost: &[usize]) {
-        let mut letters = Batch::new();
-        for position in lost {
-            // The commands of the transaction come after MULTI.
-            let Some(words) = batch.words(position + 1) else { continue };
-            let [name, key, message] = &words[..] else { continue };
-            if name != b"LPUSH" && name != b"RPUSH" {
-                continue;
-            }
-            let reason = "the key of its queue holds something else";
-            let letter = super::dead::letter(message, 0, reason, 0, self.now());
-            let list = String::from_utf8_lossy(key).into_owned();
-            let queue = list.strip_prefix(&self.config.keys.key("")).unwrap_or(&list);
-            letters.add(&[b"LPUSH", self.config.keys.dead(queue).as_bytes(), &letter]);
-            letters.add(&[b"HSETNX", self.config.keys.key("fastq:queues").as_bytes(), queue.as_bytes(), b""]);
-        }
-        if !letters.is_empty() {
-            // If the connection breaks here nothing more can be done: the server has refused the message.
-            let _ = self.call(&letters).await;
-        }
-    }
-
-    /// Takes in what waiters have said meanwhile.
-    fn hear_waiters(&mut self) {
-        while let Some(landing) = self.waiters.said() {
-            self.hear(landing);
-        }
-    }
-
-    /// Takes in what a waiter says; whether that is worth an exchange.
-    fn hear(&mut self, landing: Landing) -> bool {
-        match landing {
-            Landing::Message(place, raw) => {
-                self.book.sources[place].waiting = false;
-                let delivery = self.book.enter(place, raw);
-                self.book.landed.extend(delivery);
-                true
-            }
-            Landing::Nothing(place) => {
-                self.book.sources[place].waiting = false;
-                false
-            }
-            Landing::Broadcast(queue, raw) => {
-                let delivery = self.book.enter_loose(queue, raw);
-                self.book.landed.push_back(delivery);
-                true
-            }
-            Landing::Broken => {
-                self.link = None;
-                true
-            }
-        }
-    }
-
-    /// A busy worker must not take what an idle one would.
-    async fn stop_waiting(&mut self) {
-        let mut batch = Batch::new();
-        for (place, source) in self.book.sources.iter().enumerate() {
-            if let Some(client) = self.waiters.client(place).filter(|_| source.waiting) {
-                batch.add(&[b"CLIENT", b"UNBLOCK", client.to_string().as_bytes()]);
-            }
-        }
-        if !batch.is_empty() {
-            // If it fails, the connection is gone, and the next exchange will say so.
-            let _ = self.call(&batch).await;
-        }
-    }
-
-    async fn wait_for_arrival(&mut self) {
-        loop {
-            self.hear_waiters();
-            if self.link.is_none() || self.is_lost || !self.book.landed.is_empty() || self.has_known() {
-                return;
-            }
-            let now = self.now();
-            let until_due = self.next_due.map(|due| due.from_now(now));
-            if until_due == Some(Duration::ZERO) {
-                return;
-            }
-            self.wait_everywhere();
-            let all_waited_for = self.book.sources.len() <= super::waiter::MOST;
-            let wake = Instant::now() + until_due.unwrap_or(LONGEST_WAIT);
-            let look = Instant::now() + LOOK;
-            tokio::select! {
-                landing = self.waiters.next() => {
-                    if landing.is_none_or(|landing| self.hear(landing)) {
-                        return;
-                    }
-                }
-                () = tokio::time::sleep_until(wake) => {}
-                () = tokio::time::sleep_until(look), if !all_waited_for => return,
-            }
-        }
-    }
-
-    /// Sets every waiter waiting that does not wait. A wait never outlasts the lease: what it takes must be ours.
-    fn wait_everywhere(&mut self) {
-        let lasts = self.confirmed_until.saturating_duration_since(Instant::now() + MARGIN);
-        let limit = lasts.min(LONGEST_WAIT);
-        if limit < SHORTEST_WAIT {
-            return;
-        }
-        for (place, source) in self.book.sources.iter_mut().enumerate() {
-            if !source.waiting && self.waiters.has(place) {
-                source.waiting = true;
-                self.waiters.wait(place, limit);
-            }
-        }
     }
 
     /// The commands that put everything back and give up the lease.
@@ -615,24 +312,8 @@ impl Drop for RedisSession {
     }
 }
 
-/// Reads the replies to a transaction that ends with EXEC, WATCH and EXISTS: what it brought, and whether the session
-/// was still alive right after it.
-///
-/// # Errors
-/// `Closed` when the server refused it because the session was taken for dead; what it refused a command with.
-fn executed(mut replies: Replies, sent: usize) -> Result<(Vec<Value>, bool)> {
-    let queued = sent - 3;
-    replies.skip(queued)?;
-    let values = match replies.next()? {
-        Value::Nil => return Err(lost()),
-        values => array(values)?,
-    };
-    replies.skip(1)?;
-    Ok((values, replies.int()? == 1))
-}
-
 /// The moment of the first delayed message, from the head of the set of lists.
-fn due(value: Value) -> Result<Option<WallTime>> {
+pub(super) fn due(value: Value) -> Result<Option<WallTime>> {
     let head = wire::pairs(value)?;
     Ok(head.first().and_then(|(_, score)| score.parse::<f64>().ok()).map(|score| WallTime(score as i64)))
 }

@@ -38,7 +38,7 @@ pub(super) enum Landing {
 
 /// The waiters of one session; they end when it is dropped.
 pub(super) struct Waiters {
-    waiters: Vec<Waiter>,
+    all: Vec<Waiter>,
     landings: UnboundedReceiver<Landing>,
     _broadcasts: Broadcasts,
 }
@@ -52,7 +52,7 @@ struct Waiter {
 
 impl Drop for Waiters {
     fn drop(&mut self) {
-        for waiter in &self.waiters {
+        for waiter in &self.all {
             waiter.task.abort();
         }
     }
@@ -80,17 +80,17 @@ impl Waiters {
             };
             Waiter { orders, client, task: tokio::spawn(wait.run(ordered)) }
         });
-        Ok(Self { waiters: waiters.collect(), landings, _broadcasts: broadcasts })
+        Ok(Self { all: waiters.collect(), landings, _broadcasts: broadcasts })
     }
 
     /// Whether a list has a waiter.
     pub(super) fn has(&self, place: usize) -> bool {
-        place < self.waiters.len()
+        place < self.all.len()
     }
 
     /// Begins to wait.
     pub(super) fn wait(&self, place: usize, limit: Duration) {
-        if let Some(waiter) = self.waiters.get(place) {
+        if let Some(waiter) = self.all.get(place) {
             let _ = waiter.orders.send(limit); // a waiter that has ended has said why
         }
     }
@@ -110,13 +110,13 @@ impl Waiters {
 
     /// The connection of a waiter; `None` before there is one.
     pub(super) fn client(&self, place: usize) -> Option<i64> {
-        let client = self.waiters.get(place)?.client.load(Ordering::Relaxed);
+        let client = self.all.get(place)?.client.load(Ordering::Relaxed);
         (client != 0).then_some(client)
     }
 
     /// All their connections.
     pub(super) fn clients(&self) -> impl Iterator<Item = i64> {
-        (0..self.waiters.len()).filter_map(|place| self.client(place))
+        (0..self.all.len()).filter_map(|place| self.client(place))
     }
 }
 
@@ -134,24 +134,21 @@ impl Wait {
     async fn run(self, mut ordered: UnboundedReceiver<Duration>) {
         let mut link = None;
         while let Some(limit) = ordered.recv().await {
-            match self.wait(&mut link, limit).await {
-                Ok(landing) => drop(self.landed.send(landing)),
-                Err(_) => {
-                    drop(self.landed.send(Landing::Broken));
-                    return;
-                }
-            }
+            let Ok(landing) = self.wait(&mut link, limit).await else {
+                drop(self.landed.send(Landing::Broken));
+                return;
+            };
+            drop(self.landed.send(landing));
         }
     }
 
     async fn wait(&self, link: &mut Option<Link>, limit: Duration) -> Result<Landing> {
-        let link = match link {
-            Some(link) => link,
-            None => {
-                let opened = Link::open(&self.config).await?;
-                self.client.store(opened.welcome.client, Ordering::Relaxed);
-                link.insert(opened)
-            }
+        let link = if let Some(link) = link {
+            link
+        } else {
+            let opened = Link::open(&self.config).await?;
+            self.client.store(opened.welcome.client, Ordering::Relaxed);
+            link.insert(opened)
         };
         let seconds = format!("{:.3}", limit.as_secs_f64());
         let mut batch = Batch::new();

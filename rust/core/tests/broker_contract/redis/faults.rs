@@ -35,8 +35,11 @@ fn nobody_listens() {
 #[test]
 fn a_password_is_missing_or_wrong() {
     let Some(server) = server(&["--requirepass", "open sesame"]) else { return };
-    for (login, hint) in [("", "wants a password"), (":wrong@", "refused user name or password"), ("me:wrong@", "refused user")]
-    {
+    for (login, hint) in [
+        ("", "wants a password"),
+        (":wrong@", "refused user name or password"),
+        ("me:wrong@", "refused user"),
+    ] {
         let url = format!("redis://{login}127.0.0.1:{}", server.port);
         let (kind, temporary, text) = refusal(&url);
         assert_eq!((kind, temporary), (ErrorKind::Denied, false), "{text}");
@@ -75,7 +78,8 @@ fn it_is_a_replica() {
 #[test]
 fn it_has_too_many_clients() {
     let Some(server) = server(&["--maxclients", "4"]) else { return };
-    let crowd: Vec<_> = (0..8).filter_map(|_| std::net::TcpStream::connect(("127.0.0.1", server.port)).ok()).collect();
+    let crowd: Vec<_> =
+        (0..8).filter_map(|_| std::net::TcpStream::connect(("127.0.0.1", server.port)).ok()).collect();
     let (kind, temporary, text) = refusal(&server.tcp_url());
     assert!(temporary, "{text}");
     assert!(kind == ErrorKind::Busy && text.contains("maxclients"), "{text}");
@@ -116,7 +120,11 @@ fn sentinels_lead_to_the_master() {
     let folder = tempfile::tempdir().unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let settings = folder.path().join("sentinel.conf");
-    std::fs::write(&settings, format!("port {port}\nsentinel monitor mymaster 127.0.0.1 {} 1\n", master.port)).unwrap();
+    std::fs::write(
+        &settings,
+        format!("port {port}\nsentinel monitor mymaster 127.0.0.1 {} 1\n", master.port),
+    )
+    .unwrap();
     let mut sentinel = std::process::Command::new("redis-server")
         .arg(&settings)
         .args(["--sentinel"])

@@ -64,7 +64,8 @@ fn pass(mut from: TcpStream, mut to: TcpStream, budget: Option<&AtomicI64>) {
     }
     if let Some(budget) = budget {
         // One cut, then all is well again.
-        let _ = budget.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| (left <= 0).then_some(i64::MIN));
+        let _ =
+            budget.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| (left <= 0).then_some(i64::MIN));
     }
     let _ = from.shutdown(Shutdown::Both);
     let _ = to.shutdown(Shutdown::Both);

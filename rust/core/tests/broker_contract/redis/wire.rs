@@ -54,9 +54,17 @@ fn bindings_lie_where_kombu_looks_for_them() {
         routing_key: key.into(),
         ..Queue::named(name)
     };
-    broker.declare(&[queue("celery", "celery", "direct", "celery"), queue("t", "topics", "topic", "a.*")]).unwrap();
-    assert_eq!(server.command(&["SMEMBERS", "app:_kombu.binding.celery"]), "celery\u{6}\u{16}\u{6}\u{16}celery");
-    assert_eq!(server.command(&["SMEMBERS", "app:_kombu.binding.topics"]), "a.*\u{6}\u{16}^a\\.[^.]+$\u{6}\u{16}t");
+    broker
+        .declare(&[queue("celery", "celery", "direct", "celery"), queue("t", "topics", "topic", "a.*")])
+        .unwrap();
+    assert_eq!(
+        server.command(&["SMEMBERS", "app:_kombu.binding.celery"]),
+        "celery\u{6}\u{16}\u{6}\u{16}celery"
+    );
+    assert_eq!(
+        server.command(&["SMEMBERS", "app:_kombu.binding.topics"]),
+        "a.*\u{6}\u{16}^a\\.[^.]+$\u{6}\u{16}t"
+    );
     // A direct exchange that only Celery has declared is known by its bindings.
     server.command(&["SADD", "app:_kombu.binding.theirs", "key\u{6}\u{16}\u{6}\u{16}mine"]);
     let mut publication = to("key", "1");
@@ -78,7 +86,11 @@ fn a_result_lies_under_celerys_key_for_as_long_as_it_should() {
         assert_eq!(server.command(&["TTL", &format!("shop_celery-task-meta-{id}")]), "-1");
     }
     // What Celery has written is read by its status.
-    server.command(&["SET", "shop_celery-task-meta-4", r#"{"status": "PROGRESS", "result": {"status": "SUCCESS"}}"#]);
+    server.command(&[
+        "SET",
+        "shop_celery-task-meta-4",
+        r#"{"status": "PROGRESS", "result": {"status": "SUCCESS"}}"#,
+    ]);
     let found = store.load(&["4".into()]).unwrap().remove(0).unwrap();
     assert_eq!((found.state.as_str(), found.content_type.as_str()), ("PROGRESS", "application/json"));
 }
@@ -109,7 +121,9 @@ fn any_number_of_threads_wait_over_one_connection_even_when_it_breaks() {
             assert_eq!(waiter.join().unwrap(), [record(&number.to_string(), "SUCCESS")]);
         }
     });
-    until("nothing is listened for any more", || server.command(&["PUBSUB", "CHANNELS"]).lines().count() == 1);
+    until("nothing is listened for any more", || {
+        server.command(&["PUBSUB", "CHANNELS"]).lines().count() == 1
+    });
 }
 
 #[test]
@@ -119,7 +133,9 @@ fn what_is_no_message_is_delivered_without_headers_and_protocol_1_as_protocol_2(
     server.command(&["LPUSH", "q", "garbage"]);
     // {"task": "old", "id": "7", "args": [1], "kwargs": {}}
     let body = "eyJ0YXNrIjogIm9sZCIsICJpZCI6ICI3IiwgImFyZ3MiOiBbMV0sICJrd2FyZ3MiOiB7fX0=";
-    let old = format!(r#"{{"body": "{body}", "headers": {{}}, "properties": {{"body_encoding": "base64", "delivery_tag": "x"}}}}"#);
+    let old = format!(
+        r#"{{"body": "{body}", "headers": {{}}, "properties": {{"body_encoding": "base64", "delivery_tag": "x"}}}}"#
+    );
     server.command(&["LPUSH", "q", &old]);
     block_on(async {
         let mut session = broker.subscribe(subscription(&["q"])).await.unwrap();
