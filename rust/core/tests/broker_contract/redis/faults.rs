@@ -52,7 +52,7 @@ fn a_password_is_missing_or_wrong() {
 
 #[test]
 fn a_user_may_not_do_it() {
-    let Some(server) = server(&["--user", "me on >pw ~other* &* +@all"]) else { return };
+    let Some(server) = server(&["--user", "me", "on", ">pw", "~other*", "&*", "+@all"]) else { return };
     let (kind, temporary, text) = refusal(&format!("redis://me:pw@127.0.0.1:{}", server.port));
     assert_eq!((kind, temporary), (ErrorKind::Denied, false), "{text}");
 }
