@@ -62,20 +62,19 @@ def _capacity(bench: Bench, worker: Worker, first: int, window: int, seconds: fl
     At most `window` tasks are on their way, so that the worker is busy and the queue stays short.
     """
     number, chunk = first, max(1, window // 10)
-    waited, turns = 0, 0
+    waited = 0.0
     began = monotonic()
     while (now := monotonic()) < began + seconds:
-        turns += 1
         if number - first - bench.ledger.done(first, number) >= window:
-            waited += 1
             pause(TICK)
+            waited += monotonic() - now
             continue
         bench.client.send_many(range(number, number + chunk))
         number += chunk
     wait_until(lambda: bench.ledger.done(first, number) == number - first, worker, LIMIT)
     ends = sorted(end for end in bench.ledger.ends[first:number] if began + seconds / 4 < end <= now)
     rate = len(ends) / (now - began - seconds / 4)
-    return rate, "worker" if waited * 10 > turns else "client", number
+    return rate, "worker" if waited > 0.02 * seconds else "client", number
 
 
 def _send_to_plan(bench: Bench, first: int, rate: float, seconds: float) -> list[float]:

@@ -30,6 +30,10 @@ class Turn:
     """Whether results are stored."""
 
 
+MOST_ROUNDS = {"idle": 2}
+"""Parts whose figures hardly differ from round to round, and take long."""
+
+
 def drain(sides: Sequence[str], scale: float) -> Iterator[Turn]:
     """Yield full queues, first without results, then with them."""
     for case, results in (("drain", False), ("drain, results", True)):
@@ -49,15 +53,15 @@ def publish(sides: Sequence[str], scale: float) -> Iterator[Turn]:
 def latency(sides: Sequence[str], scale: float) -> Iterator[Turn]:
     """Yield round trips and loads."""
     for side in sides:
-        pace, seconds = SIDES[side].drains, max(0.5, 2.5 * scale)
-        parameters = {"pace": pace, "round_trips": _at_least(50, 1_000 * scale), "seconds": seconds}
+        pace, seconds = SIDES[side].drains, max(0.5, 2.0 * scale)
+        parameters = {"pace": pace, "round_trips": _at_least(50, 500 * scale), "seconds": seconds}
         yield Turn("latency", side, "latency", parameters, int(20_000 + 10 * pace * seconds), results=True)
 
 
 def idle(sides: Sequence[str], scale: float) -> Iterator[Turn]:
     """Yield workers without work."""
     for side in sides:
-        yield Turn("idle", side, "idle", {"seconds": max(2.0, 10.0 * scale)}, 100)
+        yield Turn("idle", side, "idle", {"seconds": max(2.0, 8.0 * scale)}, 100)
 
 
 def payload(sides: Sequence[str], scale: float) -> Iterator[Turn]:
@@ -76,6 +80,11 @@ def backlog(sides: Sequence[str], scale: float) -> Iterator[Turn]:
             yield Turn(case, "fastq", "backlog", {"count": count}, count)
 
 
+def wire(_sides: Sequence[str], scale: float) -> Iterator[Turn]:
+    """Yield the commands without the tasks."""
+    yield Turn("wire", "wire", "wire", {"count": _at_least(1_000, 300_000 * scale)}, 0)
+
+
 PARTS: dict[str, Callable[[Sequence[str], float], Iterator[Turn]]] = {
     "drain": drain,
     "publish": publish,
@@ -83,8 +92,8 @@ PARTS: dict[str, Callable[[Sequence[str], float], Iterator[Turn]]] = {
     "payload": payload,
     "backlog": backlog,
     "idle": idle,
+    "wire": wire,
 }
-"""The parts that are measured with a client and a worker; `wire` has neither."""
 
 
 def _at_least(least: int, count: float) -> int:

@@ -18,10 +18,11 @@ from types import FrameType
 from typing import Any
 
 from environment import CLONE, python_of
-from plan import PARTS, Turn
+from plan import MOST_ROUNDS, PARTS, Turn
 from redis_server import private_redis
 from sides import SIDES
 from versions import machine, versions
+from wire import wire
 
 from report import write_report
 
@@ -68,7 +69,7 @@ class Run:
         turns = list(PARTS[part](sides, options.scale))
         cases: dict[str, dict[str, list[Any]]] = {turn.case: {} for turn in turns}
         failures = 0
-        for number in range(options.rounds):
+        for number in range(min(options.rounds, MOST_ROUNDS.get(part, options.rounds))):
             for turn in turns:
                 values = cases[turn.case].setdefault(turn.side, [])
                 try:
@@ -88,6 +89,8 @@ class Run:
         Raises:
             subprocess.SubprocessError: it could not be taken; standard error says why.
         """
+        if turn.part == "wire":
+            return wire(**turn.parameters)
         side, output = SIDES[turn.side], self.scratch / "figure.json"
         python = python_of(side.environment)
         path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"  # as in an activated environment
