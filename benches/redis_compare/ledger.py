@@ -16,6 +16,8 @@ from pathlib import Path
 from time import monotonic
 
 BYTES_OF_ONE = 8 + 8 + 4 + 1
+STEP = 4_096
+"""Entries that `full` looks at together."""
 
 
 class Ledger:
@@ -36,6 +38,7 @@ class Ledger:
         self.ends = view[8 * count : 16 * count].cast("d")
         self.processes = view[16 * count : 20 * count].cast("i")
         self.runs = view[20 * count : 21 * count]
+        self._full = 0
 
     @classmethod
     def create(cls, path: Path, count: int) -> Ledger:
@@ -53,6 +56,12 @@ class Ledger:
     def done(self, first: int, last: int) -> int:
         """Return how many of the tasks `first` … `last - 1` have run."""
         return last - first - bytes(self.runs[first:last]).count(0)
+
+    def full(self, last: int) -> bool:
+        """Whether all tasks before `last` have run; does not look again at what was found full."""
+        while self._full < last and 0 not in bytes(self.runs[self._full : min(last, self._full + STEP)]):
+            self._full = min(last, self._full + STEP)
+        return self._full == last
 
     def check(self, first: int, last: int) -> None:
         """Raise AssertionError unless each of the tasks ran exactly once."""

@@ -16,14 +16,16 @@ from types import FrameType
 from typing import Any
 
 from bench import open_bench
+from part_backlog import backlog, bursts
 from part_capture import capture
-from part_drain import backlog, drain, payload
+from part_drain import drain, payload
 from part_idle import idle
 from part_latency import latency
 from part_publish import publish
 
 PARTS: dict[str, Callable[..., dict[str, Any]]] = {
     "backlog": backlog,
+    "bursts": bursts,
     "capture": capture,
     "drain": drain,
     "idle": idle,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -35,17 +34,6 @@ def payload(bench: Bench, count: int, size: int) -> dict[str, Any]:
     return emptied(bench, count, [])
 
 
-def backlog(bench: Bench, count: int) -> dict[str, Any]:
-    """Drain a queue; tell also how fast each tenth of it was, and how memory went."""
-    bench.client.fill(0, count)
-    measured = emptied(bench, count, [])
-    ends = sorted(bench.ledger.ends[:count])
-    tenth = count // 10
-    first = min(bench.ledger.starts[:count])
-    marks = [first, *(ends[tenth * number - 1] for number in range(1, 11))]
-    return {**measured, "tenths": [tenth / (after - before) for before, after in itertools.pairwise(marks)]}
-
-
 def emptied(bench: Bench, count: int, handles: list[Any]) -> dict[str, Any]:
     """Let a worker empty the queue; prove that every task ran once; return rate and costs.
 
@@ -73,6 +61,7 @@ def emptied(bench: Bench, count: int, handles: list[Any]) -> dict[str, Any]:
         "pss_mb": max(sample["pss"] for sample in memory),
         "peak_rss_mb": max(sample["peak_rss"] for sample in memory),
         "peak_rss_first_mb": max(sample["peak_rss_first"] for sample in memory),
+        "pss_growth": memory[-1]["pss"] / memory[0]["pss"],
         "pss_mb_samples": [round(sample["pss"], 1) for sample in memory],
         "processes": len(set(ledger.processes[:count])),
         "last_result_after": last_result,
@@ -88,7 +77,7 @@ def _watch(bench: Bench, worker: Worker, count: int) -> list[dict[str, float]]:
         if monotonic() > next_look:
             samples.append(worker.memory(bench.ledger.path))
             next_look = monotonic() + 1.0
-        return bench.ledger.done(0, count) == count
+        return bench.ledger.full(count)
 
     wait_until(all_ran, worker, LIMIT, step=0.01)
     return samples

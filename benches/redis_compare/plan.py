@@ -12,7 +12,8 @@ SECONDS = 3.0
 """About how long a drain and a publishing loop take."""
 PAYLOADS = {"1 KB": (1_000, 30_000), "10 KB": (10_000, 20_000), "100 KB": (100_000, 3_000), "1 MB": (1_000_000, 300)}
 """Size of the argument in bytes, and how many tasks carry it."""
-BACKLOGS = {"10 k": 10_000, "1 M": 1_000_000}
+SHORT, TIMES, LONG = 10_000, 10, 1_000_000
+"""Backlogs: a short one and how often, a long one."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,11 @@ def payload(sides: Sequence[str], scale: float) -> Iterator[Turn]:
 
 
 def backlog(sides: Sequence[str], scale: float) -> Iterator[Turn]:
-    """Yield a short and a long queue, for fastq."""
-    for case, count in BACKLOGS.items():
-        count = _at_least(100, count * scale)
-        if "fastq" in sides:
-            yield Turn(case, "fastq", "backlog", {"count": count}, count)
+    """Yield ten short queues and a long one, for fastq."""
+    if "fastq" in sides:
+        short, long = _at_least(100, SHORT * scale), _at_least(1_000, LONG * scale)
+        yield Turn("10 k", "fastq", "bursts", {"count": short, "times": TIMES}, (TIMES + 1) * short)
+        yield Turn("1 M", "fastq", "backlog", {"count": long}, long)
 
 
 def wire(_sides: Sequence[str], scale: float) -> Iterator[Turn]:

@@ -42,6 +42,8 @@ def main(arguments: Sequence[str]) -> int:
     with private_redis() as url, tempfile.TemporaryDirectory() as scratch:
         os.environ["BENCH_REDIS_URL"] = url
         run = Run(Path(scratch))
+        if "wire" in options.parts or ("publish" in options.parts and "lpush" in options.sides):
+            run.capture()
         for part in options.parts:
             failures += run.part(part, options, folder / f"{part}.json")
     write_report(folder)
@@ -52,16 +54,19 @@ class Run:
     """One run: a server that is there, a folder to exchange files in."""
 
     def __init__(self, scratch: Path) -> None:
-        """Take the bytes of fastq's messages.
+        """Take over the folder.
 
         Args:
-            scratch: an empty folder.
+            scratch: it is empty.
         """
         self.scratch = scratch
+
+    def capture(self) -> None:
+        """Put the bytes of one of fastq's messages, and of a stored result, where those who only send them look."""
         captured = self.take(Turn("capture", "fastq", "capture", {}, 10, results=True))
         for name, text in captured.items():
-            (scratch / name).write_text(text, encoding="utf-8")
-        os.environ["BENCH_MESSAGE"], os.environ["BENCH_RECORD"] = str(scratch / "message"), str(scratch / "record")
+            (self.scratch / name).write_text(text, encoding="utf-8")
+            os.environ[f"BENCH_{name.upper()}"] = str(self.scratch / name)
 
     def part(self, part: str, options: argparse.Namespace, output: Path) -> int:
         """Measure one part, side after side, round after round; return how many figures could not be taken."""

@@ -78,6 +78,16 @@ class Worker:
                 first = first or own
         return {"pss": share / 1024, "peak_rss": peak / 1024, "peak_rss_first": first / 1024}
 
+    def hold(self) -> None:
+        """Let no process of the tree run until `go_on`."""
+        for pid in self.processes():
+            os.kill(pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let all of them run again."""
+        for pid in self.processes():
+            os.kill(pid, signal.SIGCONT)
+
     def stop(self, how: signal.Signals, whole_group: bool) -> None:
         """Stop politely; after ten seconds, not."""
         for root in self.roots:
