@@ -76,8 +76,21 @@ class Results:
     def forget(self, task_ids: Sequence[str]) -> None: ...
     def wait(self, task_ids: Sequence[str], timeout: float | None) -> list[Record]:
         """Return the records of those tasks that have ended, waiting for at least one; empty after `timeout`."""
+    def watch(self) -> Watch: ...
     def clean(self) -> int: ...
     def close(self) -> None: ...
+
+@final
+class Watch:
+    """A wait for tasks that become more while it goes on; one thread calls `next`. It does not survive a fork."""
+
+    def add(self, task_ids: Sequence[str]) -> None:
+        """Watch for the end of these tasks too; never blocks."""
+    def remove(self, task_ids: Sequence[str]) -> None: ...
+    def next(self, timeout: float | None) -> list[Record]:
+        """Return records of tasks that have ended, and watch for these no more; empty after `timeout`."""
+    def interrupt(self) -> None:
+        """End the call of `next` that is under way, or the one to come; never blocks."""
 
 @final
 class Worker:

@@ -10,6 +10,7 @@ mod producer;
 mod results;
 mod runtime;
 mod seam;
+mod watch;
 mod worker;
 
 use fastq_core::broker::url::BrokerUrl;
@@ -32,6 +33,8 @@ mod module {
     use super::producer::Producer;
     #[pymodule_export]
     use super::results::Results;
+    #[pymodule_export]
+    use super::watch::Watch;
     #[pymodule_export]
     use super::worker::Worker;
     #[pymodule_export]

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use crate::convert::{optional_duration, timeout as until, tuple};
 use crate::runtime::{Slice, enter, enter_waiting};
 use crate::seam::{read_all, read_record, record};
+use crate::watch::Watch;
 
 /// A client's view of a native result store. Thread-safe; fork-safe; connects on first use.
 #[pyclass(frozen, module = "fastq._core")]
@@ -59,6 +60,10 @@ impl Results {
             Ok(if records.is_empty() { Slice::NotYet } else { Slice::Got(records) })
         })?;
         found.unwrap_or_default().iter().map(|found| record(py, found)).collect()
+    }
+
+    fn watch(&self, py: Python<'_>) -> PyResult<Watch> {
+        enter(py, || Arc::clone(self.store()?).watch()).map(Watch::new)
     }
 
     fn clean(&self, py: Python<'_>) -> PyResult<u64> {

@@ -12,6 +12,7 @@
 //! 3 (accept, credit), 4, 5 and 7 are pure: no clock, no socket, no thread.
 #![forbid(unsafe_code)]
 
+mod alarm;
 pub mod broker;
 pub mod buffer;
 pub mod clock;

@@ -48,6 +48,20 @@ impl Options {
         }
     }
 
+    /// A number of things.
+    ///
+    /// # Errors
+    /// `Config` when it is no number from 0 to a million.
+    pub(crate) fn count(&mut self, name: &'static str, default: usize) -> Result<usize> {
+        match self.take(name) {
+            None => Ok(default),
+            Some(value) => match value.as_u64() {
+                Some(count) if count <= 1_000_000 => Ok(count as usize),
+                _ => Err(wrong(name, &value, "a number, zero or more")),
+            },
+        }
+    }
+
     /// One of some words, as its position among them.
     ///
     /// # Errors

@@ -1,9 +1,11 @@
 //! Results in one process, beside the queues of a memory hub.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use super::{Record, Store};
+use super::{Record, Store, Watch};
 use crate::broker::memory::Shared;
 use crate::error::Result;
 
@@ -34,16 +36,15 @@ impl Store for MemoryStore {
     }
 
     fn wait(&self, task_ids: &[String], timeout: Duration) -> Result<Vec<Record>> {
-        let deadline = Instant::now() + timeout.min(super::LONGEST_WAIT);
-        loop {
-            let mut ended: Vec<Record> = self.shared.load(task_ids).into_iter().flatten().collect();
-            ended.retain(|record| Record::is_final(&record.state));
-            let left = deadline.saturating_duration_since(Instant::now());
-            if !ended.is_empty() || left.is_zero() {
-                return Ok(ended);
-            }
-            self.shared.wait(task_ids, left);
-        }
+        let ended = self.shared.wait(timeout.min(super::LONGEST_WAIT), |hub| {
+            Some(self.shared.ended(task_ids.iter(), hub)).filter(|ended| !ended.is_empty())
+        });
+        Ok(ended.unwrap_or_default())
+    }
+
+    fn watch(self: Arc<Self>) -> Result<Box<dyn Watch>> {
+        let shared = Arc::clone(&self.shared);
+        Ok(Box::new(MemoryWatch { shared, task_ids: Mutex::default(), stop: AtomicBool::new(false) }))
     }
 
     fn clean(&self) -> Result<u64> {
@@ -51,4 +52,49 @@ impl Store for MemoryStore {
     }
 
     fn close(&self) {}
+}
+
+/// A wait for tasks that become more.
+struct MemoryWatch {
+    shared: Arc<Shared>,
+    task_ids: Mutex<HashSet<String>>,
+    stop: AtomicBool,
+}
+
+impl MemoryWatch {
+    fn task_ids(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.task_ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watch for MemoryWatch {
+    fn add(&self, task_ids: &[String]) {
+        self.task_ids().extend(task_ids.iter().cloned());
+        self.shared.nudge();
+    }
+
+    fn remove(&self, task_ids: &[String]) {
+        let mut known = self.task_ids();
+        for id in task_ids {
+            known.remove(id);
+        }
+    }
+
+    fn next(&self, timeout: Duration) -> Result<Vec<Record>> {
+        let ended = self.shared.wait(timeout.min(super::LONGEST_WAIT), |hub| {
+            let ended = self.shared.ended(self.task_ids().iter(), hub);
+            (self.stop.swap(false, Ordering::SeqCst) || !ended.is_empty()).then_some(ended)
+        });
+        let ended = ended.unwrap_or_default();
+        let mut known = self.task_ids();
+        for record in &ended {
+            known.remove(&record.task_id);
+        }
+        Ok(ended)
+    }
+
+    fn interrupt(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.shared.nudge();
+    }
 }

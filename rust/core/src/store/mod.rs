@@ -9,6 +9,7 @@ pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Result;
@@ -34,9 +35,29 @@ pub trait Store: Send + Sync {
     /// `timeout` passes first. The caller is woken by the writer, not by polling alone.
     fn wait(&self, task_ids: &[String], timeout: Duration) -> Result<Vec<Record>>;
 
+    /// A wait for tasks that may become more while it goes on. Watches nothing yet.
+    fn watch(self: Arc<Self>) -> Result<Box<dyn Watch>>;
+
     /// Deletes what has expired; returns how many.
     fn clean(&self) -> Result<u64>;
 
     /// Ends the connection. Later calls open a new one.
     fn close(&self);
+}
+
+/// Waiting for the results of many tasks from one thread, while others add to them. Thread-safe; it does not survive a
+/// fork.
+pub trait Watch: Send + Sync {
+    /// Watches for the end of some tasks too, those that have ended already included. Never blocks.
+    fn add(&self, task_ids: &[String]);
+
+    /// Watches for them no more. Never blocks.
+    fn remove(&self, task_ids: &[String]);
+
+    /// The records of tasks that have ended, which are then watched no more; empty when `timeout` passes first, or
+    /// after [`Watch::interrupt`]. For one thread at a time.
+    fn next(&self, timeout: Duration) -> Result<Vec<Record>>;
+
+    /// Ends the call of [`Watch::next`] that is under way, or the one to come. Never blocks.
+    fn interrupt(&self);
 }

@@ -5,17 +5,20 @@ mod tickets;
 mod waiting;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::{LONGEST_WAIT, Record, Store};
+use super::{LONGEST_WAIT, Record, Store, Watch};
 use crate::broker::redis::{Batch, Keeper, RedisConfig, ResultLayout, bytes};
 use crate::error::{Error, ErrorKind, Result};
-use waiting::WaitingRoom;
+use waiting::{Room, WaitingRoom};
 
 /// Writes a record unless the task has succeeded already.
 const STORE: &str = include_str!("../broker/redis/scripts/store.lua");
+/// The least time that reading results is given, however short the wait.
+const LEAST: Duration = Duration::from_millis(250);
 /// Longer values are refused by the server.
 const LONGEST: usize = 512 * 1024 * 1024;
 /// How Celery marks a document that it has compressed.
@@ -38,10 +41,86 @@ impl RedisStore {
         Self { keeper, room: WaitingRoom::default() }
     }
 
-    /// Those of the tasks that have ended.
-    fn ended(&self, task_ids: &[String]) -> Result<Vec<Record>> {
-        let found = self.load(task_ids)?.into_iter().flatten();
+    /// Those of the tasks that have ended. A server that does not answer by `until` is not waited for; a wait of no
+    /// time at all may ask, too.
+    fn ended(&self, task_ids: &[String], until: Instant) -> Result<Vec<Record>> {
+        let until = until.max(Instant::now() + LEAST);
+        let found = self.read(task_ids, until)?.into_iter().flatten();
         Ok(found.filter(has_ended).collect())
+    }
+
+    fn read(&self, task_ids: &[String], until: Instant) -> Result<Vec<Option<Record>>> {
+        if task_ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let layout = &self.keeper.config.results;
+        let keys: Vec<String> = task_ids.iter().map(|id| layout.key(id)).collect();
+        let mut words: Vec<&[u8]> = vec![b"MGET"];
+        words.extend(keys.iter().map(String::as_bytes));
+        let mut batch = Batch::new();
+        batch.add(&words);
+        let mut documents =
+            self.keeper.lend_until("read results", until, |handle, until| handle.call(&batch, until))?;
+        let found = documents.array()?.into_iter().zip(task_ids);
+        found.map(|(document, id)| Ok(bytes(document)?.map(|body| read(layout, id, body)))).collect()
+    }
+}
+
+/// One who waits; leaves the room when dropped.
+struct Waiting {
+    room: Arc<Room>,
+    ticket: u64,
+}
+
+impl Waiting {
+    fn begin(store: &RedisStore) -> Result<Self> {
+        let room = store.room.open(&store.keeper)?;
+        Ok(Self { ticket: room.enter(), room })
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // In a forked process the room's lock may be held by a thread that is not there.
+        if self.room.is_ours() {
+            self.room.leave(self.ticket);
+        }
+    }
+}
+
+/// A wait for tasks that become more.
+struct RedisWatch {
+    store: Arc<RedisStore>,
+    waiting: Waiting,
+    stop: AtomicBool,
+}
+
+impl Watch for RedisWatch {
+    fn add(&self, task_ids: &[String]) {
+        self.waiting.room.add(self.waiting.ticket, task_ids);
+        // Whoever waits may have had nothing to hear for.
+        self.waiting.room.wake();
+    }
+
+    fn remove(&self, task_ids: &[String]) {
+        self.waiting.room.remove(self.waiting.ticket, task_ids);
+    }
+
+    fn next(&self, timeout: Duration) -> Result<Vec<Record>> {
+        let deadline = Instant::now() + timeout.min(LONGEST_WAIT);
+        let stop = || self.stop.load(Ordering::SeqCst);
+        let look = |ids: &[String]| self.store.ended(ids, deadline);
+        let waited = self.waiting.room.wait(self.waiting.ticket, deadline, &stop, &look);
+        self.stop.store(false, Ordering::SeqCst);
+        let records = waited?;
+        let ended: Vec<String> = records.iter().map(|record| record.task_id.clone()).collect();
+        self.remove(&ended);
+        Ok(records)
+    }
+
+    fn interrupt(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.waiting.room.wake();
     }
 }
 
@@ -59,18 +138,7 @@ impl Store for RedisStore {
     }
 
     fn load(&self, task_ids: &[String]) -> Result<Vec<Option<Record>>> {
-        if task_ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let layout = &self.keeper.config.results;
-        let keys: Vec<String> = task_ids.iter().map(|id| layout.key(id)).collect();
-        let mut words: Vec<&[u8]> = vec![b"MGET"];
-        words.extend(keys.iter().map(String::as_bytes));
-        let mut batch = Batch::new();
-        batch.add(&words);
-        let documents = self.keeper.call("read results", &batch)?.array()?;
-        let found = documents.into_iter().zip(task_ids);
-        found.map(|(document, id)| Ok(bytes(document)?.map(|body| read(layout, id, body)))).collect()
+        self.read(task_ids, Instant::now() + LONGEST_WAIT)
     }
 
     fn forget(&self, task_ids: &[String]) -> Result<()> {
@@ -88,12 +156,18 @@ impl Store for RedisStore {
     fn wait(&self, task_ids: &[String], timeout: Duration) -> Result<Vec<Record>> {
         let deadline = Instant::now() + timeout.min(LONGEST_WAIT);
         // Most results that are asked for late are there: no need to listen for them.
-        let records = self.ended(task_ids)?;
+        let records = self.ended(task_ids, deadline)?;
         if !records.is_empty() || timeout.is_zero() || task_ids.is_empty() {
             return Ok(records);
         }
-        let room = self.room.open(&self.keeper);
-        room.wait(task_ids, deadline, || self.ended(task_ids))
+        let waiting = Waiting::begin(self)?;
+        waiting.room.add(waiting.ticket, task_ids);
+        waiting.room.wait(waiting.ticket, deadline, &|| false, &|ids| self.ended(ids, deadline))
+    }
+
+    fn watch(self: Arc<Self>) -> Result<Box<dyn Watch>> {
+        let waiting = Waiting::begin(&self)?;
+        Ok(Box::new(RedisWatch { store: self, waiting, stop: AtomicBool::new(false) }))
     }
 
     fn clean(&self) -> Result<u64> {

@@ -3,12 +3,13 @@
 mod waiting;
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::OptionalExtension;
 
-use super::{LONGEST_WAIT, Record, Store};
+use super::{LONGEST_WAIT, Record, Store, Watch};
 use crate::broker::sqlite::{Handle, Keeper, ended, save};
 use crate::clock::{Clock, WallTime};
 use crate::error::Result;
@@ -51,15 +52,16 @@ impl SqliteStore {
     }
 
     /// Waits until something may have changed for the ticket, then reads it. `None`: nothing has.
-    fn next_ended(&self, wait: &Waiting<'_>, seen: &mut i64, until: Instant) -> Result<Vec<Record>> {
+    fn next_ended(&self, wait: &Waiting, seen: &mut i64, until: Instant) -> Result<Vec<Record>> {
         match wait.room.pause(wait.ticket, until) {
+            Woken::Named(ids) if ids.is_empty() => Ok(Vec::new()),
             Woken::Named(ids) => Ok(self.ended(ids.iter())?.0),
             Woken::Late => {
                 let version = self.with("look for results", |handle| data_version(handle))?;
                 if version == *seen {
                     return Ok(Vec::new());
                 }
-                let (records, version) = self.ended(wait.task_ids.iter())?;
+                let (records, version) = self.ended(wait.room.tasks(wait.ticket).iter())?;
                 *seen = version;
                 Ok(records)
             }
@@ -67,16 +69,56 @@ impl SqliteStore {
     }
 }
 
-/// One call of `wait`; leaves the room when dropped.
-struct Waiting<'a> {
+/// One who waits; leaves the room when dropped.
+struct Waiting {
     room: Arc<waiting::Room>,
     ticket: u64,
-    task_ids: &'a [String],
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiting {
     fn drop(&mut self) {
-        self.room.leave(self.ticket);
+        // In a forked process the room's lock may be held by a thread that is not there.
+        if self.room.is_ours() {
+            self.room.leave(self.ticket);
+        }
+    }
+}
+
+/// A wait for tasks that become more.
+struct SqliteWatch {
+    store: Arc<SqliteStore>,
+    waiting: Waiting,
+    /// The state of the file when it was last looked at as a whole.
+    seen: Mutex<i64>,
+    stop: AtomicBool,
+}
+
+impl Watch for SqliteWatch {
+    fn add(&self, task_ids: &[String]) {
+        self.waiting.room.add(self.waiting.ticket, task_ids);
+    }
+
+    fn remove(&self, task_ids: &[String]) {
+        self.waiting.room.remove(self.waiting.ticket, task_ids);
+    }
+
+    fn next(&self, timeout: Duration) -> Result<Vec<Record>> {
+        let deadline = Instant::now() + timeout.min(LONGEST_WAIT);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut records = Vec::new();
+        while records.is_empty() && Instant::now() < deadline && !self.stop.load(Ordering::SeqCst) {
+            let until = deadline.min(Instant::now() + LOOK_LATE);
+            records = self.store.next_ended(&self.waiting, &mut seen, until)?;
+        }
+        self.stop.store(false, Ordering::SeqCst);
+        let ended: Vec<String> = records.iter().map(|record| record.task_id.clone()).collect();
+        self.remove(&ended);
+        Ok(records)
+    }
+
+    fn interrupt(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.waiting.room.nudge(self.waiting.ticket);
     }
 }
 
@@ -120,7 +162,7 @@ impl Store for SqliteStore {
         }
         let room = self.room.open(&self.keeper);
         let wanted: HashSet<&str> = task_ids.iter().map(String::as_str).collect();
-        let wait = Waiting { ticket: room.enter(&wanted), room, task_ids };
+        let wait = Waiting { ticket: room.enter(&wanted), room };
         // Listen before looking again: what ends between the two is heard.
         let (mut records, mut seen) = self.ended(task_ids.iter())?;
         let mut pace = LOOK_SOON;
@@ -129,6 +171,13 @@ impl Store for SqliteStore {
             pace = (pace * 2).min(LOOK_LATE);
         }
         Ok(records)
+    }
+
+    fn watch(self: Arc<Self>) -> Result<Box<dyn Watch>> {
+        let room = self.room.open(&self.keeper);
+        let waiting = Waiting { ticket: room.enter(&HashSet::new()), room };
+        let (seen, stop) = (Mutex::new(-1), AtomicBool::new(false));
+        Ok(Box::new(SqliteWatch { store: self, waiting, seen, stop }))
     }
 
     fn clean(&self) -> Result<u64> {

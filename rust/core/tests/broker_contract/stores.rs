@@ -141,3 +141,83 @@ fn a_very_long_timeout_is_no_overflow() {
         assert!(began.elapsed() < LIMIT);
     });
 }
+
+#[test]
+fn a_watch_tells_of_each_task_once_whenever_it_was_added() {
+    each_store(|subject, store| {
+        store.save(&[record("ended before", "SUCCESS"), record("runs", "STARTED")], None).unwrap();
+        let watch = Arc::clone(&store).watch().unwrap();
+        watch.add(&texts(&["ended before", "runs", "later"]));
+        assert_eq!(watch.next(LIMIT).unwrap(), [record("ended before", "SUCCESS")], "{}", subject.name);
+        store.save(&[record("later", "FAILURE")], None).unwrap();
+        assert_eq!(watch.next(LIMIT).unwrap(), [record("later", "FAILURE")], "{}", subject.name);
+        assert!(watch.next(Duration::from_millis(30)).unwrap().is_empty(), "{}", subject.name);
+    });
+}
+
+#[test]
+fn tasks_are_added_to_and_taken_from_a_watch_while_a_thread_waits() {
+    each_store(|_subject, store| {
+        let watch = Arc::clone(&store).watch().unwrap();
+        std::thread::scope(|scope| {
+            let (tell, told) = std::sync::mpsc::channel();
+            let waiting = &watch;
+            scope.spawn(move || {
+                while let Ok([record]) = <[_; 1]>::try_from(waiting.next(LIMIT).unwrap()) {
+                    tell.send(record).unwrap();
+                }
+            });
+            store.save(&[record("a", "SUCCESS")], None).unwrap();
+            watch.add(&texts(&["unwanted", "a"]));
+            assert_eq!(told.recv_timeout(LIMIT).unwrap(), record("a", "SUCCESS"));
+            watch.add(&texts(&["b"]));
+            watch.remove(&texts(&["unwanted", "unknown"]));
+            store.save(&[record("unwanted", "SUCCESS")], None).unwrap();
+            store.save(&[record("b", "SUCCESS")], None).unwrap();
+            assert_eq!(told.recv_timeout(LIMIT).unwrap(), record("b", "SUCCESS"));
+            watch.interrupt();
+        });
+    });
+}
+
+#[test]
+fn a_watch_is_interrupted_now_or_the_next_time_it_waits() {
+    each_store(|_subject, store| {
+        let watch = store.watch().unwrap();
+        watch.add(&texts(&["never"]));
+        watch.interrupt();
+        assert!(watch.next(LIMIT).unwrap().is_empty());
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| watch.next(LIMIT).unwrap());
+            while !waiting.is_finished() {
+                watch.interrupt();
+                std::thread::yield_now();
+            }
+            assert!(waiting.join().unwrap().is_empty());
+        });
+    });
+}
+
+#[test]
+fn a_watch_and_waiting_threads_do_not_disturb_each_other() {
+    each_store(|_subject, store| {
+        let watch = Arc::clone(&store).watch().unwrap();
+        watch.add(&texts(&["both", "watched"]));
+        std::thread::scope(|scope| {
+            let watched = scope.spawn(|| {
+                let mut ended = Vec::new();
+                while ended.len() < 2 {
+                    ended.extend(watch.next(LIMIT).unwrap());
+                }
+                ended
+            });
+            let waited = scope.spawn(|| store.wait(&texts(&["both", "other"]), LIMIT).unwrap());
+            store.save(&[record("both", "SUCCESS")], None).unwrap();
+            store.save(&[record("watched", "SUCCESS")], None).unwrap();
+            assert_eq!(waited.join().unwrap(), [record("both", "SUCCESS")]);
+            let mut watched = watched.join().unwrap();
+            watched.sort_by(|one, other| one.task_id.cmp(&other.task_id));
+            assert_eq!(watched, [record("both", "SUCCESS"), record("watched", "SUCCESS")]);
+        });
+    });
+}

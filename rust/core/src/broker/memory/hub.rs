@@ -14,7 +14,7 @@ use crate::store::Record;
 
 /// Everything of one hub. Written by clients and sessions under the hub's lock.
 #[derive(Default)]
-pub(super) struct Hub {
+pub(crate) struct Hub {
     pub(super) topology: Topology,
     pub(super) queues: BTreeMap<Arc<str>, Waiting>,
     /// Taken and not settled, by id.

@@ -50,19 +50,34 @@ impl Shared {
         (before - hub.results.len()) as u64
     }
 
-    /// Waits for the next store, at most until `limit` has passed, unless one of `task_ids` has ended already.
-    pub(crate) fn wait(&self, task_ids: &[String], limit: Duration) {
-        let ended = |hub: &Hub| {
-            let now = self.now();
-            let find = |id: &String| hub.results.get(id).filter(|kept| kept.lives(now));
-            task_ids.iter().filter_map(find).any(|kept| Record::is_final(&kept.record.state))
-        };
+    /// The records of those of `task_ids` that have ended.
+    pub(crate) fn ended<'a>(&self, task_ids: impl Iterator<Item = &'a String>, hub: &Hub) -> Vec<Record> {
+        let now = self.now();
+        let find = |id: &String| hub.results.get(id).filter(|kept| kept.lives(now));
+        let found = task_ids.filter_map(find).filter(|kept| Record::is_final(&kept.record.state));
+        found.map(|kept| kept.record.clone()).collect()
+    }
+
+    /// Waits until `probe` finds something, asked after every store and every [`Shared::nudge`]; `None` when `limit` has
+    /// passed.
+    pub(crate) fn wait<T>(&self, limit: Duration, mut probe: impl FnMut(&Hub) -> Option<T>) -> Option<T> {
         // Not inside the gate: a wait must not hold off a fork.
-        let hub = self.lock();
+        let mut found = None;
         drop(
             self.stored
-                .wait_timeout_while(hub, limit, |hub| !ended(hub))
+                .wait_timeout_while(self.lock(), limit, |hub| {
+                    found = probe(hub);
+                    found.is_none()
+                })
                 .unwrap_or_else(PoisonError::into_inner),
         );
+        found
+    }
+
+    /// Has everybody who waits look again.
+    pub(crate) fn nudge(&self) {
+        // Who is between looking and waiting holds the lock.
+        drop(self.lock());
+        self.stored.notify_all();
     }
 }

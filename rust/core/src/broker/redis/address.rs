@@ -1,5 +1,6 @@
 //! What stands in a Redis URL between `://` and the question mark (kombu-layouts.md §2.7).
 
+use crate::broker::options::Options;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where the server is, and who asks.
@@ -8,6 +9,9 @@ pub(super) struct Address {
     pub(super) place: Place,
     pub(super) login: Login,
     pub(super) database: i64,
+    /// Whether the URL says so.
+    has_host: bool,
+    has_database: bool,
 }
 
 /// Where the server is.
@@ -30,6 +34,10 @@ const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
 impl Address {
+    fn at(place: Place, login: Login) -> Self {
+        Self { place, login, database: 0, has_host: false, has_database: false }
+    }
+
     /// Reads the address of a URL with this scheme.
     ///
     /// # Errors
@@ -41,21 +49,52 @@ impl Address {
                 if !path.starts_with('/') {
                     return Err(malformed("the path of a socket is absolute: redis+socket:///path/to.sock"));
                 }
-                Ok(Self { place: Place::Socket(decoded(path)?), login, database: 0 })
+                Ok(Self::at(Place::Socket(decoded(path)?), login))
             }
             "sentinel" => Self::of_sentinels(address),
             _ => {
                 let (login, rest) = credentials(address)?;
                 let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-                let (host, port) = host_and_port(host, PORT)?;
-                Ok(Self { place: Place::Host(host, port), login, database: database(path)? })
+                let (name, port) = host_and_port(host, PORT)?;
+                let (database, has_database) = (database(path)?, !path.trim_matches('/').is_empty());
+                Ok(Self {
+                    database,
+                    has_database,
+                    has_host: !host.is_empty(),
+                    ..Self::at(Place::Host(name, port), login)
+                })
             }
         }
     }
 
+    /// The address, with what the URL does not say taken from options of the same names.
+    ///
+    /// # Errors
+    /// `Config` when an option cannot be what it should be.
+    pub(super) fn completed(mut self, options: &mut Options) -> Result<Self> {
+        let number = (options.text("virtual_host")?, options.text("db")?);
+        if let (Some(number), _) | (None, Some(number)) = number
+            && !self.has_database
+        {
+            self.database = database(&number)?;
+        }
+        let (user, password) = (options.text("username")?, options.text("password")?);
+        if self.login.password.is_none() {
+            self.login = Login { user: self.login.user.or(user), password };
+        }
+        let (host, port) = (options.text("host")?, options.count("port", 0)?);
+        if let Place::Host(known, known_port) = &mut self.place
+            && !self.has_host
+        {
+            *known = host.unwrap_or_else(|| known.clone());
+            *known_port = u16::try_from(port).ok().filter(|port| *port != 0).unwrap_or(*known_port);
+        }
+        Ok(self)
+    }
+
     /// `:pw@h1:26379;sentinel://h2:26379/0`
     fn of_sentinels(address: &str) -> Result<Self> {
-        let (mut login, mut number, mut sentinels) = (Login::default(), 0, Vec::new());
+        let (mut login, mut number, mut sentinels) = (Login::default(), None, Vec::new());
         for part in address.split(';').filter(|part| !part.is_empty()) {
             let part = part.strip_prefix("sentinel://").unwrap_or(part);
             let (found, rest) = credentials(part)?;
@@ -64,11 +103,15 @@ impl Address {
             }
             let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
             if !path.is_empty() {
-                number = database(path)?;
+                number = Some(database(path)?);
             }
             sentinels.push(host_and_port(host, SENTINEL_PORT)?);
         }
-        Ok(Self { place: Place::Sentinels(sentinels), login, database: number })
+        Ok(Self {
+            database: number.unwrap_or(0),
+            has_database: number.is_some(),
+            ..Self::at(Place::Sentinels(sentinels), login)
+        })
     }
 }
 

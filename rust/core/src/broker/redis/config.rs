@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::address::{Address, Login, Place, database};
+use super::address::{Address, Login, Place};
 use super::keys::{Keys, Steps};
 use super::tls::Tls;
 use crate::broker::options::{Options, wrong};
@@ -15,22 +15,19 @@ use crate::error::{Error, ErrorKind, Result};
 pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a worker waits for an answer before it takes the connection for broken.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// kombu's: how long a connection may lie idle before it is asked whether it lives.
+const HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(25);
+/// kombu's, and of the setting `broker_pool_limit`.
+const MAX_CONNECTIONS: usize = 10;
 
-/// kombu's options that another client needs, or that mean nothing where nothing is polled.
-const LEFT: [&str; 15] = [
+/// kombu's options that mean nothing where nothing is polled.
+const LEFT: [&str; 8] = [
     "ack_emulation",
-    "credential_provider",
     "deadletter_queue",
-    "health_check_interval",
-    "max_connections",
     "min_other_sentinels",
     "polling_interval",
     "reauth_check_interval",
-    "retry_on_timeout",
     "sentinel_fanout_compat",
-    "sentinel_kwargs",
-    "socket_keepalive",
-    "socket_keepalive_options",
     "unacked_restore_interval",
     "unacked_restore_throttle",
 ];
@@ -38,6 +35,8 @@ const LEFT: [&str; 15] = [
 /// The settings of one Redis server as a broker.
 #[derive(Clone)]
 pub struct RedisConfig {
+    /// The setting that names the server.
+    pub(crate) setting: &'static str,
     /// The URL without secrets.
     pub(crate) shown: String,
     pub(super) place: Place,
@@ -49,6 +48,7 @@ pub struct RedisConfig {
     pub(super) client_name: Option<String>,
     /// How long a client's call may take.
     pub(crate) publish_timeout: Duration,
+    pub(super) client: ClientOptions,
     /// How long a worker waits for an answer.
     pub(super) answer_timeout: Duration,
     pub(crate) keys: Keys,
@@ -57,6 +57,29 @@ pub struct RedisConfig {
     pub(super) fanout: Fanout,
     pub(super) unacked: Unacked,
     pub(crate) results: ResultLayout,
+}
+
+/// How the connections of a client are kept.
+#[derive(Clone, Debug)]
+pub(super) struct ClientOptions {
+    /// How much of a call's time connecting may take.
+    pub(super) connect_timeout: Duration,
+    /// Whether a call that took too long is made once more.
+    pub(super) retry_on_timeout: bool,
+    /// How many connections a process keeps; 0: none, each call has one of its own.
+    pub(super) max_connections: usize,
+    /// One that was idle for longer is asked whether it lives; `None`: never.
+    pub(super) health_check_interval: Option<Duration>,
+    /// Probes of idle connections by the system.
+    pub(super) keep_alive: Option<KeepAlive>,
+}
+
+/// How the system probes idle connections; `None` leaves a number to the system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct KeepAlive {
+    pub(super) idle: Option<Duration>,
+    pub(super) interval: Option<Duration>,
+    pub(super) count: Option<u32>,
 }
 
 /// Which queue is asked first.
@@ -88,6 +111,9 @@ pub(super) struct Unacked {
     pub(super) restore_limit: usize,
 }
 
+/// What Celery puts before the id of a task.
+const RESULT: &str = "celery-task-meta-";
+
 /// How results lie on the server.
 #[derive(Clone, Debug)]
 pub(crate) struct ResultLayout {
@@ -99,7 +125,12 @@ pub(crate) struct ResultLayout {
 impl ResultLayout {
     /// The key of a task's result, which is also the channel where it is announced (protocol.md §7.5).
     pub(crate) fn key(&self, task_id: &str) -> String {
-        format!("{}celery-task-meta-{task_id}", self.prefix)
+        format!("{}{RESULT}{task_id}", self.prefix)
+    }
+
+    /// The task whose result has this key.
+    pub(crate) fn task_id<'a>(&self, key: &'a str) -> Option<&'a str> {
+        key.strip_prefix(self.prefix.as_str())?.strip_prefix(RESULT)
     }
 
     fn read(prefix: Option<String>, options: &mut Options) -> Result<Self> {
@@ -136,7 +167,7 @@ impl RedisConfig {
         let prefix = options.text("global_keyprefix")?.unwrap_or_default();
         let results = options.text("result_global_keyprefix")?;
         let results = ResultLayout::read(results, options)?;
-        Self::build(server, url, options, prefix, results)
+        Self::build("broker_url", (server, url), options, prefix, results)
     }
 
     /// The store that a URL means, with the transport options of the result backend.
@@ -144,48 +175,109 @@ impl RedisConfig {
         let prefix = options.text("global_keyprefix")?;
         let results = ResultLayout::read(prefix.clone(), options)?;
         options.leave(&["result_chord_ordered", "retry_policy", "result_global_keyprefix"]);
-        Self::build(server, url, options, prefix.unwrap_or_default(), results)
+        Self::build("result_backend", (server, url), options, prefix.unwrap_or_default(), results)
     }
 
     fn build(
-        server: &Server,
-        url: &BrokerUrl,
+        setting: &'static str,
+        (server, url): (&Server, &BrokerUrl),
         options: &mut Options,
         prefix: String,
         results: ResultLayout,
     ) -> Result<Self> {
-        let address =
-            Address::parse(&server.scheme, &server.address).map_err(|error| error.with("url", url))?;
-        let number = options.text("virtual_host")?.or(options.text("db")?);
-        let number = number.map_or(Ok(address.database), |number| database(&number));
-        let number = number.map_err(|error| error.with("url", url))?;
+        let address = Address::parse(&server.scheme, &server.address)
+            .and_then(|address| address.completed(options))
+            .map_err(|error| error.with(setting, url))?;
         let separator = options.text("sep")?.unwrap_or_else(|| Keys::SEPARATOR.to_owned());
         let timeout = options.seconds("publish_timeout", PUBLISH_TIMEOUT)?;
-        let order = options.word("queue_order_strategy", &["round_robin", "priority", "sorted"], 0)?;
-        let sentinel_login =
-            Login { user: options.text("sentinel_username")?, password: options.text("sentinel_password")? };
+        let timeout = options.seconds("socket_timeout", timeout)?.min(timeout);
+        let (sentinel_login, master) = sentinel(&address.place, options)?;
         let config = Self {
+            setting,
             shown: url.to_string(),
+            fanout: fanout(address.database, options)?,
+            database: address.database,
             place: address.place,
             login: address.login,
             sentinel_login,
-            master: options.text("master_name")?.unwrap_or_else(|| "mymaster".into()),
-            database: number,
+            master,
             tls: Tls::read(&server.scheme, options)?,
             client_name: options.text("client_name")?,
-            publish_timeout: options.seconds("socket_timeout", timeout)?.min(timeout),
+            publish_timeout: timeout,
+            client: ClientOptions::read(timeout, options)?,
             answer_timeout: options.seconds("answer_timeout", ANSWER_TIMEOUT)?,
             keys: Keys::new(prefix, separator),
             steps: steps(options)?,
-            order: [QueueOrder::RoundRobin, QueueOrder::Priority, QueueOrder::Sorted][order],
-            fanout: fanout(number, options)?,
+            order: QueueOrder::read(options)?,
             unacked: Unacked::read(options)?,
             results,
         };
-        let _ = options.seconds("socket_connect_timeout", timeout)?;
         let _ = options.word("body_encoding", &["base64"], 0)?;
         options.leave(&LEFT);
         Ok(config)
+    }
+}
+
+/// Who asks the sentinels, and the name of the master they are asked for.
+fn sentinel(place: &Place, options: &mut Options) -> Result<(Login, String)> {
+    let (mut user, mut password) = (options.text("sentinel_username")?, options.text("sentinel_password")?);
+    if let Some(Value::Object(more)) = options.value("sentinel_kwargs") {
+        let text = |name| more.get(name).and_then(Value::as_str).map(str::to_owned);
+        (user, password) = (user.or_else(|| text("username")), password.or_else(|| text("password")));
+    }
+    let master = options.text("master_name")?.unwrap_or_default();
+    if master.is_empty() && matches!(place, Place::Sentinels(_)) {
+        let sentence = "sentinels must be asked for a master by its name: set master_name in the transport options, \
+                        such as {\"master_name\": \"mymaster\"}";
+        return Err(Error::new(ErrorKind::Config, sentence));
+    }
+    if options.value("credential_provider").is_some() {
+        let sentence = "credential_provider is not supported: write user and password into the URL";
+        return Err(Error::new(ErrorKind::Unsupported, sentence));
+    }
+    Ok((Login { user, password }, master))
+}
+
+impl ClientOptions {
+    fn read(timeout: Duration, options: &mut Options) -> Result<Self> {
+        let interval = options.seconds("health_check_interval", HEALTH_CHECK_INTERVAL)?;
+        Ok(Self {
+            connect_timeout: options.seconds("socket_connect_timeout", timeout)?.min(timeout),
+            retry_on_timeout: options.flag("retry_on_timeout", false)?,
+            max_connections: options.count("max_connections", MAX_CONNECTIONS)?,
+            health_check_interval: Some(interval).filter(|interval| !interval.is_zero()),
+            keep_alive: KeepAlive::read(options)?,
+        })
+    }
+}
+
+impl QueueOrder {
+    fn read(options: &mut Options) -> Result<Self> {
+        let order = options.word("queue_order_strategy", &["round_robin", "priority", "sorted"], 0)?;
+        Ok([Self::RoundRobin, Self::Priority, Self::Sorted][order])
+    }
+}
+
+impl KeepAlive {
+    /// kombu names its options by the numbers that the system has for them; here they have names.
+    fn read(options: &mut Options) -> Result<Option<Self>> {
+        let wanted = options.flag("socket_keepalive", false)?;
+        let Some(value) = options.value("socket_keepalive_options") else {
+            return Ok(wanted.then(Self::default));
+        };
+        let number = |name: &str| value.get(name).and_then(Value::as_u64).filter(|number| *number > 0);
+        let seconds = |name: &str| number(name).map(Duration::from_secs);
+        let found = Self {
+            idle: seconds("TCP_KEEPIDLE"),
+            interval: seconds("TCP_KEEPINTVL"),
+            count: number("TCP_KEEPCNT").map(|count| count as u32),
+        };
+        let known = [found.idle.is_some(), found.interval.is_some(), found.count.is_some()];
+        if value.as_object().map(serde_json::Map::len) != Some(known.iter().filter(|known| **known).count()) {
+            let expected = "a map of TCP_KEEPIDLE, TCP_KEEPINTVL (seconds) and TCP_KEEPCNT";
+            return Err(wrong("socket_keepalive_options", &value, expected));
+        }
+        Ok(wanted.then_some(found))
     }
 }
 
@@ -266,9 +358,13 @@ mod tests {
             ("redis://h/one", "", "number of a database"),
             ("rediss://h?ssl_cert_reqs=perhaps", "", "ssl_cert_reqs"),
             ("rediss://h?ssl_ca_certs=/nowhere.pem", "", "/nowhere.pem"),
+            ("sentinel://h", "", "master_name"),
+            ("redis://h?credential_provider=a.b", "", "credential_provider"),
+            ("redis://h", r#"{"max_connections": -1}"#, "max_connections"),
+            ("redis://h", r#"{"socket_keepalive_options": {"TCP_KEEPIDLE": 9, "4": 1}}"#, "TCP_KEEPCNT"),
         ] {
             let error = read(url, json).err().unwrap();
-            assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+            assert!(matches!(error.kind(), ErrorKind::Config | ErrorKind::Unsupported), "{error}");
             assert!(error.to_string().contains(hint), "{error}");
         }
     }

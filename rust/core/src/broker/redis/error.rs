@@ -1,5 +1,7 @@
 //! Redis's errors as ours: the one place that knows which pass by themselves.
 
+use std::io;
+
 use redis::RedisError;
 
 use crate::error::{Error, ErrorKind};
@@ -34,50 +36,133 @@ pub(crate) fn translate(error: RedisError) -> Error {
     Error::new(kind, sentence).because(error)
 }
 
+/// A connection that could not be made.
+pub(super) fn not_reached(error: io::Error) -> Error {
+    let (kind, sentence) = match error.kind() {
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => (
+            ErrorKind::Unreachable,
+            "no Redis server listens at this address: start one, or correct host and port",
+        ),
+        io::ErrorKind::PermissionDenied => {
+            (ErrorKind::Denied, "the socket of the Redis server may not be opened by this user")
+        }
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+            (ErrorKind::Timeout, "the Redis server could not be reached in time: is the address right?")
+        }
+        _ => (ErrorKind::Unreachable, "the Redis server cannot be reached"),
+    };
+    Error::new(kind, sentence).because(error)
+}
+
+/// A connection that failed.
+pub(super) fn of_stream(error: io::Error) -> Error {
+    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return of_tls(tls.clone());
+    }
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+            Error::new(ErrorKind::Timeout, "the Redis server did not answer in time")
+        }
+        io::ErrorKind::UnexpectedEof => {
+            Error::new(ErrorKind::Unreachable, "the Redis server closed the connection")
+        }
+        _ => Error::new(ErrorKind::Unreachable, "the connection to the Redis server broke").because(error),
+    }
+}
+
+fn of_tls(error: rustls::Error) -> Error {
+    let (kind, sentence) = match &error {
+        rustls::Error::InvalidMessage(_) => (
+            ErrorKind::Unreachable,
+            "the server does not speak TLS: write redis:// in place of rediss://, or take broker_use_ssl away",
+        ),
+        rustls::Error::InvalidCertificate(_) => (
+            ErrorKind::Denied,
+            "the certificate of the Redis server is not trusted: name its authority in ssl_ca_certs",
+        ),
+        rustls::Error::AlertReceived(_) => (
+            ErrorKind::Denied,
+            "the Redis server ended the TLS handshake: it may want a certificate, ssl_certfile and ssl_keyfile",
+        ),
+        _ => (ErrorKind::Unreachable, "the TLS connection to the Redis server failed"),
+    };
+    Error::new(kind, sentence).because(error)
+}
+
 /// An error that the server answered.
 pub(crate) fn server_error(code: &str, detail: Option<&str>) -> Error {
     let detail = detail.unwrap_or_default();
-    let (kind, sentence) = match code {
-        "NOAUTH" => (ErrorKind::Denied, "the Redis server wants a password; give it in the URL"),
-        "WRONGPASS" => (ErrorKind::Denied, "the Redis server refused user name or password"),
-        "NOPERM" => (ErrorKind::Denied, "the Redis user may not run this command or touch this key"),
-        "READONLY" => (ErrorKind::Busy, "the Redis server is a replica for now; a failover may be under way"),
-        "MASTERDOWN" => (ErrorKind::Busy, "the Redis server is a replica that has lost its master"),
-        "LOADING" => (ErrorKind::Busy, "the Redis server is still loading its data"),
-        "OOM" => {
-            (ErrorKind::Busy, "the Redis server is out of memory (maxmemory); make room or raise the limit")
-        }
-        "MISCONF" => (ErrorKind::Busy, "the Redis server refuses writes because it cannot save to its disk"),
-        "NOREPLICAS" => (ErrorKind::Busy, "the Redis server refuses writes because it has too few replicas"),
-        "BUSY" => (ErrorKind::Busy, "the Redis server is busy with a script"),
-        "TRYAGAIN" | "CLUSTERDOWN" => (ErrorKind::Busy, "the Redis cluster cannot serve now"),
-        "MOVED" | "ASK" | "CROSSSLOT" => (
-            ErrorKind::Unsupported,
-            "the server is part of a Redis Cluster, which cannot be a broker; use a single server or Sentinel",
-        ),
-        "WRONGTYPE" => {
-            (ErrorKind::Mismatch, "a key of the queue holds something else; choose another key prefix")
-        }
-        "EXECABORT" => (ErrorKind::Busy, "the Redis server refused a command of a transaction"),
-        _ if detail.contains("max number of clients") => {
-            (ErrorKind::Busy, "the Redis server has as many clients as it allows (maxclients)")
-        }
-        _ if detail.contains("unknown command") || detail.contains("unknown subcommand") => {
-            (ErrorKind::Unsupported, "the server lacks a command; Redis 6.2, Valkey 7.2 or later is needed")
-        }
-        _ if detail.contains("without any password configured") => {
-            (ErrorKind::Denied, "the URL has a password and the Redis server none; take it out of the URL")
-        }
-        _ if detail.contains("invalid password") => {
-            (ErrorKind::Denied, "the Redis server refused user name or password")
-        }
-        _ if detail.contains("DB index") => {
-            (ErrorKind::Config, "the Redis server has no database of this number")
-        }
-        _ => (ErrorKind::Unexpected, "the Redis server refused a command"),
-    };
+    let by_code = BY_CODE.iter().find(|(known, ..)| *known == code);
+    let found = by_code.or_else(|| BY_DETAIL.iter().find(|(part, ..)| detail.contains(part)));
+    let (kind, sentence) = found
+        .map_or((ErrorKind::Unexpected, "the Redis server refused a command"), |(_, kind, sentence)| {
+            (*kind, *sentence)
+        });
     Error::new(kind, sentence).because(format!("{code} {detail}"))
 }
+
+/// What begins an answer, its kind, and what it means.
+const BY_CODE: [(&str, ErrorKind, &str); 17] = [
+    (
+        "NOAUTH",
+        ErrorKind::Denied,
+        "the Redis server wants a password: write it into the URL, redis://:password@host:6379/0",
+    ),
+    (
+        "WRONGPASS",
+        ErrorKind::Denied,
+        "the Redis server refused user name or password: correct them in the URL",
+    ),
+    (
+        "NOPERM",
+        ErrorKind::Denied,
+        "the Redis user may not run this command or use this key: give it the right (ACL SETUSER)",
+    ),
+    (
+        "READONLY",
+        ErrorKind::Busy,
+        "the Redis server is a replica and takes no writes: name its master, or its sentinels (sentinel://)",
+    ),
+    ("MASTERDOWN", ErrorKind::Busy, "the Redis server is a replica that has lost its master"),
+    ("LOADING", ErrorKind::Busy, "the Redis server is still loading its data: try again when it has"),
+    ("OOM", ErrorKind::Busy, "the Redis server is out of memory: make room, or raise its limit (maxmemory)"),
+    ("MISCONF", ErrorKind::Busy, "the Redis server refuses writes because it cannot save to its disk"),
+    ("NOREPLICAS", ErrorKind::Busy, "the Redis server refuses writes because it has too few replicas"),
+    ("BUSY", ErrorKind::Busy, "the Redis server is busy with a script"),
+    ("TRYAGAIN", ErrorKind::Busy, "the Redis cluster cannot serve now"),
+    ("CLUSTERDOWN", ErrorKind::Busy, "the Redis cluster cannot serve now"),
+    ("MOVED", ErrorKind::Unsupported, NO_CLUSTER),
+    ("ASK", ErrorKind::Unsupported, NO_CLUSTER),
+    ("CROSSSLOT", ErrorKind::Unsupported, NO_CLUSTER),
+    (
+        "WRONGTYPE",
+        ErrorKind::Mismatch,
+        "a key of the queue holds something else: choose another key prefix (global_keyprefix)",
+    ),
+    ("EXECABORT", ErrorKind::Busy, "the Redis server refused a command of a transaction"),
+];
+
+/// What is part of an answer whose beginning says nothing.
+const BY_DETAIL: [(&str, ErrorKind, &str); 6] = [
+    (
+        "max number of clients",
+        ErrorKind::Busy,
+        "the Redis server has as many clients as it allows: close some, or raise its limit (maxclients)",
+    ),
+    ("unknown command", ErrorKind::Unsupported, TOO_OLD),
+    ("unknown subcommand", ErrorKind::Unsupported, TOO_OLD),
+    (
+        "without any password configured",
+        ErrorKind::Denied,
+        "the URL has a password and the Redis server none: take it out of the URL",
+    ),
+    ("invalid password", ErrorKind::Denied, "the Redis server refused the password: correct it in the URL"),
+    ("DB index", ErrorKind::Config, "the Redis server has no database of this number: correct it in the URL"),
+];
+
+const NO_CLUSTER: &str =
+    "the server is part of a Redis Cluster, which cannot be a broker: use a single server or sentinels";
+const TOO_OLD: &str = "the server lacks a command: Redis 6.2, Valkey 7.2 or later is needed";
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! Looking and tidying by hand: depths, dead letters, workers, purge. Blocking, over a client's connection.
 
-use super::connection::Keeper;
 use super::dead::{self, Found};
+use super::keeper::Keeper;
 use super::wire::{Batch, array, bytes, pairs, string};
 use crate::broker::{DeadLetter, Depth, WorkerEntry};
 use crate::clock::WallTime;

@@ -14,6 +14,7 @@ mod connection;
 mod dead;
 mod error;
 mod inspect;
+mod keeper;
 mod keys;
 mod kombu;
 mod lease;
@@ -21,18 +22,21 @@ mod link;
 mod open;
 mod publish;
 mod reap;
+mod resp;
 mod resync;
 mod ring;
 mod routes;
 mod session;
 mod source;
+mod stream;
 mod tls;
 mod transaction;
 mod waiter;
 mod wire;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::{
     BoxFuture, Broker, Capabilities, DeadLetter, Depth, PriorityOrder, Publication, Queue, Session,
@@ -46,7 +50,8 @@ use routes::Routes;
 
 pub(crate) use config::ResultLayout;
 pub use config::{PUBLISH_TIMEOUT, RedisConfig};
-pub(crate) use connection::{Handle, Keeper};
+pub(crate) use connection::Handle;
+pub(crate) use keeper::Keeper;
 use session::RedisSession;
 pub(crate) use wire::{Batch, bytes};
 
@@ -54,7 +59,7 @@ pub(crate) use wire::{Batch, bytes};
 pub struct RedisBroker {
     keeper: Arc<Keeper>,
     store: Arc<RedisStore>,
-    /// What is known of exchanges. Taken inside the keeper's loan of its connection only: free in a forked child.
+    /// What is known of exchanges. Taken while a connection is lent only, inside the gate: free in a forked child.
     routes: Mutex<Routes>,
     clock: Clock,
 }
@@ -69,32 +74,33 @@ impl RedisBroker {
 
     fn send(&self, publications: &[Publication]) -> Result<()> {
         self.keeper.lend("publish", |handle, until| {
-            let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-            let result = (|| {
-                let config = &self.keeper.config;
-                let unknown = routes.unknown(publications.iter());
-                if !unknown.is_empty() {
-                    let mut answer = handle.call(&Routes::question(config, &unknown), until)?;
-                    routes.learn(config, &unknown, &mut answer)?;
-                }
-                let mut batch = Batch::new();
-                let now = self.clock.wall();
-                for publication in publications {
-                    publish::publish(config, &mut routes, publication, now, &mut batch)?;
-                }
-                if batch.len() < 2 {
-                    let sent = batch.len();
-                    return handle.call(&batch, until)?.skip(sent);
-                }
-                let batch = batch.in_transaction();
-                wire::committed(&mut handle.call(&batch, until)?, batch.len())
-            })();
+            let result = self.send_over(handle, publications, until);
             if result.is_err() {
                 // What was to be written down may not have been.
-                routes.clear();
+                self.routes().clear();
             }
             result
         })
+    }
+
+    fn send_over(&self, handle: &mut Handle, publications: &[Publication], until: Instant) -> Result<()> {
+        let config = &self.keeper.config;
+        let unknown = self.routes().unknown(publications.iter());
+        if !unknown.is_empty() {
+            let mut answer = handle.call(&Routes::question(config, &unknown), until)?;
+            self.routes().learn(config, &unknown, &mut answer)?;
+        }
+        let batch = publish::publish_all(config, &mut self.routes(), publications, self.clock.wall())?;
+        let mut replies = handle.call(&batch, until)?;
+        match batch.len() {
+            1 => replies.skip(1),
+            sent => wire::committed(&mut replies, sent),
+        }
+    }
+
+    /// What is known of exchanges; held for a moment, never while the server is asked.
+    fn routes(&self) -> MutexGuard<'_, Routes> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -120,10 +126,7 @@ impl Broker for RedisBroker {
             let config = &self.keeper.config;
             let known = handle.call(&routes::declared(config, queues), until)?;
             let batch = routes::declare(config, queues, known)?;
-            let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-            for queue in queues {
-                routes.forget(&queue.exchange);
-            }
+            queues.iter().for_each(|queue| self.routes().forget(&queue.exchange));
             wire::committed(&mut handle.call(&batch, until)?, batch.len())
         })
     }

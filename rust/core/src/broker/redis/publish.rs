@@ -1,5 +1,6 @@
 //! Putting messages in: from publications to commands. Pure: who sends them waits or blocks as it likes.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -19,6 +20,54 @@ const AHEAD: Duration = Duration::from_secs(10);
 /// One that is due within this time goes straight into its queue.
 const SOON: Duration = Duration::from_secs(60);
 
+/// The commands of some publications, to be carried out all or none. What goes into one list goes in one command.
+///
+/// # Errors
+/// As [`publish`].
+pub(super) fn publish_all(
+    config: &RedisConfig,
+    routes: &mut Routes,
+    publications: &[Publication],
+    now: WallTime,
+) -> Result<Batch> {
+    let mut batch = Batch::new();
+    if let [publication] = publications {
+        publish(config, routes, publication, now, &mut batch)?;
+    } else {
+        let mut lists = Lists::default();
+        for publication in publications {
+            place(config, routes, publication, now, &mut batch, &mut lists)?;
+        }
+        lists.push(&mut batch);
+    }
+    Ok(if batch.len() > 1 { batch.in_transaction() } else { batch })
+}
+
+/// What is to be pushed into lists, by list.
+#[derive(Default)]
+struct Lists {
+    places: HashMap<String, usize>,
+    lists: Vec<(String, Vec<Vec<u8>>)>,
+}
+
+impl Lists {
+    fn add(&mut self, list: String, envelope: Vec<u8>) {
+        let place = *self.places.entry(list).or_insert_with_key(|list| {
+            self.lists.push((list.clone(), Vec::new()));
+            self.lists.len() - 1
+        });
+        self.lists[place].1.push(envelope);
+    }
+
+    fn push(&self, batch: &mut Batch) {
+        for (list, envelopes) in &self.lists {
+            let mut words: Vec<&[u8]> = vec![b"LPUSH", list.as_bytes()];
+            words.extend(envelopes.iter().map(Vec::as_slice));
+            batch.add(&words);
+        }
+    }
+}
+
 /// Adds the commands of one publication; the keys of the lists it goes into now.
 ///
 /// # Errors
@@ -30,16 +79,22 @@ pub(super) fn publish(
     now: WallTime,
     batch: &mut Batch,
 ) -> Result<Vec<String>> {
-    let mut lists = Vec::new();
+    let mut lists = Lists::default();
+    place(config, routes, publication, now, batch, &mut lists)?;
+    lists.push(batch);
+    Ok(lists.lists.into_iter().map(|(list, _)| list).collect())
+}
+
+fn place(
+    config: &RedisConfig,
+    routes: &mut Routes,
+    publication: &Publication,
+    now: WallTime,
+    batch: &mut Batch,
+    lists: &mut Lists,
+) -> Result<()> {
     let target = routes.target(config, publication)?;
-    let tag = Uuid::new_v4().hyphenated().to_string();
-    let address = Address {
-        exchange: &publication.exchange,
-        routing_key: &publication.routing_key,
-        priority: publication.priority,
-        delivery_tag: &tag,
-    };
-    let envelope = seal(&publication.message, address)?;
+    let envelope = sealed(publication)?;
     match target {
         Target::Channel(channel) => batch.add(&[b"PUBLISH", channel.as_bytes(), &envelope]),
         Target::Queues(queues) => {
@@ -48,11 +103,7 @@ pub(super) fn publish(
             for queue in queues {
                 let list = config.keys.list_name(&queue, step);
                 match held {
-                    None => {
-                        let key = config.keys.key(&list);
-                        batch.add(&[b"LPUSH", key.as_bytes(), &envelope]);
-                        lists.push(key);
-                    }
+                    None => lists.add(config.keys.key(&list), envelope.clone()),
                     Some(until) => delay(config, &list, &envelope, until, batch),
                 }
                 if routes.is_new(&queue) {
@@ -61,7 +112,19 @@ pub(super) fn publish(
             }
         }
     }
-    Ok(lists)
+    Ok(())
+}
+
+/// A publication in its envelope, under a name of its own.
+fn sealed(publication: &Publication) -> Result<Vec<u8>> {
+    let tag = Uuid::new_v4().hyphenated().to_string();
+    let address = Address {
+        exchange: &publication.exchange,
+        routing_key: &publication.routing_key,
+        priority: publication.priority,
+        delivery_tag: &tag,
+    };
+    seal(&publication.message, address)
 }
 
 /// Writes down that a queue exists, for those who count messages.
@@ -96,14 +159,7 @@ pub(super) fn bury_unroutable(
     now: WallTime,
     batch: &mut Batch,
 ) -> Result<()> {
-    let tag = Uuid::new_v4().hyphenated().to_string();
-    let address = Address {
-        exchange: &publication.exchange,
-        routing_key: &publication.routing_key,
-        priority: publication.priority,
-        delivery_tag: &tag,
-    };
-    let envelope = seal(&publication.message, address)?;
+    let envelope = sealed(publication)?;
     let queue = &publication.routing_key;
     let step = config.steps.of(publication.priority);
     let letter = super::dead::letter(&envelope, step, &error.to_string(), 0, now);

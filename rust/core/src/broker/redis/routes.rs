@@ -3,7 +3,7 @@
 //! kombu knows an exchange's type from the program and does not store it; we do, in a hash of our own. An exchange that
 //! only Celery has declared is taken for what its bindings look like.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use redis::Value;
@@ -24,7 +24,7 @@ const FANOUT: [&str; 2] = ["celery.pidbox", "celeryev"];
 pub(super) struct Routes {
     exchanges: HashMap<String, Exchange>,
     /// Queues that stand in the hash of queues already.
-    registered: HashMap<String, ()>,
+    registered: HashSet<String>,
 }
 
 struct Exchange {
@@ -110,11 +110,7 @@ impl Routes {
 
     /// Whether a queue is used for the first time over this connection; then it is written down that it exists.
     pub(super) fn is_new(&mut self, queue: &str) -> bool {
-        if self.registered.contains_key(queue) {
-            return false;
-        }
-        self.registered.insert(queue.to_owned(), ());
-        true
+        !self.registered.contains(queue) && self.registered.insert(queue.to_owned())
     }
 
     /// Believes nothing any more: the server may be another one.

@@ -1,8 +1,15 @@
 //! The TLS side of `rediss://` and `broker_use_ssl` (kombu-layouts.md §2.7).
 
 use std::fs;
+use std::sync::{Arc, OnceLock};
 
 use redis::{ClientTlsConfig, TlsCertificates};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::broker::options::Options;
 use crate::error::{Error, ErrorKind, Result};
@@ -13,6 +20,9 @@ pub(super) struct Tls {
     /// Certificates are not looked at, as kombu does without `ssl_cert_reqs`.
     pub(super) insecure: bool,
     pub(super) certificates: TlsCertificates,
+    checks_name: bool,
+    /// Made when first needed: it may read the system's authorities.
+    client: OnceLock<Arc<ClientConfig>>,
 }
 
 impl Tls {
@@ -22,7 +32,7 @@ impl Tls {
         let root = options.text("ssl_ca_certs")?;
         let (certificate, key) = (options.text("ssl_certfile")?, options.text("ssl_keyfile")?);
         let wanted = options.flag("ssl", false)?;
-        options.leave(&["ssl_check_hostname"]);
+        let checks_name = options.flag("ssl_check_hostname", true)?;
         let wanted =
             wanted || scheme == "rediss" || required.is_some() || root.is_some() || certificate.is_some();
         if !wanted {
@@ -47,8 +57,65 @@ impl Tls {
             (None, _) => None,
         };
         let root_cert = root.as_deref().map(file).transpose()?;
-        Ok(Some(Self { insecure, certificates: TlsCertificates { client_tls, root_cert } }))
+        let certificates = TlsCertificates { client_tls, root_cert };
+        Ok(Some(Self { insecure, certificates, checks_name, client: OnceLock::new() }))
     }
+
+    /// What the connections of clients are made with.
+    ///
+    /// # Errors
+    /// `Config` when a file is not what it should be.
+    pub(super) fn client(&self) -> Result<&Arc<ClientConfig>> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let made = Arc::new(self.make()?);
+        Ok(self.client.get_or_init(|| made))
+    }
+
+    fn make(&self) -> Result<ClientConfig> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier: Arc<dyn ServerCertVerifier> = if self.insecure {
+            Arc::new(Anybody(Arc::clone(&provider)))
+        } else {
+            let roots = Arc::new(self.roots()?);
+            let strict = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
+                .build()
+                .map_err(|error| unusable("ssl_ca_certs").because(error))?;
+            if self.checks_name { strict } else { Arc::new(AnyName(strict)) }
+        };
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| unusable("ssl").because(error))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let Some(own) = &self.certificates.client_tls else { return Ok(builder.with_no_client_auth()) };
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(&own.client_cert)
+            .collect::<Result<_, _>>()
+            .map_err(|error| unusable("ssl_certfile").because(error))?;
+        let key = PrivateKeyDer::from_pem_slice(&own.client_key)
+            .map_err(|error| unusable("ssl_keyfile").because(error))?;
+        builder.with_client_auth_cert(chain, key).map_err(|error| unusable("ssl_certfile").because(error))
+    }
+
+    /// The authorities that are believed: those named, else the system's.
+    fn roots(&self) -> Result<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        match &self.certificates.root_cert {
+            Some(named) => {
+                for authority in CertificateDer::pem_slice_iter(named) {
+                    let authority = authority.map_err(|error| unusable("ssl_ca_certs").because(error))?;
+                    roots.add(authority).map_err(|error| unusable("ssl_ca_certs").because(error))?;
+                }
+            }
+            None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
+        }
+        Ok(roots)
+    }
+}
+
+fn unusable(option: &'static str) -> Error {
+    Error::new(ErrorKind::Config, "a TLS option of the Redis server cannot work").with("option", option)
 }
 
 fn file(path: &str) -> Result<Vec<u8>> {
@@ -57,4 +124,89 @@ fn file(path: &str) -> Result<Vec<u8>> {
             .with("file", path)
             .because(error)
     })
+}
+
+/// Believes everybody who holds the key of whatever certificate is shown.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Believes a certificate of an authority whatever host it was made for (`ssl_check_hostname` is false).
+#[derive(Debug)]
+struct AnyName(Arc<WebPkiServerVerifier>);
+
+impl ServerCertVerifier for AnyName {
+    fn verify_server_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match self.0.verify_server_cert(shown, chain, name, ocsp, now) {
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
 }

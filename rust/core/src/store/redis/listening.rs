@@ -1,5 +1,6 @@
 //! The connection over which results are announced: asks for channels, and reads what comes.
 
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use redis::Value;
@@ -28,18 +29,15 @@ pub(super) enum Heard {
     Announced(String, Vec<u8>),
     /// Anything else.
     Noise,
-    /// Nothing, for as long as was asked.
+    /// Nothing, for as long as was asked, or until the alarm rang.
     Nothing,
 }
 
 impl Listening {
-    /// Opens a connection that listens on the channel `bell`.
-    pub(super) fn open(config: &RedisConfig, bell: &str) -> Result<Self> {
-        let until = Instant::now() + config.publish_timeout;
-        let mut listening =
-            Self { handle: Handle::open(config, until)?, asked: false, heard: Instant::now() };
-        listening.change(&[bell.to_owned()], &[])?;
-        Ok(listening)
+    /// Opens a connection, at most until `until`.
+    pub(super) fn open(config: &RedisConfig, until: Instant) -> Result<Self> {
+        let until = until.min(Instant::now() + config.publish_timeout);
+        Ok(Self { handle: Handle::open(config, until)?, asked: false, heard: Instant::now() })
     }
 
     /// Asks for channels and gives up others, without waiting for the answer.
@@ -55,13 +53,13 @@ impl Listening {
         if batch.is_empty() { Ok(()) } else { self.handle.send(&batch, Instant::now() + PATIENCE) }
     }
 
-    /// Waits for something to hear, at most until `until`.
+    /// Waits for something to hear, at most until `until` or until the alarm rings.
     ///
     /// # Errors
     /// Those of the connection, and `Timeout` when the server gives no sign of life.
-    pub(super) fn hear(&mut self, until: Instant) -> Result<Heard> {
+    pub(super) fn hear(&mut self, alarm: BorrowedFd<'_>, until: Instant) -> Result<Heard> {
         let patience = if self.asked { PATIENCE } else { SILENCE };
-        if let Some(value) = self.handle.listen(until.min(self.heard + patience))? {
+        if let Some(value) = self.handle.listen(alarm, until.min(self.heard + patience))? {
             self.asked = false;
             self.heard = Instant::now();
             return Ok(heard(value));
@@ -78,6 +76,11 @@ impl Listening {
         self.asked = true;
         self.heard = Instant::now();
         Ok(Heard::Noise)
+    }
+
+    /// Whether more has come already.
+    pub(super) fn has_more(&self) -> bool {
+        self.handle.has_more()
     }
 }
 

@@ -6,13 +6,14 @@
 //! survive a fork.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::RecvFlags;
 
+use crate::alarm::Alarm;
 use crate::broker::sqlite::{Bell, Keeper, LONGEST_DATAGRAM};
 use crate::fork;
 
@@ -49,7 +50,7 @@ impl WaitingRoom {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(room) = open.as_ref().filter(|room| room.pid == std::process::id()) {
             room.lock().pass_on(ended);
-            room.changed.notify_all();
+            room.wake();
         }
     }
 
@@ -67,6 +68,8 @@ impl WaitingRoom {
 pub(super) struct Room {
     /// `None` where no socket can be bound: then everybody looks at the file now and then.
     bell: Option<Bell>,
+    /// Wakes the listener from within this process.
+    alarm: Option<Alarm>,
     pid: u32,
     /// Held for a moment, never while receiving.
     waiting: Mutex<Tickets>,
@@ -78,7 +81,7 @@ struct Tickets {
     last: u64,
     /// Who waits for a task.
     by_task: HashMap<String, Vec<u64>>,
-    tasks: HashMap<u64, Vec<String>>,
+    tasks: HashMap<u64, HashSet<String>>,
     /// Tasks that were named to a ticket and not yet looked at.
     named: HashMap<u64, Vec<String>>,
     listener: bool,
@@ -96,7 +99,13 @@ pub(super) enum Woken {
 impl Room {
     fn new(keeper: &Keeper) -> Self {
         let bell = Bell::of_waiter(&keeper.run_directory(), NEXT_BELL.fetch_add(1, Ordering::Relaxed)).ok();
-        Self { bell, pid: std::process::id(), waiting: Mutex::default(), changed: Condvar::new() }
+        let (alarm, pid) = (Alarm::new().ok(), std::process::id());
+        Self { bell, alarm, pid, waiting: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Whether it was opened by this process.
+    pub(super) fn is_ours(&self) -> bool {
+        self.pid == std::process::id()
     }
 
     /// Begins to wait for tasks. Look at the file afterwards: what is said from now on is heard.
@@ -104,13 +113,51 @@ impl Room {
         let mut tickets = self.lock();
         tickets.last += 1;
         let ticket = tickets.last;
-        for id in wanted {
-            tickets.by_task.entry((*id).to_owned()).or_default().push(ticket);
-        }
-        tickets.tasks.insert(ticket, wanted.iter().map(|id| (*id).to_owned()).collect());
+        tickets.tasks.insert(ticket, HashSet::new());
+        tickets.add(ticket, wanted.iter().copied());
         drop(tickets);
         self.clear();
         ticket
+    }
+
+    /// Waits for more tasks, and has the file looked at for them.
+    pub(super) fn add(&self, ticket: u64, wanted: &[String]) {
+        let mut tickets = self.lock();
+        let added = tickets.add(ticket, wanted.iter().map(String::as_str));
+        tickets.named.entry(ticket).or_default().extend(added);
+        drop(tickets);
+        self.wake();
+    }
+
+    /// Waits for some tasks no more.
+    pub(super) fn remove(&self, ticket: u64, unwanted: &[String]) {
+        let mut tickets = self.lock();
+        for id in unwanted {
+            if tickets.tasks.get_mut(&ticket).is_some_and(|tasks| tasks.remove(id)) {
+                tickets.give_up(ticket, id);
+            }
+            if let Some(named) = tickets.named.get_mut(&ticket) {
+                named.retain(|named| named != id);
+            }
+        }
+    }
+
+    /// What a ticket waits for.
+    pub(super) fn tasks(&self, ticket: u64) -> Vec<String> {
+        self.lock().tasks.get(&ticket).into_iter().flatten().cloned().collect()
+    }
+
+    /// Ends the pause of a ticket, or the one to come.
+    pub(super) fn nudge(&self, ticket: u64) {
+        self.lock().named.entry(ticket).or_default();
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(alarm) = &self.alarm {
+            alarm.ring();
+        }
+        self.changed.notify_all();
     }
 
     /// Takes away what came while nobody listened: a queue full of it (ten messages, on many systems) takes no more.
@@ -134,12 +181,7 @@ impl Room {
         let mut tickets = self.lock();
         tickets.named.remove(&ticket);
         for id in tickets.tasks.remove(&ticket).unwrap_or_default() {
-            if let Some(waiters) = tickets.by_task.get_mut(&id) {
-                waiters.retain(|waiter| *waiter != ticket);
-                if waiters.is_empty() {
-                    tickets.by_task.remove(&id);
-                }
-            }
+            tickets.give_up(ticket, &id);
         }
     }
 
@@ -158,7 +200,7 @@ impl Room {
                 Some(bell) if !tickets.listener => {
                     tickets.listener = true;
                     drop(tickets);
-                    let heard = receive(bell, left);
+                    let heard = receive(bell, self.alarm.as_ref(), left);
                     self.lock().listener = false;
                     self.hear(&heard);
                     self.lock()
@@ -174,6 +216,26 @@ impl Room {
 }
 
 impl Tickets {
+    /// Those of `wanted` that the ticket did not wait for.
+    fn add<'a>(&mut self, ticket: u64, wanted: impl Iterator<Item = &'a str>) -> Vec<String> {
+        let Some(tasks) = self.tasks.get_mut(&ticket) else { return Vec::new() };
+        let added: Vec<String> =
+            wanted.filter(|id| tasks.insert((*id).to_owned())).map(str::to_owned).collect();
+        for id in &added {
+            self.by_task.entry(id.clone()).or_default().push(ticket);
+        }
+        added
+    }
+
+    fn give_up(&mut self, ticket: u64, id: &str) {
+        if let Some(waiters) = self.by_task.get_mut(id) {
+            waiters.retain(|waiter| *waiter != ticket);
+            if waiters.is_empty() {
+                self.by_task.remove(id);
+            }
+        }
+    }
+
     fn pass_on<'a>(&mut self, ended: impl Iterator<Item = &'a str>) {
         for id in ended {
             let Some(waiters) = self.by_task.get(id) else { continue };
@@ -188,13 +250,18 @@ impl Tickets {
     }
 }
 
-/// One message, or nothing when the time is up or a signal came.
-fn receive(bell: &Bell, limit: Duration) -> Vec<u8> {
+/// One message; nothing when the time is up, the alarm rang or a signal came.
+fn receive(bell: &Bell, alarm: Option<&Alarm>, limit: Duration) -> Vec<u8> {
+    let mut places = vec![PollFd::new(&bell.socket, PollFlags::IN)];
+    places.extend(alarm.map(|alarm| PollFd::new(alarm, PollFlags::IN)));
+    let limit = Timespec::try_from(limit).ok();
+    // A wait that failed is one that was short: everybody looks at the file now and then.
+    let _ = rustix::event::poll(&mut places, limit.as_ref());
+    if let Some(alarm) = alarm {
+        alarm.silence();
+    }
     let mut buffer = vec![0; BUFFER];
-    // A timeout of zero would mean none at all.
-    let limit = limit.max(Duration::from_micros(100));
-    let received: io::Result<usize> =
-        bell.socket.set_read_timeout(Some(limit)).and_then(|()| bell.socket.recv(&mut buffer));
-    buffer.truncate(received.unwrap_or(0));
+    let received = rustix::net::recv(&bell.socket, &mut buffer[..], RecvFlags::DONTWAIT);
+    buffer.truncate(received.map_or(0, |(length, _)| length));
     buffer
 }

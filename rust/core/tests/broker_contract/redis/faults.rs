@@ -133,7 +133,7 @@ fn sentinels_lead_to_the_master() {
         .unwrap();
     let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("sentinel://127.0.0.1:{dead};sentinel://127.0.0.1:{port}/0");
-    let broker = at(&url, "");
+    let broker = at(&url, r#"{"master_name": "mymaster"}"#);
     crate::support::until("the sentinel answers", || broker.publish(&[to("q", "1")]).is_ok());
     block_on(async {
         let mut session = broker.subscribe(subscription(&["q"])).await.unwrap();
