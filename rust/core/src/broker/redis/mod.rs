@@ -126,7 +126,9 @@ impl Broker for RedisBroker {
             let config = &self.keeper.config;
             let known = handle.call(&routes::declared(config, queues), until)?;
             let batch = routes::declare(config, queues, known)?;
-            queues.iter().for_each(|queue| self.routes().forget(&queue.exchange));
+            for queue in queues {
+                self.routes().forget(&queue.exchange);
+            }
             wire::committed(&mut handle.call(&batch, until)?, batch.len())
         })
     }

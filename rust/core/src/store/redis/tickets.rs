@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 #[derive(Default)]
 pub(super) struct Tickets {
     last: u64,
-    tickets: HashMap<u64, Ticket>,
+    calls: HashMap<u64, Ticket>,
     by_key: HashMap<String, Vec<u64>>,
     /// Channels the server has said it will send.
     confirmed: HashSet<String>,
@@ -40,13 +40,13 @@ impl Tickets {
     /// Begins to wait, for nothing yet.
     pub(super) fn enter(&mut self) -> u64 {
         self.last += 1;
-        self.tickets.insert(self.last, Ticket::default());
+        self.calls.insert(self.last, Ticket::default());
         self.last
     }
 
     /// Waits for some keys, too.
     pub(super) fn add(&mut self, ticket: u64, keys: impl Iterator<Item = String>) {
-        let Some(found) = self.tickets.get_mut(&ticket) else { return };
+        let Some(found) = self.calls.get_mut(&ticket) else { return };
         for key in keys {
             if !found.keys.insert(key.clone()) {
                 continue;
@@ -65,7 +65,7 @@ impl Tickets {
     /// Waits for some keys no more.
     pub(super) fn remove(&mut self, ticket: u64, keys: impl Iterator<Item = String>) {
         for key in keys {
-            let Some(found) = self.tickets.get_mut(&ticket) else { return };
+            let Some(found) = self.calls.get_mut(&ticket) else { return };
             if found.keys.remove(&key) {
                 found.unread.remove(&key);
                 found.came.retain(|(came, _)| *came != key);
@@ -76,7 +76,7 @@ impl Tickets {
 
     /// Ends waiting.
     pub(super) fn leave(&mut self, ticket: u64) {
-        for key in self.tickets.remove(&ticket).map(|ticket| ticket.keys).unwrap_or_default() {
+        for key in self.calls.remove(&ticket).map(|ticket| ticket.keys).unwrap_or_default() {
             self.give_up(ticket, key);
         }
     }
@@ -93,7 +93,7 @@ impl Tickets {
 
     /// What a call should do.
     pub(super) fn next(&mut self, ticket: u64) -> Next {
-        let Some(found) = self.tickets.get_mut(&ticket) else { return Next::Wait };
+        let Some(found) = self.calls.get_mut(&ticket) else { return Next::Wait };
         if !found.came.is_empty() {
             return Next::Came(std::mem::take(&mut found.came));
         }
@@ -104,12 +104,12 @@ impl Tickets {
 
     /// Whether [`Tickets::next`] would say anything but wait.
     pub(super) fn has_news(&self, ticket: u64) -> bool {
-        self.tickets.get(&ticket).is_none_or(|found| !found.came.is_empty() || !found.readable.is_empty())
+        self.calls.get(&ticket).is_none_or(|found| !found.came.is_empty() || !found.readable.is_empty())
     }
 
     /// Reading these failed: they are to be read again.
     pub(super) fn look_again(&mut self, ticket: u64, keys: Vec<String>) {
-        let Some(found) = self.tickets.get_mut(&ticket) else { return };
+        let Some(found) = self.calls.get_mut(&ticket) else { return };
         for key in keys.into_iter().filter(|key| found.keys.contains(key)) {
             found.unread.insert(key.clone());
             found.readable.push(key);
@@ -137,7 +137,7 @@ impl Tickets {
             return;
         };
         for waiter in waiters {
-            if let Some(ticket) = self.tickets.get_mut(waiter).filter(|ticket| ticket.unread.contains(key)) {
+            if let Some(ticket) = self.calls.get_mut(waiter).filter(|ticket| ticket.unread.contains(key)) {
                 ticket.readable.push(key.to_owned());
             }
         }
@@ -146,7 +146,7 @@ impl Tickets {
     /// A document was announced.
     pub(super) fn announce(&mut self, key: &str, document: &[u8]) {
         for waiter in self.by_key.get(key).into_iter().flatten() {
-            if let Some(ticket) = self.tickets.get_mut(waiter) {
+            if let Some(ticket) = self.calls.get_mut(waiter) {
                 ticket.came.push((key.to_owned(), document.to_vec()));
             }
         }
@@ -157,7 +157,7 @@ impl Tickets {
         self.confirmed.clear();
         self.unwanted.clear();
         self.wanted = self.by_key.keys().cloned().collect();
-        for ticket in self.tickets.values_mut() {
+        for ticket in self.calls.values_mut() {
             ticket.unread.clone_from(&ticket.keys);
             ticket.readable.clear();
         }
