@@ -87,10 +87,14 @@ bench: build ## every figure of benches/README.md, with huey beside it, in one r
 	benches/run
 
 .PHONY: bench-compare
-bench-compare: build ## on Redis, beside other task queues; PART=…, SIDES=…, ROUNDS=…, SCALE=… choose less (benches/README.md)
+bench-compare: build ## on Redis, beside other task queues (40 min; PART= SIDES= ROUNDS= choose less: benches/README.md)
 	PYTHONPATH=scripts $(BIN)/python benches/redis_compare/run.py \
 		$(if $(PART),--parts $(PART)) $(if $(SIDES),--sides $(SIDES)) \
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCALE),--scale $(SCALE))
+
+.PHONY: bench-compare-keep
+bench-compare-keep: ## keep the figures of the last bench-compare: benches/results/redis and benches/README.md
+	PYTHONPATH=scripts $(BIN)/python benches/redis_compare/report.py --keep
 
 .PHONY: docs
 docs: build ## write the generated pages of docs/
