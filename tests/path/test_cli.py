@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 CLONE = Path(__file__).resolve().parents[2]
 
+WHATEVER_THE_BROKER = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For what no broker has a say in: once is enough."""
+
 
 class Shell:
     """Runs `fastq` on the broker of a test."""
@@ -83,6 +86,7 @@ def test_integers_beyond_64_bits_come_back_as_they_were_sent(fastq: Shell, worke
     assert fastq.json("call", "add", "-a", f"[{big}, 2]", "--wait")["result"] == big + 2
 
 
+@WHATEVER_THE_BROKER
 def test_a_call_that_has_expired_already_is_warned_of_in_a_line(fastq: Shell) -> None:
     printed = fastq("call", "add", "-a", "[1, 2]", "--expires", "2020-01-01T00:00:00")
     assert "expire" in printed
@@ -166,6 +170,7 @@ def test_dead_letters_are_listed_shown_put_back_and_dropped(client: FastQ, fastq
     assert "ids as `fastq dead list` shows them, or --all" in fastq("dead", "requeue", code=64)
 
 
+@WHATEVER_THE_BROKER
 def test_report_shows_versions_and_hides_secrets(fastq: Shell, tmp_path: Path) -> None:
     (tmp_path / "secretive.py").write_text(
         "from fastq import FastQ\napp = FastQ('s', redis_password='hidden-thing', task_time_limit=7)\n"
@@ -177,26 +182,31 @@ def test_report_shows_versions_and_hides_secrets(fastq: Shell, tmp_path: Path) -
     assert json.loads(fastq("-A", "secretive", "report", "--json"))["app"]["name"] == "s"
 
 
+@WHATEVER_THE_BROKER
 def test_shell_has_the_app_and_its_tasks(fastq: Shell) -> None:
     printed = fastq("shell", "--python", given="print(app.main, add.name, add(2, 3))\n")
     assert "shop shop.add 5" in printed
 
 
+@WHATEVER_THE_BROKER
 def test_the_app_may_stand_after_the_command(fastq: Shell) -> None:
     assert "There are no queues yet" in fastq("queues", "-A", SHOP, FASTQ_APP="nothing.there")
 
 
+@WHATEVER_THE_BROKER
 def test_pyproject_names_the_app(fastq: Shell, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(f'[tool.fastq]\napp = "{SHOP}"\n')
     assert json.loads(fastq("report", "--json", FASTQ_APP=""))["app"]["name"] == "shop"
 
 
+@WHATEVER_THE_BROKER
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (("-A", "not_there", "worker"), 1, "there is no module not_there in"),
         (("-b", "sqlite:////not/there/queue.db", "worker"), 1, "broker_url"),
-        (("-b", "redis://user:secret@host/0", "worker"), 1, "this version has no redis broker"),
+        (("-b", "amqp://user:secret@host//", "worker"), 1, "this version has no amqp broker"),
+        (("-b", "redis://user:secret@host/one", "worker"), 1, "the path of a Redis URL is the number of a database"),
         (("--result-backend", "foo://x", "worker"), 1, "result_backend is 'foo://x'"),
         (("worker", "-P", "threads"), 1, "The threads pool is not part of this version"),
         (("worker", "-X", "celery"), 1, "has no queue to take from"),
@@ -219,6 +229,7 @@ def test_a_worker_that_cannot_start_says_why_in_one_line(
     assert "secret" not in printed
 
 
+@WHATEVER_THE_BROKER
 def test_names_that_are_no_settings_are_warned_of_when_a_worker_starts(
     start_worker: Callable[..., RunningWorker],
 ) -> None:
@@ -227,6 +238,7 @@ def test_names_that_are_no_settings_are_warned_of_when_a_worker_starts(
     assert "no setting FASTQ_WORKER_CONCURENCY. Did you mean FASTQ_WORKER_CONCURRENCY?" in worker.log
 
 
+@WHATEVER_THE_BROKER
 def test_a_file_that_is_no_database_is_refused_and_stays_as_it_is(fastq: Shell, tmp_path: Path) -> None:
     file = tmp_path / "letter.txt"
     file.write_text("Dear database, " * 100)
@@ -236,6 +248,7 @@ def test_a_file_that_is_no_database_is_refused_and_stays_as_it_is(fastq: Shell, 
     assert file.read_text() == "Dear database, " * 100
 
 
+@WHATEVER_THE_BROKER
 def test_a_second_worker_with_the_same_pid_file_refuses_to_start(
     fastq: Shell, start_worker: Callable[..., RunningWorker], tmp_path: Path
 ) -> None:
@@ -247,6 +260,7 @@ def test_a_second_worker_with_the_same_pid_file_refuses_to_start(
     assert not pidfile.exists()
 
 
+@WHATEVER_THE_BROKER
 def test_each_child_may_have_a_log_file_of_its_own(
     client: FastQ, start_worker: Callable[..., RunningWorker], tmp_path: Path
 ) -> None:
@@ -266,6 +280,7 @@ def test_each_child_may_have_a_log_file_of_its_own(
         assert done.wait(20) == 0
 
 
+@WHATEVER_THE_BROKER
 def test_the_demo_indexes_a_folder_and_ends_by_itself(fastq: Shell, tmp_path: Path) -> None:
     folder = tmp_path / "code"
     folder.mkdir()
@@ -281,5 +296,6 @@ def test_the_demo_indexes_a_folder_and_ends_by_itself(fastq: Shell, tmp_path: Pa
     assert f"{CLONE}/docs/quickstart.md" in printed
 
 
+@WHATEVER_THE_BROKER
 def test_a_demo_of_a_folder_without_python_says_so(fastq: Shell, tmp_path: Path) -> None:
     assert "There is no .py file in" in fastq("demo", str(tmp_path), code=1)
