@@ -11,6 +11,7 @@ import pytest
 
 from fastq import FastQ
 from tests.support.ledger import Ledger
+from tests.support.redis_server import RedisServer
 from tests.support.worker import RunningWorker
 
 APP = "tests.faults.tasks:app"
@@ -19,16 +20,22 @@ HOLD = "tests.faults.tasks.hold"
 
 
 class Place:
-    """A database with its ledger, clients and workers."""
+    """A broker with its ledger, a client and workers.
 
-    def __init__(self, folder: Path, database: Path) -> None:
+    Args:
+        folder: for logs and the ledger.
+        url: of broker and results, as the client goes there.
+        worker_url: as workers go there, when that is another way.
+    """
+
+    def __init__(self, folder: Path, url: str, worker_url: str | None = None) -> None:
         self.folder = folder
-        self.url = f"sqlite:///{database}"
+        self.url = url
         self.ledger = Ledger(folder / "ledger.txt")
         self.client = FastQ("faults-client", broker=self.url, backend=self.url, set_as_current=False)
         self.environment = {
-            "FASTQ_BROKER_URL": self.url,
-            "FASTQ_RESULT_BACKEND": self.url,
+            "FASTQ_BROKER_URL": worker_url or url,
+            "FASTQ_RESULT_BACKEND": worker_url or url,
             "FASTQ_TEST_LEDGER": str(self.ledger.path),
         }
         self._workers: list[RunningWorker] = []
@@ -57,16 +64,25 @@ class Place:
         return sum(depth[name] for depth in self.client.producer.depths() for name in names)  # type: ignore[literal-required]
 
     def close(self) -> None:
-        """Kill what still runs."""
+        """Close the client and kill what still runs."""
+        self.client.close()
         for worker in self._workers:
             if worker.running:
                 worker.kill()
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    """Return an empty place."""
-    place = Place(tmp_path, tmp_path / "queue.db")
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    """Return a redis-server that nobody else uses."""
+    with RedisServer(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """Return an empty place: what dies beside a broker must not matter, whatever the broker is."""
+    on_file = request.param == "sqlite"
+    place = Place(tmp_path, f"sqlite:///{tmp_path}/queue.db" if on_file else request.getfixturevalue("server").url)
     yield place
     place.close()
 

@@ -15,6 +15,14 @@ from tests.faults.producers import start_producer
 from tests.support.wait import wait_for
 
 
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """Return a place whose broker is a file."""
+    place = Place(tmp_path, f"sqlite:///{tmp_path}/queue.db")
+    yield place
+    place.close()
+
+
 def test_a_publish_that_finds_no_room_is_refused_and_the_file_stays_whole(place: Place) -> None:
     producer = start_producer(place, 0, 100_000, largest_file=3_000_000)
     code = producer.process.wait(60)
@@ -42,13 +50,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_worker_on_a_full_disk_goes_on_when_there_is_room_again(tmp_path: Path, small_disk: Path) -> None:
-    place = Place(tmp_path, small_disk / "queue.db")
+    place = Place(tmp_path, f"sqlite:///{small_disk}/queue.db")
     gate = tmp_path / "gate"
     try:
         worker = place.worker(("-c", "1"))
         held = place.client.send_task(HOLD, ("held", str(gate)))
         ids = place.send(range(200))
-        wait_for(lambda: "held" in place.ledger.runs() if place.ledger.size() else False, "the held task's start")
+        wait_for(lambda: "held" in place.ledger.runs(), "the held task's start")
 
         ballast = small_disk / "ballast"
         fill(ballast)
@@ -63,7 +71,6 @@ def test_a_worker_on_a_full_disk_goes_on_when_there_is_room_again(tmp_path: Path
         assert place.results(ids) == {number: number for number in ids}
         assert place.ledger.lost([*ids, "held"]) == []
     finally:
-        place.client.close()
         place.close()
 
 

@@ -10,12 +10,9 @@ from tests.support.processes import alive, descendants_of, kill
 from tests.support.wait import wait_for
 from tests.support.worker import RunningWorker
 
-LEDGER_BYTES = 71
-"""What one run writes into the ledger, about: kills are spread by its growth."""
-
 
 class Killer:
-    """Kills a process of the worker when the ledger has grown so far; starts the worker again when it ends."""
+    """Kills a process of the worker when so many runs are in the ledger; starts the worker again when it ends."""
 
     def __init__(self, place: Place, chance: random.Random) -> None:
         self.place = place
@@ -25,10 +22,10 @@ class Killer:
 
     def kill_during(self, tasks: int, count: int) -> None:
         """Kill `count` times, at points spread by chance over the runs of all tasks."""
-        size = self.place.ledger.size
+        entries = self.place.ledger.entries
         for point in sorted(self.chance.uniform(0.01, 0.9) for _ in range(count)):
-            enough = int(point * tasks * LEDGER_BYTES)
-            wait_for(lambda enough=enough: size() >= enough, "more runs", limit=60.0)  # type: ignore[misc]
+            enough = int(point * tasks * 2)
+            wait_for(lambda enough=enough: entries() >= enough, "more runs", limit=60.0)  # type: ignore[misc]
             (who,) = self.chance.choices(("child", "nursery", "parent"), weights=(7, 1, 2))
             getattr(self, f"_kill_{who}")()
             self.done[who] += 1
@@ -143,7 +140,7 @@ def _wait_for_runs(place: Place, count: int, *, limit: float = 20.0) -> list[int
     """Return the process of each run of the held task, waiting until there are `count`."""
 
     def look() -> list[int]:
-        runs = place.ledger.runs().get("held", []) if place.ledger.size() else []
+        runs = place.ledger.runs().get("held", [])
         return [run.pid for run in runs] if len(runs) == count else []
 
     return wait_for(look, f"run {count} of the held task", limit=limit)

@@ -1,4 +1,4 @@
-"""Producers that die, and many at once on one file."""
+"""Producers that die, and many at once on one queue."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_what_was_confirmed_to_a_killed_producer_runs(place: Place) -> None:
     assert sent - set(confirmed) <= {max(confirmed) + 1}, "only the task in flight may have got through unconfirmed"
 
 
-def test_two_workers_and_four_producers_share_one_file(place: Place) -> None:
+def test_two_workers_and_four_producers_share_one_queue(place: Place) -> None:
     first, second = place.worker(), place.worker(("-c", "2", "-n", "second@%h"))
 
     producers = [start_producer(place, 1000 * index, 250) for index in range(4)]

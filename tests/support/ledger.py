@@ -41,6 +41,8 @@ class Ledger:
 
     path: Path
     kills: list[Kill] = field(default_factory=list)
+    _read: int = 0
+    _entries: int = 0
 
     def start(self, key: object) -> None:
         """Write that a run of `key` starts in this process."""
@@ -54,14 +56,20 @@ class Ledger:
         """Remember a kill that happens now."""
         self.kills.append(Kill(time.monotonic(), frozenset(pids)))
 
-    def size(self) -> int:
-        """Return how many bytes were written: cheap to ask for progress."""
-        return self.path.stat().st_size if self.path.exists() else 0
+    def entries(self) -> int:
+        """Return how many starts and ends were written: cheap to ask for progress, for only what is new is read."""
+        if self.path.exists():
+            with self.path.open("rb") as file:
+                file.seek(self._read)
+                new = file.read()
+            self._read += len(new)
+            self._entries += new.count(b"\n")
+        return self._entries
 
     def runs(self) -> dict[str, list[Run]]:
         """Return all runs by key, in the order of their starts."""
         found: dict[str, list[Run]] = defaultdict(list)
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        for line in self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else ():
             what, key, pid, parent, at = line.split()
             if what == "start":
                 found[key].append(Run(key, int(pid), int(parent), float(at)))
