@@ -239,8 +239,10 @@ class Queues(dict[str, Queue]):
     def add(self, queue: Queue | str, **options: Any) -> Queue:
         """Add a queue, given as one or as a name with its options."""
         made = Queue.from_options(queue, options) if isinstance(queue, str) else Queue.of(queue)
-        if not made.where.name and not made.routing_key:
-            made = replace(made, exchange=self.default_exchange, routing_key=self.default_routing_key)
+        if not made.where.name:
+            made = replace(made, exchange=self.default_exchange)
+        if not made.routing_key:
+            made = replace(made, routing_key=self.default_routing_key)
         if self.max_priority is not None and "x-max-priority" not in made.arguments:
             made = replace(made, max_priority=self.max_priority)
         self[made.name] = made

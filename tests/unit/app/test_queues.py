@@ -84,6 +84,18 @@ def test_the_settings_make_the_default_queue(app: FastQ) -> None:
     assert queue.arguments == {"x-queue-type": "quorum", "x-max-priority": 9}
 
 
+def test_what_a_queue_leaves_open_of_its_binding_is_the_default() -> None:
+    news = Exchange("news", "fanout")
+    queues = Queues(
+        [Queue("a"), Queue("b", news), Queue("c", routing_key="k"), Queue("d", news, "k")],
+        default_exchange=Exchange("celery"),
+        default_routing_key="celery",
+    )
+    assert [(queue.where.name, queue.routing_key) for queue in queues.values()] == [
+        ("celery", "celery"), ("news", "celery"), ("celery", "k"), ("news", "k"),
+    ]  # fmt: skip
+
+
 def test_the_banner_shows_queues_in_order() -> None:
     queues = Queues([Queue("b", Exchange("x", "topic"), "k"), Queue("a", Exchange("a"), "a")])
     lines: Any = queues.format(indent=2).splitlines()
