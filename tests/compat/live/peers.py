@@ -125,7 +125,7 @@ class Town:
         }
         self.pythons: Mapping[str, Path | str] = {CELERY: python, FASTQ: sys.executable}
         self._clients: dict[str, Client] = {}
-        self._workers: list[RunningWorker] = []
+        self._workers: list[tuple[str, RunningWorker]] = []
 
     def client(self, library: str) -> Client:
         """Return the client of that library."""
@@ -158,9 +158,13 @@ class Town:
             if library == CELERY
             else RunningWorker(_SERVED, self.folder, known, environment)
         )
-        self._workers.append(worker)
+        self._workers.append((library, worker))
         worker.start()
         return worker
+
+    def workers(self, library: str) -> list[RunningWorker]:
+        """Return the workers of that library that run."""
+        return [worker for theirs, worker in self._workers if theirs == library and worker.running]
 
     def redis(self, *words: str) -> Any:
         """Give the server a command and return its reply, as text."""
@@ -172,13 +176,13 @@ class Town:
         file = self.folder / "notes"
         return file.read_text().splitlines() if file.exists() else []
 
-    def noted(self, what: str, times: int = 1) -> list[str]:
+    def noted(self, what: str, times: int = 1, limit: float = LIMIT) -> list[str]:
         """Return the notes that end with these words, waiting until there are so many."""
 
         def found() -> list[str]:
             return [line for line in self.notes if line.endswith(f" {what}")]
 
-        wait_for(lambda: len(found()) >= times, f"{times} notes of {what}")
+        wait_for(lambda: len(found()) >= times, f"{times} notes of {what}", limit=limit)
         return found()
 
     def held(self, name: str) -> str:
@@ -193,6 +197,6 @@ class Town:
         """End all its processes."""
         for client in self._clients.values():
             client.close()
-        for worker in self._workers:
+        for _, worker in self._workers:
             if worker.running:
                 worker.kill()

@@ -132,3 +132,22 @@ def ask_many(works: Works, task: str, calls: Sequence[Sequence[Any]], **options:
     """Send one task many times, wait for all ends and tell of them, in order."""
     ids = [send(works, task, args, **options) for args in calls]
     return [ended(works, task_id) for task_id in ids]
+
+
+def purge(works: Works, queue: str) -> int:
+    """Erase what waits in a queue; return how many messages that were."""
+    if works.library == "fastq":
+        return int(works.app.producer.purge(queue))
+    with works.app.connection_for_write() as connection:
+        return int(works.app.amqp.queues[queue](connection.default_channel).purge())
+
+
+def control(works: Works, command: str, **arguments: Any) -> list[str]:
+    """Broadcast a command, as only Celery can, and wait for an answer; return the name of the worker that gave it."""
+    replies = works.app.control.broadcast(command, arguments=arguments, reply=True, timeout=LIMIT, limit=1)
+    return [name for reply in replies for name in reply]
+
+
+def inspect(works: Works, what: str) -> dict[str, Any]:
+    """Ask all workers something, as only Celery can; return what the first one has answered."""
+    return dict(getattr(works.app.control.inspect(timeout=LIMIT, limit=1), what)())
