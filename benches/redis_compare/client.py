@@ -13,7 +13,8 @@ class Client:
 
     An adapter has `send(number)`, which publishes one task and returns a handle, `result(handle)`, which waits for its
     result, and `worker_commands()`. It may have `send_many(numbers)` and `results(handles)`, which do so in bulk, and
-    `start()` and `stop()`. All of them are functions, or all are coroutine functions.
+    `start()` and `stop()`. But for `worker_commands` all are functions, or all are coroutine functions; in that case it
+    may have `new_event_loop`, too. `stop_group = True` says that its worker's first process does not stop the others.
     """
 
     def __init__(self, app: ModuleType) -> None:

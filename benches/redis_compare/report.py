@@ -55,7 +55,10 @@ def keep(folder: Path) -> None:
     before, after = page.split(BEGIN)[0], page.split(END)[1]
     picture = "![Tasks a second of each side, with and without results](results/redis/chart.svg)"
     report = (folder / "report.md").read_text(encoding="utf-8")
-    PAGE.write_text(f"{before}{BEGIN}\n\n{picture}\n\n{report}\n{END}{after}", encoding="utf-8")
+    PAGE.write_text(
+        f"{before}{BEGIN}\n\n{picture}\n\nRaw figures: [results/redis](results/redis).\n\n{report}\n{END}{after}",
+        encoding="utf-8",
+    )
 
 
 def _tables(figures: Figures) -> Iterator[list[str]]:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 from types import FrameType
 from typing import Any
 
@@ -77,13 +78,17 @@ class Run:
         for number in range(min(options.rounds, MOST_ROUNDS.get(part, options.rounds))):
             for turn in turns:
                 values = cases[turn.case].setdefault(turn.side, [])
+                began = monotonic()
                 try:
                     values.append(self.take(turn))
                 except subprocess.SubprocessError as error:
                     values.append(None)
                     failures += 1
                     print(f"{turn.case}, {turn.side}: {error}", file=sys.stderr)
-                print(f"{number + 1}  {turn.case:16} {turn.side:14} {_short(values[-1])}", flush=True)
+                print(
+                    f"{number + 1}  {turn.case:16} {turn.side:14} {monotonic() - began:5.1f} s {_short(values[-1])}",
+                    flush=True,
+                )
             raw = {"machine": machine(), "versions": versions(sides), "scale": options.scale, "cases": cases}
             output.write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
         return failures
@@ -102,7 +107,7 @@ class Run:
         results = "1" if turn.results else "0"
         environment = {**os.environ, **side.variables, "PATH": path, "BENCH_RESULTS": results}
         parameters = json.dumps({**turn.parameters, "room": turn.room})
-        command = [python, HERE / "measure.py", side.adapter, turn.part, parameters, output]
+        command: list[str | Path] = [python, HERE / "measure.py", side.adapter, turn.part, parameters, output]
         with subprocess.Popen(command, env=environment, stdout=sys.stderr) as process:
             try:
                 code = process.wait(LIMIT)

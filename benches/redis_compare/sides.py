@@ -29,18 +29,18 @@ class Side:
 
 
 SIDES: dict[str, Side] = {
-    "celery": Side("Celery", "app_celery", "celery", "celery", 900, 2_500),
-    "celery-tuned": Side("Celery, tuned", "app_celery", "celery", "celery", 1_000, 2_500, {"BENCH_TUNED": "1"}),
+    "celery": Side("Celery", "app_celery", "celery", "celery", 1_000, 2_500),
+    "celery-tuned": Side("Celery, tuned", "app_celery", "celery", "celery", 2_000, 2_500, {"BENCH_TUNED": "1"}),
     "dramatiq": Side("dramatiq", "app_dramatiq", "dramatiq", "dramatiq", 4_000, 6_000),
-    "taskiq": Side("taskiq", "app_taskiq", "taskiq", "taskiq-redis", 4_000, 4_000),
+    "taskiq": Side("taskiq", "app_taskiq", "taskiq", "taskiq", 3_500, 4_000),
     "taskiq-list": Side(
-        "taskiq, list broker", "app_taskiq", "taskiq", "taskiq-redis", 5_000, 4_000, {"BENCH_BROKER": "list"}
+        "taskiq, list broker", "app_taskiq", "taskiq", "taskiq", 4_500, 4_000, {"BENCH_BROKER": "list"}
     ),
-    "huey": Side("huey", "app_huey", "huey", "huey", 5_000, 10_000),
+    "huey": Side("huey", "app_huey", "huey", "huey", 6_000, 15_000),
     "rq": Side("RQ", "app_rq", "rq", "rq", 100, 1_500),
     "arq": Side("arq", "app_arq", "arq", "arq", 1_400, 2_500),
-    "saq": Side("SAQ", "app_saq", "saq", "saq", 2_000, 3_000),
-    "flexiq": Side("FlexiQ", "app_flexiq", "flexiq", "flexiq", 700, 5_000, always_stores=True),
-    "lpush": Side("bare LPUSH, redis-py with hiredis", "app_lpush", "redis", "redis", 1, 20_000, only=("publish",)),
-    "fastq": Side("fastq", "app_fastq", "", "fastq-tasks", 80_000, 15_000),
+    "saq": Side("SAQ", "app_saq", "saq", "saq", 2_400, 3_000),
+    "flexiq": Side("FlexiQ", "app_flexiq", "flexiq", "flexiq", 1_000, 8_000, always_stores=True),
+    "lpush": Side("bare LPUSH, redis-py with hiredis", "app_lpush", "redis", "redis", 1, 25_000, only=("publish",)),
+    "fastq": Side("fastq", "app_fastq", "", "fastq-tasks", 90_000, 25_000),
 }

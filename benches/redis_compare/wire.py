@@ -26,7 +26,14 @@ def wire(count: int) -> dict[str, float]:
     url = os.environ["BENCH_REDIS_URL"]
     RedisConnection(url).call("FLUSHALL", "SYNC")
     port = url.rpartition(":")[2].partition("/")[0]
-    command = [_program(), port, str(count), str(BATCH), os.environ["BENCH_MESSAGE"], os.environ["BENCH_RECORD"]]
+    command: list[str | Path] = [
+        _program(),
+        port,
+        str(count),
+        str(BATCH),
+        os.environ["BENCH_MESSAGE"],
+        os.environ["BENCH_RECORD"],
+    ]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return {what: float(rate) for what, rate in (line.split("\t") for line in done.stdout.splitlines())}
 

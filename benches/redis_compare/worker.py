@@ -71,9 +71,9 @@ class Worker:
         """
         share, peak, first = 0, 0, 0
         for pid in self.processes():
-            with suppress(OSError):
+            with suppress(OSError, IndexError):
                 share += _share(pid, str(without).encode())
-                own = int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
+                own = int(re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[0])
                 peak += own
                 first = first or own
         return {"pss": share / 1024, "peak_rss": peak / 1024, "peak_rss_first": first / 1024}
@@ -88,11 +88,15 @@ class Worker:
         for pid in self.processes():
             os.kill(pid, signal.SIGCONT)
 
-    def stop(self, how: signal.Signals, whole_group: bool) -> None:
-        """Stop politely; after ten seconds, not."""
+    def stop(self, whole_group: bool) -> None:
+        """Stop politely; after ten seconds, not.
+
+        Args:
+            whole_group: tell all processes, not only the first.
+        """
         for root in self.roots:
             with suppress(ProcessLookupError):
-                (os.killpg if whole_group else os.kill)(root.pid, how)
+                (os.killpg if whole_group else os.kill)(root.pid, signal.SIGTERM)
         for root in self.roots:
             with suppress(subprocess.TimeoutExpired):
                 root.wait(10)
@@ -110,7 +114,7 @@ def worker_of(app: object, log: IO[bytes]) -> Iterator[Worker]:
     try:
         yield worker
     finally:
-        worker.stop(getattr(app, "stop_signal", signal.SIGTERM), getattr(app, "stop_group", False))
+        worker.stop(getattr(app, "stop_group", False))
 
 
 def _processes() -> Iterator[tuple[int, int, int]]:
