@@ -38,7 +38,7 @@ class CeleryWorker(RunningWorker):
     """
 
     def __init__(self, python: Path, folder: Path, options: Sequence[str], environment: Mapping[str, str]) -> None:
-        super().__init__(_SERVED, folder, options, {**environment, "C_FORCE_ROOT": "1"})
+        super().__init__(_SERVED, folder, options, environment)
         self._command = [str(python), "-m", "celery", "-A", _SERVED, "worker", "-l", "INFO", *options]
 
     def wait_until_ready(self) -> None:
@@ -150,6 +150,7 @@ class Town:
             "LIVE_LIBRARY": library,
             "LIVE_SETTINGS": json.dumps({**self.settings, **(settings or {})}),
             "LIVE_FOLDER": str(self.folder),
+            "C_FORCE_ROOT": "1",  # for Celery at all, for fastq with pickles
         }
         known = ["-c", "1", "-Q", queues, "-n", f"{library}{len(self._workers)}@town", "--without-gossip"]
         known += ["--without-mingle", "--without-heartbeat", *options]
