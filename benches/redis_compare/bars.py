@@ -33,7 +33,8 @@ def bars(figures: Figures) -> Iterator[Bar]:
 def _drains(figures: Figures) -> Iterator[Bar]:
     for case, celery in (("drain", 100), ("drain, results", 80)):
         own = figures.values(case, OWN, "rate")
-        for side, least in (("celery", celery), (figures.fastest(case, "rate", lambda name: name == OWN), 15)):
+        peer = figures.fastest(case, "rate", lambda name: name in (OWN, "celery"))
+        for side, least in (("celery", celery), (peer, 15)):
             other = figures.values(case, side, "rate") if side else None
             if own and other:
                 name = f"{case}: fastq ÷ {side}" + (", the fastest peer" if side != "celery" else "")
