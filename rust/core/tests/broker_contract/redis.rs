@@ -2,6 +2,7 @@
 
 mod faults;
 mod leases;
+mod mirror;
 mod proxy;
 mod resume;
 mod wire;

@@ -72,9 +72,15 @@ fn memory() -> Subject {
 
 #[cfg(feature = "redis")]
 pub(crate) fn redis() -> Subject {
+    redis_with(r#"{"global_keyprefix": "test."}"#)
+}
+
+/// A broker on a Redis server of its own, with transport options.
+#[cfg(feature = "redis")]
+pub(crate) fn redis_with(options: &str) -> Subject {
     let server = Server::start(&[]);
     let (clock, passed) = hand();
-    let config = RedisConfig::at(&server.url(), r#"{"global_keyprefix": "test."}"#).unwrap();
+    let config = RedisConfig::at(&server.url(), options).unwrap();
     let broker = Arc::new(RedisBroker::new(config, passed));
     Subject { name: "redis", broker, clock, _folder: None, server: Some(server) }
 }

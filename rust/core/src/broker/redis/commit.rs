@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::config::RedisConfig;
+use super::mirror::Mirror;
 use super::routes::Routes;
 use super::source::Book;
 use super::wire::Batch;
@@ -27,6 +28,9 @@ pub(super) struct Carrier<'a> {
     pub(super) front: Vec<(usize, u64, Option<Vec<u8>>)>,
     /// Keys of lists that get something.
     pub(super) grown: Vec<String>,
+    pub(super) mirror: &'a Mirror,
+    /// Delivery tags whose records go.
+    pub(super) unmirrored: Vec<String>,
 }
 
 impl Carrier<'_> {
@@ -51,6 +55,7 @@ impl Carrier<'_> {
             }
         }
         self.put_in_front();
+        self.mirror.remove(&self.unmirrored, self.batch);
         Ok(Carried { refused, grown: self.grown })
     }
 
@@ -61,6 +66,7 @@ impl Carrier<'_> {
         };
         let source = &self.book.sources[place];
         let Some(held) = source.ring.held(number) else { return false };
+        self.unmirrored.extend(held.name.as_deref().map(str::to_owned));
         match verdict {
             Verdict::Ack => {}
             Verdict::Release => self.front.push((place, number, None)),

@@ -21,15 +21,13 @@ const HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(25);
 const MAX_CONNECTIONS: usize = 10;
 
 /// kombu's options that mean nothing where nothing is polled.
-const LEFT: [&str; 8] = [
+const LEFT: [&str; 6] = [
     "ack_emulation",
     "deadletter_queue",
     "min_other_sentinels",
     "polling_interval",
     "reauth_check_interval",
     "sentinel_fanout_compat",
-    "unacked_restore_interval",
-    "unacked_restore_throttle",
 ];
 
 /// The settings of one Redis server as a broker.
@@ -109,6 +107,10 @@ pub(super) struct Unacked {
     pub(super) mutex_expires: Duration,
     pub(super) visibility_timeout: Duration,
     pub(super) restore_limit: usize,
+    /// How often a worker looks for what consumers of kombu's have left.
+    pub(super) restore_every: Duration,
+    /// Whether records as kombu's are kept of what fastq workers hold (see [`super::mirror`]).
+    pub(super) mirrors: bool,
 }
 
 /// What Celery puts before the id of a task.
@@ -292,7 +294,11 @@ impl Unacked {
             name("unacked_mutex_key", "unacked_mutex")?,
         );
         let limit = options.value("unacked_restore_limit");
+        let interval = options.seconds("unacked_restore_interval", Duration::from_secs(10))?;
+        let throttle = options.count("unacked_restore_throttle", 10)?;
         Ok(Self {
+            mirrors: options.word("in_flight", &["fastq", "kombu"], 0)? == 1,
+            restore_every: interval * throttle.max(1) as u32,
             hash,
             index,
             mutex,

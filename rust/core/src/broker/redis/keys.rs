@@ -73,6 +73,11 @@ impl Keys {
         format!("{}fastq:w:{session}", self.prefix)
     }
 
+    /// The delivery tags of which a session has written records as kombu does.
+    pub(crate) fn mirrored(&self, session: &str) -> String {
+        format!("{}fastq:m:{session}", self.prefix)
+    }
+
     /// A session that was taken for dead.
     pub(crate) fn dead_worker(&self, session: &str) -> String {
         format!("{}fastq:d:{session}", self.prefix)

@@ -1,7 +1,5 @@
 //! Putting back what dead Celery workers held: kombu's own sweep, under kombu's own mutex (kombu-layouts.md §2.5).
 
-use std::time::Duration;
-
 use redis::Value;
 use serde_json::value::RawValue;
 
@@ -16,8 +14,6 @@ use crate::message::envelope::{open, readdress};
 
 const RESTORE: &str = include_str!("scripts/restore.lua");
 const RELEASE: &str = include_str!("scripts/release.lua");
-/// How often a worker looks. With many workers one of them is always early.
-const EVERY: Duration = Duration::from_secs(60);
 
 /// A message as kombu keeps it: envelope, exchange, routing key.
 type Unacked<'a> = (&'a RawValue, Option<String>, Option<String>);
@@ -27,7 +23,11 @@ impl RedisSession {
     /// how many that were.
     pub(super) async fn restore(&mut self) -> Result<u64> {
         let now = self.clock.now();
-        if self.neighbours.restored.is_some_and(|restored| now.since(restored) < EVERY) {
+        if self
+            .neighbours
+            .restored
+            .is_some_and(|restored| now.since(restored) < self.config.unacked.restore_every)
+        {
             return Ok(0);
         }
         self.neighbours.restored = Some(now);

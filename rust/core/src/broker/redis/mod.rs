@@ -19,6 +19,7 @@ mod keys;
 mod kombu;
 mod lease;
 mod link;
+mod mirror;
 mod open;
 mod publish;
 mod reap;

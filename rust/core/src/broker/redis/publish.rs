@@ -20,7 +20,9 @@ const AHEAD: Duration = Duration::from_secs(10);
 /// One that is due within this time goes straight into its queue.
 const SOON: Duration = Duration::from_secs(60);
 
-/// The commands of some publications, to be carried out all or none. What goes into one list goes in one command.
+/// The commands of some publications of a client's, to be carried out all or none. What goes into one list goes in one
+/// command. A message that says itself when it is due goes there, too, however long that is: there may be no worker but
+/// Celery's, and a fastq worker puts it aside.
 ///
 /// # Errors
 /// As [`publish`].
@@ -30,16 +32,12 @@ pub(super) fn publish_all(
     publications: &[Publication],
     now: WallTime,
 ) -> Result<Batch> {
-    let mut batch = Batch::new();
-    if let [publication] = publications {
-        publish(config, routes, publication, now, &mut batch)?;
-    } else {
-        let mut lists = Lists::default();
-        for publication in publications {
-            place(config, routes, publication, now, &mut batch, &mut lists)?;
-        }
-        lists.push(&mut batch);
+    let (mut batch, mut lists) = (Batch::new(), Lists::default());
+    for publication in publications {
+        let held = publication.due.filter(|due| *due > now && !says_when(publication));
+        place(config, routes, publication, held, &mut batch, &mut lists)?;
     }
+    lists.push(&mut batch);
     Ok(if batch.len() > 1 { batch.in_transaction() } else { batch })
 }
 
@@ -68,7 +66,7 @@ impl Lists {
     }
 }
 
-/// Adds the commands of one publication; the keys of the lists it goes into now.
+/// Adds the commands of one publication of a worker's; the keys of the lists it goes into now.
 ///
 /// # Errors
 /// `NotFound` when it would reach no queue, `Encode` when it cannot be written.
@@ -80,7 +78,7 @@ pub(super) fn publish(
     batch: &mut Batch,
 ) -> Result<Vec<String>> {
     let mut lists = Lists::default();
-    place(config, routes, publication, now, batch, &mut lists)?;
+    place(config, routes, publication, held_until(publication, now), batch, &mut lists)?;
     lists.push(batch);
     Ok(lists.lists.into_iter().map(|(list, _)| list).collect())
 }
@@ -89,7 +87,7 @@ fn place(
     config: &RedisConfig,
     routes: &mut Routes,
     publication: &Publication,
-    now: WallTime,
+    held: Option<WallTime>,
     batch: &mut Batch,
     lists: &mut Lists,
 ) -> Result<()> {
@@ -99,7 +97,6 @@ fn place(
         Target::Channel(channel) => batch.add(&[b"PUBLISH", channel.as_bytes(), &envelope]),
         Target::Queues(queues) => {
             let step = config.steps.of(publication.priority);
-            let held = held_until(publication, now);
             for queue in queues {
                 let list = config.keys.list_name(&queue, step);
                 match held {
@@ -139,11 +136,15 @@ fn delay(config: &RedisConfig, list: &str, envelope: &[u8], until: WallTime, bat
     batch.add(&[b"ZADD", config.keys.key("fastq:due").as_bytes(), b"LT", score.as_bytes(), list.as_bytes()]);
 }
 
-/// How long a publication is kept out of its list; `None`: not at all.
+/// Whether a message says itself when it is due.
+fn says_when(publication: &Publication) -> bool {
+    Headers::parse(&publication.message.headers).is_ok_and(|headers| headers.eta.is_some())
+}
+
+/// How long a publication of a worker's is kept out of its list; `None`: not at all.
 fn held_until(publication: &Publication, now: WallTime) -> Option<WallTime> {
     let due = publication.due.filter(|due| *due > now)?;
-    let says_so = Headers::parse(&publication.message.headers).is_ok_and(|headers| headers.eta.is_some());
-    if !says_so {
+    if !says_when(publication) {
         return Some(due);
     }
     let ahead = i64::try_from(AHEAD.as_millis()).unwrap_or(0);

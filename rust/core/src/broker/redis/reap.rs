@@ -8,6 +8,7 @@ use bytes::Bytes;
 use redis::Value;
 
 use super::lease::{Lease, is_page, remove_page};
+use super::mirror::Mirrored;
 use super::session::RedisSession;
 use super::source::{Place, tag_of};
 use super::wire::{Batch, array, pairs, string};
@@ -64,6 +65,13 @@ impl Neighbours {
     }
 }
 
+/// What is known of the things a dead session left.
+struct Estate {
+    /// What its children had started; `None`: nobody knows.
+    started: Option<HashSet<u64>>,
+    mirrored: Mirrored,
+}
+
 /// A session that may be dead.
 struct Suspect {
     session: String,
@@ -87,6 +95,7 @@ impl RedisSession {
         let mut batch = Batch::new();
         let until = tokio::time::Instant::now() + self.lease.term;
         self.lease.renew(self.now(), &mut batch);
+        self.renew_mirror(&mut batch);
         let mut replies = self.call(&batch).await?;
         if let Err(error) = Lease::renewed(&mut replies) {
             self.take_for_dead();
@@ -190,10 +199,10 @@ impl RedisSession {
         let field = |name: &str| fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value);
         let places: Vec<Place> = serde_json::from_str(field("lists")).unwrap_or_default();
         let page = Some(Path::new(field("page"))).filter(|page| is_page(page));
-        let started = page.and_then(started);
+        let estate = Estate { started: page.and_then(started), mirrored: self.mirrored(session).await? };
         let mut found = 0;
         for place in &places {
-            found += self.bring_back(session, place, started.as_ref(), renewal).await?;
+            found += self.bring_back(session, place, &estate, renewal).await?;
         }
         if let Some(page) = page {
             remove_page(page);
@@ -212,7 +221,7 @@ impl RedisSession {
         let mut batch = Batch::new();
         if is_over {
             batch.add(&[b"ZREM", reaping.as_bytes(), session.as_bytes()]);
-            batch.add(&[b"DEL", dead.as_bytes()]);
+            batch.add(&[b"DEL", dead.as_bytes(), self.config.keys.mirrored(session).as_bytes()]);
         } else {
             batch.add(&[b"HSET", dead.as_bytes(), b"visited", b"1"]);
         }
@@ -224,7 +233,7 @@ impl RedisSession {
         &mut self,
         session: &str,
         place: &Place,
-        started: Option<&HashSet<u64>>,
+        estate: &Estate,
         renewal: &mut Renewal,
     ) -> Result<usize> {
         let (held, list) = {
@@ -245,10 +254,11 @@ impl RedisSession {
             let raw = Bytes::from(wire::bytes(element)?.unwrap_or_default());
             if !raw.is_empty() {
                 count += 1;
-                self.put_back(place, &list, &raw, started, &mut batch, renewal)?;
+                self.put_back(place, &list, &raw, estate, &mut batch, renewal)?;
             }
         }
         batch.add(&[b"DEL", held.as_bytes()]);
+        self.remove_mirrored(session, &estate.mirrored, &mut batch);
         batch.add(&[b"EXEC"]);
         self.send_alone(&batch).await?;
         Ok(count)
@@ -271,13 +281,16 @@ impl RedisSession {
         place: &Place,
         list: &str,
         raw: &Bytes,
-        started: Option<&HashSet<u64>>,
+        estate: &Estate,
         batch: &mut Batch,
         renewal: &mut Renewal,
     ) -> Result<()> {
         let opened = open(raw).ok();
         let tag = tag_of(opened.as_ref().map_or("", |opened| &opened.delivery_tag), raw);
-        let was_running = started.is_some_and(|started| started.contains(&tag));
+        if estate.mirrored.is_restored(tag) {
+            return Ok(());
+        }
+        let was_running = estate.started.as_ref().is_some_and(|started| started.contains(&tag));
         let deaths = opened.as_ref().map_or(0, |opened| opened.deaths);
         if was_running && deaths + 1 >= self.lease.max_deaths {
             renewal.buried += 1;
@@ -286,7 +299,7 @@ impl RedisSession {
         renewal.recovered += 1;
         // Without a page nobody knows what had started, so each of them may have; but a death is counted only for
         // those that are known to have run: a good message must not be set aside for the neighbours it had.
-        let again = match (was_running, started.is_none()) {
+        let again = match (was_running, estate.started.is_none()) {
             (true, _) => readdress(raw, true, deaths + 1),
             (false, true) => readdress(raw, true, deaths),
             (false, false) => raw.to_vec(),

@@ -44,6 +44,8 @@ pub(super) struct Held {
     /// As it lay in the list.
     pub(super) raw: Bytes,
     pub(super) deaths: u32,
+    /// Its delivery tag, where kombu's records are kept beside ours.
+    pub(super) name: Option<Box<str>>,
 }
 
 /// How the server's list changes when an exchange settles its elements.
@@ -175,7 +177,7 @@ mod tests {
             let mut ring = Ring::default();
             let raws: Vec<String> = (0..count).map(|number| format!("m{number}")).collect();
             let numbers = raws.iter().enumerate().map(|(tag, raw)| {
-                ring.push(Held { tag: tag as u64, raw: Bytes::from(raw.clone()), deaths: 0 })
+                ring.push(Held { tag: tag as u64, raw: Bytes::from(raw.clone()), deaths: 0, name: None })
             });
             let numbers = numbers.collect();
             Self { ring, list: raws, numbers }

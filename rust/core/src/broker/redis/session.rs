@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::config::RedisConfig;
 use super::lease::{Lease, lost};
 use super::link::Link;
+use super::mirror::Mirror;
 use super::reap::Neighbours;
 use super::routes::{self, Routes};
 use super::source::Book;
@@ -35,6 +36,7 @@ pub(super) struct RedisSession {
     pub(super) clock: Clock,
     pub(super) lease: Lease,
     pub(super) book: Book,
+    pub(super) mirror: Mirror,
     pub(super) routes: Routes,
     pub(super) neighbours: Neighbours,
     pub(super) waiters: Waiters,
@@ -75,6 +77,7 @@ impl RedisSession {
         let session = ident::session_id();
         let epoch = u64::from_str_radix(&session[..16], 16).unwrap_or(1);
         let book = Book::new(&config, &subscription.queues, &session, epoch);
+        let mirror = Mirror::new(&config, &session);
         let lease = Lease::new(&config, &subscription, session);
         let mut link = Link::open(&config).await?;
         declare(&config, &mut link, &subscription).await?;
@@ -88,6 +91,7 @@ impl RedisSession {
             clock,
             lease,
             book,
+            mirror,
             routes: Routes::default(),
             waiters,
             queues: subscription.queues.clone(),
@@ -172,9 +176,7 @@ impl RedisSession {
         self.hand_out(credit, &mut harvest);
         let left = credit - harvest.deliveries.len();
         if let Err(error) = self.transact(commits, left, true, true, &mut harvest).await {
-            // They are held, and nobody has heard of them: they come with the next exchange.
-            harvest.deliveries.into_iter().rev().for_each(|delivery| self.book.landed.push_front(delivery));
-            self.refused_before = harvest.refused;
+            self.keep_for_later(harvest);
             return Err(error);
         }
         commits.clear();
@@ -184,6 +186,10 @@ impl RedisSession {
             // What was taken so far is ours, whatever becomes of this one.
             let _ = self.transact(&[], left, false, false, &mut harvest).await;
         }
+        if let Err(error) = self.mirror().await {
+            self.keep_for_later(harvest);
+            return Err(error);
+        }
         self.turn = self.turn.wrapping_add(1);
         harvest.deliveries.sort_by_key(|delivery| delivery.rank);
         harvest.more = self.has_known() || !self.book.landed.is_empty();
@@ -191,6 +197,12 @@ impl RedisSession {
             self.stop_waiting().await;
         }
         Ok(harvest)
+    }
+
+    /// Keeps what is held and nobody has heard of: it comes with the next exchange.
+    fn keep_for_later(&mut self, harvest: Harvest) {
+        harvest.deliveries.into_iter().rev().for_each(|delivery| self.book.landed.push_front(delivery));
+        self.refused_before = harvest.refused;
     }
 
     /// # Errors
@@ -273,6 +285,7 @@ impl RedisSession {
         for source in &self.book.sources {
             batch.script(GIVE_BACK, &[source.held.as_bytes(), source.key.as_bytes()], &[]);
         }
+        self.end_mirror(&mut batch);
         self.lease.end(&mut batch);
         batch
     }

@@ -14,6 +14,7 @@ use crate::ident::{self, ByTag, Tag};
 use crate::message::Message;
 use crate::message::envelope::{Opened, open};
 use crate::message::legacy::modernized;
+use crate::message::object::quote;
 
 /// One list: a queue's messages of one priority step.
 pub(super) struct Source {
@@ -50,6 +51,10 @@ pub(super) struct Book {
     /// Held, and not yet handed out.
     pub(super) landed: VecDeque<Delivery>,
     pub(super) epoch: u64,
+    /// Whether kombu's records are kept beside ours.
+    mirrors: bool,
+    /// What was taken and has no record yet.
+    pub(super) fresh: Vec<Tag>,
 }
 
 impl Book {
@@ -87,6 +92,8 @@ impl Book {
             loosened: Vec::new(),
             landed: VecDeque::new(),
             epoch,
+            mirrors: config.unacked.mirrors,
+            fresh: Vec::new(),
         }
     }
 
@@ -99,8 +106,13 @@ impl Book {
         }
         let opened = open(&raw).unwrap_or_else(|_| unreadable(&raw));
         let tag = self.free_tag(&opened, &raw);
+        let name =
+            (self.mirrors && !opened.delivery_tag.is_empty()).then(|| opened.delivery_tag.as_str().into());
+        if self.mirrors {
+            self.fresh.push(Tag(tag));
+        }
         let found = &mut self.sources[source];
-        let number = found.ring.push(Held { tag, raw, deaths: opened.deaths });
+        let number = found.ring.push(Held { tag, raw, deaths: opened.deaths, name });
         self.tags.insert(Tag(tag), (source, number));
         let (queue, step) = (Arc::clone(&found.queue), found.place.step);
         Some(delivery(queue, step, Receipt::new(Tag(tag), self.epoch), opened))
@@ -173,6 +185,22 @@ impl Book {
         let tag = held.tag;
         let number = self.sources[source].ring.push(held);
         self.tags.insert(Tag(tag), (source, number));
+    }
+
+    /// Delivery tag and record of a message that is held, as kombu writes them; `None` when there is none to write.
+    pub(super) fn kombus_entry(&self, tag: Tag) -> Option<(String, Vec<u8>)> {
+        let (source, number) = *self.tags.get(&tag)?;
+        let held = self.sources[source].ring.held(number)?;
+        let opened = open(&held.raw).ok()?;
+        let mut entry = Vec::with_capacity(held.raw.len() + 64);
+        entry.push(b'[');
+        entry.extend_from_slice(&held.raw);
+        for text in [&opened.exchange, &opened.routing_key] {
+            entry.push(b',');
+            quote(text, &mut entry);
+        }
+        entry.push(b']');
+        Some((held.name.as_deref()?.to_owned(), entry))
     }
 
     /// Whether a delivery that was not handed out is still ours.

@@ -74,7 +74,7 @@ impl RedisSession {
 
     /// Sends a transaction; what its commands answered. An error leaves standing the doubt whether it was carried out,
     /// and the next connection finds out; unless the server itself has refused it as a whole.
-    async fn execute(&mut self, batch: &Batch) -> Result<Vec<Value>> {
+    pub(super) async fn execute(&mut self, batch: &Batch) -> Result<Vec<Value>> {
         let replies = self.call(batch).await?;
         self.doubt = None;
         match executed(replies, batch.len()) {
@@ -111,6 +111,8 @@ impl RedisSession {
             batch,
             front: Vec::new(),
             grown: Vec::new(),
+            mirror: &self.mirror,
+            unmirrored: Vec::new(),
         };
         let carried = carriage.carry_out(commits)?;
         let changes = self.book.sources.iter().map(|source| source.ring.commands(&source.held, batch));
