@@ -113,9 +113,11 @@ fn make(connection: &Connection) -> Result<()> {
 
 /// Whether the file has our tables; false when it is empty.
 fn is_ours(connection: &Connection) -> Result<bool> {
-    let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
-    let application = number("PRAGMA application_id")?;
-    let version = number("PRAGMA user_version")?;
+    // In one statement, which sees one moment: another process may be making the tables just now.
+    let look = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+                FROM pragma_application_id, pragma_user_version";
+    let found = connection.query_row(look, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let (application, version, tables): (i64, i64, i64) = found;
     if application == APPLICATION && version == VERSION {
         return Ok(true);
     }
@@ -124,7 +126,7 @@ fn is_ours(connection: &Connection) -> Result<bool> {
         let sentence = format!("the database file is of another version of fastq; {hint}");
         return Err(Error::new(ErrorKind::Mismatch, sentence).with("found", version).with("wanted", VERSION));
     }
-    if application != 0 || version != 0 || number("SELECT count(*) FROM sqlite_schema")? != 0 {
+    if application != 0 || version != 0 || tables != 0 {
         let sentence = "broker_url names a database of another program; choose another path";
         return Err(Error::new(ErrorKind::Mismatch, sentence));
     }
