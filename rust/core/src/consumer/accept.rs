@@ -1,5 +1,6 @@
 //! Delivery + Policy → Job, or what is to become of it at once (celery-inventory §11.2). Pure.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::broker::Delivery;
@@ -8,6 +9,7 @@ use crate::event::{Event, EventKind};
 use crate::job::Job;
 use crate::job::ending::{Commit, Verdict};
 use crate::job::policy::Policies;
+use crate::message::properties::Properties;
 use crate::message::task::Headers;
 use crate::store::Record;
 use crate::store::record::Exception;
@@ -60,9 +62,15 @@ fn seconds(limit: Option<f64>) -> Option<Duration> {
     limit.filter(|seconds| *seconds > 0.0).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
+fn correlation_id(properties: &[u8]) -> Option<String> {
+    Properties::parse(properties).ok()?.correlation_id.map(Cow::into_owned)
+}
+
 /// Set aside; where the id can be told the caller hears of it.
 fn unreadable(delivery: Delivery, reason: &str, wall: WallTime) -> Accepted {
     let (name, id) = Headers::names(&delivery.message.headers);
+    // Of a message whose headers say nothing, the properties may tell whose caller waits.
+    let id = id.or_else(|| correlation_id(&delivery.message.properties));
     let (name, id) = (name.unwrap_or_default(), id.unwrap_or_default());
     let event = told(EventKind::Buried, &delivery, &name, &id).with("reason", reason);
     let verdict = Verdict::Bury { reason: reason.to_owned(), died: false };

@@ -3,6 +3,9 @@
 //! Children encode the records of the runs they finish. This file writes those of endings that no child lives to
 //! tell: lost, out of time, expired, unknown.
 
+#[cfg(feature = "redis")]
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use crate::clock::WallTime;
@@ -25,6 +28,26 @@ impl Record {
     /// Whether a task in `state` has ended and will not change any more.
     pub fn is_final(state: &str) -> bool {
         matches!(state, "SUCCESS" | "FAILURE" | "REVOKED")
+    }
+
+    /// The document in the format of `content_type`, for stores whose documents do not say what they are in. What the
+    /// core writes is JSON, and YAML reads that, too; a format that is not known here leaves it as it is.
+    #[cfg(feature = "redis")]
+    pub(crate) fn body_as(&self, content_type: &str) -> Cow<'_, [u8]> {
+        let found = match content_type {
+            _ if self.content_type != "application/json" => None,
+            "application/x-msgpack" => self.document().and_then(|document| rmp_serde::to_vec(&document).ok()),
+            "application/x-python-serialize" => self.document().and_then(|document| {
+                serde_pickle::to_vec(&document, serde_pickle::SerOptions::new().proto_v2()).ok()
+            }),
+            _ => None,
+        };
+        found.map_or(Cow::Borrowed(&self.body), Cow::Owned)
+    }
+
+    #[cfg(feature = "redis")]
+    fn document(&self) -> Option<Value> {
+        serde_json::from_slice(&self.body).ok()
     }
 
     /// The record of a run that ended with an exception nobody was left to store.
@@ -85,5 +108,24 @@ impl Exception {
     /// The task was revoked, or expired before it ran.
     pub fn revoked(reason: &str) -> Self {
         Self { class: "TaskRevokedError", module: "celery.exceptions", arguments: vec![json!(reason)] }
+    }
+}
+
+#[cfg(all(test, feature = "redis"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_written_in_the_format_that_the_store_has() {
+        let record = Record::of_exception("1", "FAILURE", &Exception::worker_lost("killed"), WallTime(1_000));
+        let document: Value = serde_json::from_slice(&record.body).unwrap();
+        let packed: Value = rmp_serde::from_slice(&record.body_as("application/x-msgpack")).unwrap();
+        assert_eq!(packed, document);
+        let pickled = record.body_as("application/x-python-serialize");
+        let read: Value = serde_pickle::from_slice(&pickled, serde_pickle::DeOptions::new()).unwrap();
+        assert_eq!(read, document);
+        for other in ["application/json", "application/x-yaml", "application/data"] {
+            assert_eq!(record.body_as(other), record.body, "{other}");
+        }
     }
 }

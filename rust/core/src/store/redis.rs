@@ -198,21 +198,21 @@ pub(crate) fn write(
         )
         .with("task_id", &record.task_id));
     }
-    let key = layout.key(&record.task_id);
+    let (key, body) = (layout.key(&record.task_id), record.body_as(&layout.content_type));
     // Whole seconds, and never 0: that would be for ever.
     let seconds =
         expires.filter(|after| !after.is_zero()).map_or(0, |after| after.as_secs_f64().ceil() as u64);
     let seconds = seconds.to_string();
     if record.state == "SUCCESS" {
         if seconds == "0" {
-            batch.add(&[b"SET", key.as_bytes(), &record.body]);
+            batch.add(&[b"SET", key.as_bytes(), &body]);
         } else {
-            batch.add(&[b"SETEX", key.as_bytes(), seconds.as_bytes(), &record.body]);
+            batch.add(&[b"SETEX", key.as_bytes(), seconds.as_bytes(), &body]);
         }
-        batch.add(&[b"PUBLISH", key.as_bytes(), &record.body]);
+        batch.add(&[b"PUBLISH", key.as_bytes(), &body]);
     } else {
         // Rare enough to be looked at first: what succeeded stays so, whatever comes late.
-        batch.script(STORE, &[key.as_bytes()], &[&record.body, seconds.as_bytes()]);
+        batch.script(STORE, &[key.as_bytes()], &[&body, seconds.as_bytes()]);
     }
     Ok(())
 }

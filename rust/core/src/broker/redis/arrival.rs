@@ -83,7 +83,8 @@ impl RedisSession {
             self.wait_everywhere();
             let all_waited_for = self.book.sources.len() <= super::waiter::MOST;
             let wake = Instant::now() + until_due.unwrap_or(LONGEST_WAIT);
-            let look = Instant::now() + LOOK;
+            // Counted from the last look: whoever waits here is called away every second.
+            let look = self.exchanged_at + LOOK;
             tokio::select! {
                 landing = self.waiters.next() => {
                     if landing.is_none_or(|landing| self.hear(landing)) {

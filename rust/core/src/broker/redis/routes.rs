@@ -179,11 +179,11 @@ fn regex(key: &str) -> String {
             pattern.push_str("\\.");
         }
         match word {
-            "*" => pattern.push_str("[^.]+"),
+            "*" => pattern.push_str("[^\\.]+"),
             "#" => pattern.push_str(".*?"),
             word => pattern.extend(word.chars().flat_map(|character| {
-                let escaped = !character.is_ascii_alphanumeric() && character != '_' && character.is_ascii();
-                escaped.then_some('\\').into_iter().chain([character])
+                let is_plain = character.is_alphanumeric() || matches!(character, '#' | '*');
+                (!is_plain).then_some('\\').into_iter().chain([character])
             })),
         }
     }
@@ -247,9 +247,12 @@ mod tests {
 
     #[test]
     fn a_topic_key_becomes_the_regular_expression_of_kombu() {
-        for (key, expected) in
-            [("a.*.c", r"^a\.[^.]+\.c$"), ("#", "^.*?$"), ("task-x.#", r"^task\-x\..*?$"), ("a_b", "^a_b$")]
-        {
+        for (key, expected) in [
+            ("a.*.c", r"^a\.[^\.]+\.c$"),
+            ("#", "^.*?$"),
+            ("task-x.#", r"^task\-x\..*?$"),
+            ("a_b.é", r"^a\_b\.é$"),
+        ] {
             assert_eq!(regex(key), expected);
         }
     }

@@ -75,9 +75,7 @@ impl RedisSession {
         subscription: Subscription,
     ) -> Result<Self> {
         let session = ident::session_id();
-        let epoch = u64::from_str_radix(&session[..16], 16).unwrap_or(1);
-        let book = Book::new(&config, &subscription.queues, &session, epoch);
-        let mirror = Mirror::new(&config, &session);
+        let book = Book::new(&config, &subscription.queues, &session);
         let lease = Lease::new(&config, &subscription, session);
         let mut link = Link::open(&config).await?;
         declare(&config, &mut link, &subscription).await?;
@@ -87,11 +85,11 @@ impl RedisSession {
             ahead: ahead(&clock, link.welcome.time),
             last_client: link.welcome.client,
             confirmed_until: Instant::now() + lease.term,
+            mirror: Mirror::new(&config, &lease.session),
             config,
             clock,
             lease,
             book,
-            mirror,
             routes: Routes::default(),
             waiters,
             queues: subscription.queues.clone(),
@@ -162,7 +160,7 @@ impl RedisSession {
         if let Some(trouble) = self.trouble.take() {
             return Err(trouble);
         }
-        self.exchanged_at = Instant::now();
+        (self.exchanged_at, self.turn) = (Instant::now(), self.turn.wrapping_add(1));
         self.hear_waiters();
         if self.link.is_none() {
             self.reconnect().await?;
@@ -190,7 +188,6 @@ impl RedisSession {
             self.keep_for_later(harvest);
             return Err(error);
         }
-        self.turn = self.turn.wrapping_add(1);
         harvest.deliveries.sort_by_key(|delivery| delivery.rank);
         harvest.more = self.has_known() || !self.book.landed.is_empty();
         if credit > 0 && harvest.deliveries.len() == credit {

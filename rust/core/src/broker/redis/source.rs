@@ -59,7 +59,7 @@ pub(super) struct Book {
 
 impl Book {
     /// An empty book for a session on some queues.
-    pub(super) fn new(config: &RedisConfig, queues: &[Queue], session: &str, epoch: u64) -> Self {
+    pub(super) fn new(config: &RedisConfig, queues: &[Queue], session: &str) -> Self {
         let mut names: Vec<&str> = Vec::new();
         for queue in queues {
             if !names.contains(&queue.name.as_str()) {
@@ -91,7 +91,7 @@ impl Book {
             loose: ByTag::default(),
             loosened: Vec::new(),
             landed: VecDeque::new(),
-            epoch,
+            epoch: u64::from_str_radix(&session[..16], 16).unwrap_or(1),
             mirrors: config.unacked.mirrors,
             fresh: Vec::new(),
         }

@@ -38,7 +38,8 @@ pub(super) enum Landing {
 
 /// The waiters of one session; they end when it is dropped.
 pub(super) struct Waiters {
-    all: Vec<Waiter>,
+    /// By the place of their list; `None` where there is no waiter.
+    all: Vec<Option<Waiter>>,
     landings: UnboundedReceiver<Landing>,
     _broadcasts: Broadcasts,
 }
@@ -52,14 +53,14 @@ struct Waiter {
 
 impl Drop for Waiters {
     fn drop(&mut self) {
-        for waiter in &self.all {
+        for waiter in self.all.iter().flatten() {
             waiter.task.abort();
         }
     }
 }
 
 impl Waiters {
-    /// A waiter for each of the first lists, whose connections are opened when they first wait; and one for what is
+    /// A waiter for each of the first lists ([`MOST`]), whose connections are opened when they first wait; and one for what is
     /// published to fanout queues, which is opened now.
     ///
     /// # Errors
@@ -67,7 +68,11 @@ impl Waiters {
     pub(super) async fn new(config: &Arc<RedisConfig>, sources: &[Source], queues: &[Queue]) -> Result<Self> {
         let (landed, landings) = unbounded_channel();
         let broadcasts = Broadcasts::listen(config, queues, landed.clone()).await?;
-        let waiters = sources.iter().take(MOST).enumerate().map(|(place, source)| {
+        let waited_for = waited_for(sources);
+        let waiters = sources.iter().enumerate().map(|(place, source)| {
+            if !waited_for.contains(&place) {
+                return None;
+            }
             let (orders, ordered) = unbounded_channel();
             let client = Arc::new(AtomicI64::new(0));
             let wait = Wait {
@@ -78,19 +83,19 @@ impl Waiters {
                 client: Arc::clone(&client),
                 landed: landed.clone(),
             };
-            Waiter { orders, client, task: tokio::spawn(wait.run(ordered)) }
+            Some(Waiter { orders, client, task: tokio::spawn(wait.run(ordered)) })
         });
         Ok(Self { all: waiters.collect(), landings, _broadcasts: broadcasts })
     }
 
     /// Whether a list has a waiter.
     pub(super) fn has(&self, place: usize) -> bool {
-        place < self.all.len()
+        self.all.get(place).is_some_and(Option::is_some)
     }
 
     /// Begins to wait.
     pub(super) fn wait(&self, place: usize, limit: Duration) {
-        if let Some(waiter) = self.all.get(place) {
+        if let Some(Some(waiter)) = self.all.get(place) {
             let _ = waiter.orders.send(limit); // a waiter that has ended has said why
         }
     }
@@ -110,7 +115,7 @@ impl Waiters {
 
     /// The connection of a waiter; `None` before there is one.
     pub(super) fn client(&self, place: usize) -> Option<i64> {
-        let client = self.all.get(place)?.client.load(Ordering::Relaxed);
+        let client = self.all.get(place)?.as_ref()?.client.load(Ordering::Relaxed);
         (client != 0).then_some(client)
     }
 
@@ -118,6 +123,14 @@ impl Waiters {
     pub(super) fn clients(&self) -> impl Iterator<Item = i64> {
         (0..self.all.len()).filter_map(|place| self.client(place))
     }
+}
+
+/// The places that get a waiter: first those of the ordinary messages of each queue, which are on its first list.
+fn waited_for(sources: &[Source]) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..sources.len()).collect();
+    places.sort_by_key(|place| sources[*place].place.step);
+    places.truncate(MOST);
+    places
 }
 
 /// One waiter at work.

@@ -8,7 +8,7 @@ use fastq_core::broker::connect_store;
 
 use super::{at, block_on, server};
 use crate::redis_server::Server;
-use crate::support::{LIMIT, id_of, record, subscription, take, to, until};
+use crate::support::{LIMIT, id_of, ids, record, subscription, take, to, until};
 
 fn commands(server: &Server) -> u64 {
     let info = server.command(&["INFO", "stats"]);
@@ -63,7 +63,7 @@ fn bindings_lie_where_kombu_looks_for_them() {
     );
     assert_eq!(
         server.command(&["SMEMBERS", "app:_kombu.binding.topics"]),
-        "a.*\u{6}\u{16}^a\\.[^.]+$\u{6}\u{16}t"
+        "a.*\u{6}\u{16}^a\\.[^\\.]+$\u{6}\u{16}t"
     );
     // A direct exchange that only Celery has declared is known by its bindings.
     server.command(&["SADD", "app:_kombu.binding.theirs", "key\u{6}\u{16}\u{6}\u{16}mine"]);
@@ -165,5 +165,33 @@ fn an_idle_worker_asks_the_server_next_to_nothing() {
         }
         let each = (commands(&server) - before - 1) as f64 / began.elapsed().as_secs_f64();
         assert!(each < 2.0, "{each} commands a second");
+    });
+}
+
+#[test]
+fn an_idle_worker_of_many_queues_takes_from_each_of_them() {
+    let Some(server) = server(&[]) else { return };
+    let broker = at(&server.url(), "{}");
+    let names: Vec<String> = (0..20).map(|number| format!("q{number}")).collect();
+    let queues: Vec<&str> = names.iter().map(String::as_str).collect();
+    block_on(async {
+        let mut session = broker.subscribe(subscription(&queues)).await.unwrap();
+        // Those at the end have no waiter of their own.
+        for name in ["q4", "q19"] {
+            while session.exchange(&mut Vec::new(), 1).await.unwrap().more {}
+            broker.publish(&[to(name, name)]).unwrap();
+            let harvest = loop {
+                // As a consumer does, which is called away to renew its lease, and looks when something has come.
+                if tokio::time::timeout(Duration::from_millis(300), session.arrival()).await.is_err() {
+                    session.renew().await.unwrap();
+                    continue;
+                }
+                let harvest = session.exchange(&mut Vec::new(), 1).await.unwrap();
+                if !harvest.deliveries.is_empty() {
+                    break harvest;
+                }
+            };
+            assert_eq!(ids(&harvest), [name]);
+        }
     });
 }
