@@ -85,6 +85,7 @@ class WireJob:
         self.deaths = 0
         self.ignore_result = bool(headers["ignore_result"])
         self.time_limits = tuple(headers["timelimit"])
+        self.has_family = headers["group"] is not None or headers["parent_id"] is not None
 
 
 def run_there(shop: Shop, job: WireJob) -> tuple[list[Record], Outcome]:

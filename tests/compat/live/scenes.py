@@ -49,6 +49,15 @@ def ask(
     return ended(works, send(works, task, args, kwargs, **options))
 
 
+def occupy(works: Works, queue: str, levels: Sequence[int]) -> None:
+    """Send a task of each priority to a worker that is busy.
+
+    A worker of fastq that has just become so may still be waiting, on the list of each, for one message.
+    """
+    for level in levels:
+        send(works, "live.who", queue=queue, priority=level)
+
+
 def look(works: Works, task_id: str, fields: Sequence[str]) -> list[Any]:
     """Return some fields of a result as they are now; what is a method is called, and a time is text."""
     result = works.app.AsyncResult(task_id)

@@ -155,18 +155,16 @@ def test_what_does_not_expire_yet_is_run(way: Way) -> None:
 
 
 def test_the_lowest_priority_number_goes_first(way: Way) -> None:
-    name = uuid.uuid4().hex
-    held = way.client.do(scenes.send, task="live.hold", args=(name,), queue=way.queue)
+    name, levels = uuid.uuid4().hex, (9, 6, 0, 3)
+    way.client.do(scenes.send, task="live.hold", args=(name,), queue=way.queue)
     assert way.town.held(name) == way.runner
-    last, *_ = [
-        way.client.do(scenes.send, task="live.note", args=(name, level), queue=way.queue, priority=level)
-        for level in (9, 6, 0, 3)
-    ]
+    way.client.do(scenes.occupy, queue=way.queue, levels=levels)
+    for level in levels:
+        way.client.do(scenes.send, task="live.note", args=(level, name), queue=way.queue, priority=level)
     way.town.release(name)
 
-    assert [way.client.do(scenes.ended, task_id=task_id).state for task_id in (held, last)] == ["SUCCESS"] * 2
-    order = [line.rpartition(" ")[2] for line in way.town.notes if line.startswith(f"{way.runner} {name}")]
-    assert order == ["0", "3", "6", "9"]
+    _, *order = way.town.noted(name, 5)
+    assert order == [f"{way.runner} {level} {name}" for level in (0, 3, 6, 9)]
 
 
 def _is_kept(way: Way, name: str) -> bool:

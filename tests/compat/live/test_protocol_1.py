@@ -99,8 +99,9 @@ def test_the_lowest_priority_number_goes_first(town: Town, runner: str) -> None:
     name = uuid.uuid4().hex
     do(town, scenes.send, task="live.hold", args=(name,), queue=runner)
     assert town.held(name) == runner
+    do(town, scenes.occupy, queue=runner, levels=(9, 0))
     for level in (9, 0):
         do(town, scenes.send, task="live.note", args=(level, name), queue=runner, priority=level)
     town.release(name)
 
-    assert town.noted(name, 2) == [f"{runner} 0 {name}", f"{runner} 9 {name}"]
+    assert town.noted(name, 3) == [f"{runner} {what} {name}" for what in ("holds", "0", "9")]
