@@ -41,10 +41,13 @@ class Place:
         self._workers: list[RunningWorker] = []
 
     def worker(
-        self, options: Sequence[str] = ("-c", "2"), environment: Mapping[str, str] | None = None
+        self,
+        options: Sequence[str] = ("-c", "2"),
+        environment: Mapping[str, str] | None = None,
+        launcher: Sequence[str] = (),
     ) -> RunningWorker:
-        """Return a worker that takes messages."""
-        worker = RunningWorker(APP, self.folder, options, {**self.environment, **(environment or {})})
+        """Return a worker that takes messages; the arguments are those of `RunningWorker`."""
+        worker = RunningWorker(APP, self.folder, options, {**self.environment, **(environment or {})}, launcher)
         self._workers.append(worker)
         worker.start()
         worker.wait_until_ready()

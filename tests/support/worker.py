@@ -25,6 +25,7 @@ class RunningWorker:
         folder: its working directory, and where its log is written.
         options: command-line options of `fastq worker`.
         environment: added to this process's environment; every worker can import `tests`.
+        launcher: a command that runs the worker, which its words are followed by.
     """
 
     _count = 0
@@ -35,11 +36,12 @@ class RunningWorker:
         folder: Path,
         options: Sequence[str] = ("-c", "2"),
         environment: Mapping[str, str] | None = None,
+        launcher: Sequence[str] = (),
     ) -> None:
         RunningWorker._count += 1
         self.folder = folder
         self.log_file = folder / f"worker-{RunningWorker._count}.log"
-        self._command = [sys.executable, "-m", "fastq", "-A", app, "worker", "-l", "INFO", *options]
+        self._command = [*launcher, sys.executable, "-m", "fastq", "-A", app, "worker", "-l", "INFO", *options]
         self._environment = {**os.environ, "PYTHONPATH": _python_path(), **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
