@@ -19,10 +19,29 @@ if TYPE_CHECKING:
     from fastq._seam import OutgoingMessage
     from fastq.app.protocol import App
 
-__all__ = ["Follow", "announce_failure", "check", "composing", "follow", "rest_of_chain"]
+__all__ = ["Follow", "Siblings", "announce_failure", "check", "composing", "follow", "rest_of_chain"]
 
-Follow = Callable[[str, tuple[Any, ...], dict[str, Any], dict[str, Any]], None]
-"""Has a task run next: name, arguments, keyword arguments, options."""
+
+class Siblings:
+    """Tasks that follow together: as Celery sends them, a group with an id that nobody is told."""
+
+    def __init__(self) -> None:
+        self.id = send.new_id()
+        self.members: list[Any] = []
+        self._placed = 0
+
+    def place(self) -> dict[str, Any]:
+        """Return the options of the next one."""
+        index, self._placed = self._placed, self._placed + 1
+        return {"group_id": self.id, "group_index": index}
+
+    def as_tuple(self) -> tuple[tuple[str, None], list[Any]]:
+        """Return their results as they are stored (protocol.md §7.3)."""
+        return (self.id, None), [member.as_tuple() for member in self.members]
+
+
+Follow = Callable[[str, tuple[Any, ...], dict[str, Any], dict[str, Any], Siblings | None], None]
+"""Has a task run next: name, arguments, keyword arguments, options, and those with which it does."""
 
 _COMPOSED: Final = frozenset({"chain", "group", "chord"})
 
@@ -30,10 +49,18 @@ _COMPOSED: Final = frozenset({"chain", "group", "chord"})
 def composing(app: App, task: Any, messages: list[OutgoingMessage]) -> Follow:
     """Return the way of a worker: the message joins `messages`, which leave with the Outcome, and counts as a child."""
 
-    def follow_up(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> None:
+    def follow_up(
+        name: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any], siblings: Siblings | None
+    ) -> None:
         task_id = options.get("task_id") or send.new_id()
         messages.append(send.compose(app, name, args, kwargs, {**options, "task_id": task_id}))
-        task.add_trail(app.AsyncResult(task_id, task_name=name))
+        result = app.AsyncResult(task_id, task_name=name)
+        if siblings is None:
+            task.add_trail(result)
+            return
+        if not siblings.members:
+            task.add_trail(siblings)
+        siblings.members.append(result)
 
     return follow_up
 
@@ -62,8 +89,10 @@ def check(embed: Mapping[str, Any]) -> None:
 def follow(embed: Mapping[str, Any], request: Context, value: Any, follow_up: Follow) -> None:
     """Have the callbacks and the next step of the chain run with the value that the task returned."""
     family = {"parent_id": request.id, "root_id": request.root_id or request.id}
-    for callback in _signatures(embed.get("callbacks")):
-        _call(callback, (value,), {**_options(callback), **family}, follow_up)
+    callbacks = _signatures(embed.get("callbacks"))
+    siblings = Siblings() if len(callbacks) > 1 else None
+    for callback in callbacks:
+        _call(callback, (value,), {**_options(callback), **family}, follow_up, siblings)
     chain = _signatures(embed.get("chain"))
     if chain:
         # The next step stands last, and takes the steps after it along.
@@ -76,6 +105,7 @@ def announce_failure(
 ) -> None:
     """Call the errbacks: inline those that take the exception, as tasks those that take the id of the failed one."""
     family = {"parent_id": request.id, "root_id": request.root_id or request.id}
+    siblings = Siblings()
     for errback in _signatures(embed.get("errbacks")):
         try:
             task = app.tasks.get(str(errback.get("task")))
@@ -83,7 +113,7 @@ def announce_failure(
                 args, kwargs = _merged(errback, (request, error, traceback))
                 task(*args, **kwargs)
             else:
-                _call(errback, (request.id,), {**_options(errback), **family}, follow_up)
+                _call(errback, (request.id,), {**_options(errback), **family}, follow_up, siblings)
         except Exception:  # noqa: BLE001 - the user's code; it changes nothing about this task's failure
             journal.logger.exception("Errback %s of task %s[%s] raised.", errback.get("task"), request.task, request.id)
 
@@ -113,9 +143,15 @@ def _takes_exception(task: Any, errback: Mapping[str, Any]) -> bool:
     return True
 
 
-def _call(signature: Mapping[str, Any], given: tuple[Any, ...], options: dict[str, Any], follow_up: Follow) -> None:
+def _call(
+    signature: Mapping[str, Any],
+    given: tuple[Any, ...],
+    options: dict[str, Any],
+    follow_up: Follow,
+    siblings: Siblings | None = None,
+) -> None:
     args, kwargs = _merged(signature, given)
-    follow_up(signature["task"], args, kwargs, options)
+    follow_up(signature["task"], args, kwargs, {**options, **(siblings.place() if siblings else {})}, siblings)
 
 
 def _merged(signature: Mapping[str, Any], given: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -108,7 +108,9 @@ def _request(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: 
 def _follower(app: App) -> Any:
     """Return the way of eager runs: with `task_always_eager` what follows runs here too, otherwise it is sent."""
 
-    def follow_up(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> None:
+    def follow_up(
+        name: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any], _siblings: object
+    ) -> None:
         if name in app.tasks:
             signature(name, args, kwargs, app=app).apply_async(**options)
         else:
