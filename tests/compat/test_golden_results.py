@@ -215,8 +215,5 @@ def _described(body: bytes, run: Run, unlike: Iterable[str]) -> str:
         document["traceback"] = document["traceback"].splitlines()[0]
     if document["status"] == "STARTED":
         document["result"]["pid"] = type(document["result"]["pid"]).__name__
-    if document["status"] == "RETRY":
-        # Celery counts the next try, which is the task itself, as one of its children.
-        document["children"] = []
     document |= dict.fromkeys(unlike)
     return settled(json.dumps(document, default=repr))[0]

@@ -67,6 +67,8 @@ def _hand_over(task: Any, request: Context, signature: Signature[Any], control: 
         # A task's own expiry counts from its first call; what the call said is in the options already.
         options.setdefault("expires", None)
         request.outgoing.append(send.compose(task.app, task.name, signature.args, signature.kwargs, options))
+        # Celery counts the next try, which is the task itself, as one of its children.
+        task.add_trail(task.AsyncResult(request.id))
     except Exception as error:  # noqa: BLE001 - serializers and handlers raise what they like
         raise Reject(error, requeue=False) from control
 
