@@ -26,7 +26,9 @@ pub(crate) fn cut<'a>(text: &'a str, mut take: impl FnMut(&'a str, &'a str) -> O
 /// The text of a JSON string that is written without escapes.
 pub(crate) fn plain(value: &str) -> Option<&str> {
     let text = value.strip_prefix('"')?.strip_suffix('"')?;
-    let is_odd = text.bytes().any(|byte| byte < b' ' || byte == b'\\' || byte == b'"');
+    // Whole blocks at once: a body may be large.
+    let has_control = text.bytes().min().is_some_and(|least| least < b' ');
+    let is_odd = has_control || memchr::memchr2(b'"', b'\\', text.as_bytes()).is_some();
     (!is_odd).then_some(text)
 }
 
