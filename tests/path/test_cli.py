@@ -142,7 +142,9 @@ def test_queues_shows_what_waits_where(client: FastQ, fastq: Shell) -> None:
     client.send_task("shop.add", (1, 2), countdown=600)
     client.send_task("shop.add", (1, 2), queue="mail")
     found = {depth["queue"]: (depth["ready"], depth["delayed"]) for depth in fastq.json("queues")}
-    assert found == {"celery": (1, 1), "mail": (1, 0)}
+    # On Redis it lies where Celery's workers take it from, until a worker takes it and puts it aside.
+    delayed = (2, 0) if client.conf.broker_url.startswith("redis") else (1, 1)
+    assert found == {"celery": delayed, "mail": (1, 0)}
     assert fastq("queues").splitlines()[0].split() == ["queue", "ready", "in", "flight", "delayed", "dead"]
 
 
