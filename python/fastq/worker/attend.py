@@ -41,6 +41,8 @@ class Attendance:
         self._node = node
         self._consumer = consumer
         self._on_ready = on_ready
+        self._out_of_reach = False
+        """The broker could not be reached when it was last tried: that is said once, and once that it is over."""
         self._cut_off = {True: 0, False: 0}
         """Runs that the stop has cut off: those whose message went back to its queue, and those that have failed."""
         self.stopped: Fields | None = None
@@ -79,12 +81,20 @@ class Attendance:
     # ------------------------------------------------------------ the worker
 
     def _ready(self, fields: Fields) -> None:
+        self._out_of_reach = False
         self._on_ready(fields)
 
     def _link(self, fields: Fields) -> None:
         state, reason = fields["state"], fields.get("reason", "")
         if state == "backing off":
-            _logger.warning("The broker cannot be reached: %s. Trying again in %.1f s.", reason, fields["retry_in"])
+            if self._out_of_reach:
+                _logger.debug("The broker cannot be reached yet: %s. Next try in %.1f s.", reason, fields["retry_in"])
+            else:
+                _logger.warning("The broker cannot be reached: %s. Trying again until it can.", reason)
+            self._out_of_reach = True
+        elif state == "open" and self._out_of_reach:
+            self._out_of_reach = False
+            _logger.warning("The broker can be reached again.")
         elif state == "failed":
             _logger.error("The broker cannot be used: %s", reason)
         elif reason:

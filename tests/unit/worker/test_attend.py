@@ -72,7 +72,7 @@ def test_the_end_tells_how_many_runs_the_stop_has_cut_off(
         (
             Event("link", {"state": "backing off", "reason": "refused", "retry_in": 2.0}),
             "WARNING",
-            "cannot be reached: refused. Trying again in 2.0 s",
+            "cannot be reached: refused. Trying again until it can.",
         ),
         (Event("link", {"state": "failed", "reason": "no file"}), "ERROR", "cannot be used: no file"),
         (
@@ -110,6 +110,28 @@ def test_an_event_is_a_line_of_its_level(
     attendance.see_to(event)
     assert [record.levelname for record in caplog.records] == [level]
     assert words in caplog.text
+
+
+def test_a_broker_out_of_reach_is_a_line_however_often_it_is_tried_and_its_return_another(
+    attendance: Attendance, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        for reason in ("cut off", "refused", "refused"):
+            attendance.see_to(Event("link", {"state": "backing off", "reason": reason, "retry_in": 0.1}))
+        for _ in range(2):
+            attendance.see_to(Event("link", {"state": "open", "reason": "", "retry_in": 0.0}))
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    lost, back = "The broker cannot be reached: cut off. Trying again until it can.", "The broker can be reached again."
+    assert said == [lost, back] * 2
+
+
+def test_a_broker_that_came_while_the_worker_started_has_not_come_back(
+    attendance: Attendance, caplog: pytest.LogCaptureFixture
+) -> None:
+    attendance.see_to(Event("link", {"state": "backing off", "reason": "refused", "retry_in": 0.1}))
+    attendance.see_to(Event("ready", {"queues": "celery"}))
+    attendance.see_to(Event("link", {"state": "open", "reason": "", "retry_in": 0.0}))
+    assert "again." not in caplog.text
 
 
 def test_a_lost_run_that_is_not_repeated_calls_on_failure_and_sends_task_failure(
