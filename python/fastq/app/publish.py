@@ -9,7 +9,12 @@ import orjson
 
 from fastq._core import Producer, url_info
 from fastq.app.queues import Queue
-from fastq.exceptions import ImproperlyConfigured, NotSupported, OperationalError
+from fastq.exceptions import (
+    ImproperlyConfigured,
+    NotSupported,
+    OperationalError,
+    TimeoutError,  # noqa: A004 - it is the built-in too
+)
 from fastq.text import hide_password
 
 if TYPE_CHECKING:
@@ -49,11 +54,18 @@ def make_producer(app: App) -> Publisher:
 
 
 def declare(app: App, producer: Publisher, queues: Sequence[Any]) -> None:
-    """Declare queues that have more than a name, each once for the app's own producer."""
+    """Declare queues that have more than a name, each once for the app's own producer.
+
+    Raises:
+        OperationalError: the broker could not be reached in time.
+    """
     known = app.declared if producer is app.producer else set()
     fresh = [queue for queue in map(Queue.of, queues) if queue.name not in known] if queues else []
     if fresh:
-        producer.declare([spec for queue in fresh if not queue.no_declare for spec in queue.specs()])
+        try:
+            producer.declare([spec for queue in fresh if not queue.no_declare for spec in queue.specs()])
+        except TimeoutError as error:
+            raise _too_late(error) from error
         known.update(queue.name for queue in fresh)
 
 
@@ -76,6 +88,8 @@ def publish_one(app: App, producer: Publisher, message: Parts, options: Mapping[
         producer.publish(*message)
     except OperationalError as error:
         _again(app, options, begun, error, lambda: producer.publish(*message))
+    except TimeoutError as error:
+        _again(app, options, begun, _too_late(error), lambda: producer.publish(*message))
 
 
 def publish_many(
@@ -87,6 +101,8 @@ def publish_many(
         producer.publish_many(messages)
     except OperationalError as error:
         _again(app, options, begun, error, lambda: producer.publish_many(messages))
+    except TimeoutError as error:
+        _again(app, options, begun, _too_late(error), lambda: producer.publish_many(messages))
 
 
 def _again(
@@ -108,11 +124,20 @@ def _again(
             publish()
         except OperationalError as error:
             failure = error
+        except TimeoutError as error:
+            failure = _too_late(error)
         else:
             return
         tried += 1
         pause = min(pause + float(policy.get("interval_step") or 0), float(policy.get("interval_max") or 1))
     raise failure
+
+
+def _too_late(error: TimeoutError) -> OperationalError:
+    """Return what callers catch when a broker cannot be reached, for one that did not answer in time."""
+    failure = OperationalError(str(error))
+    failure.__cause__ = error
+    return failure
 
 
 def retry_policy(app: App, options: Mapping[str, Any]) -> dict[str, Any]:

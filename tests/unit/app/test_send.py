@@ -20,6 +20,7 @@ from fastq.exceptions import (
     NotSupported,
     OperationalError,
     QueueNotFound,
+    TimeoutError,  # noqa: A004 - it is the built-in too
 )
 from tests.unit.app.conftest import Recorder
 
@@ -156,6 +157,16 @@ def test_a_publish_is_never_repeated_past_its_deadline(add: Any, recorder: Recor
     with pytest.raises(OperationalError):
         add.apply_async((1,), timeout=0.01, retry_policy={"interval_start": 5})
     assert len(recorder.failures) == 9
+
+
+def test_a_broker_that_does_not_answer_in_time_cannot_be_reached(add: Any, recorder: Recorder) -> None:
+    recorder.failures = [TimeoutError("no answer"), TimeoutError("no answer again")]
+    with pytest.raises(OperationalError, match="no answer again") as caught:
+        add.apply_async((1,), retry_policy={"max_retries": 1})
+    assert isinstance(caught.value.__cause__, TimeoutError)
+    recorder.failures = [TimeoutError("no answer")]
+    with pytest.raises(OperationalError, match="no answer"):
+        add.apply_async((1,), retry=False)
 
 
 def test_a_producer_given_with_the_call_sends_it(add: Any, recorder: Recorder) -> None:
