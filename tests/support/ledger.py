@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.follow import Follower
+
 UNSETTLED_SECONDS = 2.0
 """A run that ended so long before its process was killed had surely been settled."""
 
@@ -41,8 +43,12 @@ class Ledger:
 
     path: Path
     kills: list[Kill] = field(default_factory=list)
-    _read: int = 0
-    _entries: int = 0
+
+    def __post_init__(self) -> None:
+        """Begin at the first line."""
+        self._follower = Follower(self.path)
+        self._entries = 0
+        self._starts: dict[str, float] = {}
 
     def start(self, key: object) -> None:
         """Write that a run of `key` starts in this process."""
@@ -58,13 +64,13 @@ class Ledger:
 
     def entries(self) -> int:
         """Return how many starts and ends were written: cheap to ask for progress, for only what is new is read."""
-        if self.path.exists():
-            with self.path.open("rb") as file:
-                file.seek(self._read)
-                new = file.read()
-            self._read += len(new)
-            self._entries += new.count(b"\n")
+        self._follow()
         return self._entries
+
+    def first_start(self, key: object) -> float | None:
+        """Return when the first run of `key` started; None: none has. As cheap as `entries`."""
+        self._follow()
+        return self._starts.get(str(key))
 
     def runs(self) -> dict[str, list[Run]]:
         """Return all runs by key, in the order of their starts."""
@@ -90,6 +96,13 @@ class Ledger:
     def unexplained(self) -> list[Run]:
         """Return the repeated runs whose process was not killed before they could be settled."""
         return [run for run in self.repeated() if not any(_explains(kill, run) for kill in self.kills)]
+
+    def _follow(self) -> None:
+        for line in self._follower.lines():
+            self._entries += 1
+            what, key, _, _, at = line.split()
+            if what == "start":
+                self._starts.setdefault(key, float(at))
 
     def _write(self, what: str, key: object) -> None:
         line = f"{what} {key} {os.getpid()} {os.getppid()} {time.monotonic():.6f}\n"
