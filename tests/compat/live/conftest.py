@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -44,15 +46,13 @@ def version(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def open_town(version: str, tmp_path_factory: pytest.TempPathFactory) -> OpenTown:
     """Return a function that opens a town with these settings; with a worker of each library, unless told."""
-    if SERVERS["redis"].find() is None:
-        message = "no redis-server on this machine: `scripts/services run redis -- …` installs it"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    python = _celery(version)
 
     @contextmanager
     def open_town(settings: Mapping[str, Any] | None = None, *, workers: bool = True) -> Iterator[Town]:
         with serving("redis") as port:
             url, folder = SERVERS["redis"].url(port), tmp_path_factory.mktemp("town")
-            town = Town(environment(version), url, folder, settings)
+            town = Town(python, url, folder, settings)
             try:
                 started = [town.start(library, QUEUES.format(library)) for library in (CELERY, FASTQ) if workers]
                 for worker in started:
@@ -81,3 +81,15 @@ def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
 def way(pair: tuple[str, str], town: Town) -> Way:
     """Return who calls whom in the town."""
     return Way(town, *pair)
+
+
+def _celery(version: str) -> Path:
+    """Return the interpreter that has this version; where it, or a server, cannot be had, there is nothing to test."""
+    missing = None if SERVERS["redis"].find() else "no redis-server: `scripts/services run redis -- …` installs it"
+    try:
+        python = environment(version)
+    except subprocess.CalledProcessError as error:
+        missing = f"no Celery {version}: {error}"
+    if missing is not None:
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    return python

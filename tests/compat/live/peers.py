@@ -133,10 +133,6 @@ class Town:
             self._clients[library] = Client(library, self.pythons[library], self.folder, self.settings)
         return self._clients[library]
 
-    def dismiss(self, library: str) -> None:
-        """End the client of that library; who asks for it again gets another."""
-        self._clients.pop(library).close()
-
     def start(self, library: str, queues: str, settings: Mapping[str, Any] | None = None, *options: str) -> Any:
         """Start a worker of one process; it may not be ready yet.
 
@@ -177,13 +173,13 @@ class Town:
         file = self.folder / "notes"
         return file.read_text().splitlines() if file.exists() else []
 
-    def noted(self, what: str, times: int = 1, limit: float = LIMIT) -> list[str]:
+    def noted(self, what: str, times: int = 1) -> list[str]:
         """Return the notes that end with these words, waiting until there are so many."""
 
         def found() -> list[str]:
             return [line for line in self.notes if line.endswith(f" {what}")]
 
-        wait_for(lambda: len(found()) >= times, f"{times} notes of {what}", limit=limit)
+        wait_for(lambda: len(found()) >= times, f"{times} notes of {what}")
         return found()
 
     def held(self, name: str) -> str:

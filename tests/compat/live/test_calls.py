@@ -121,14 +121,10 @@ def test_a_countdown_is_kept(way: Way) -> None:
     assert told.value >= due - 0.002
 
 
-def test_what_is_due_in_an_hour_reaches_a_worker_of_either(way: Way, request: pytest.FixtureRequest) -> None:
-    if way.caller == FASTQ:
-        reason = "fastq's client keeps it where only workers of fastq look"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+def test_what_is_due_in_an_hour_reaches_a_worker_of_either(way: Way) -> None:
     name = uuid.uuid4().hex
     way.client.do(scenes.send, task="live.note", args=(name,), queue=way.queue, countdown=3600)
 
-    assert way.runner == FASTQ or not _is_kept_for_fastq(way, name)
     wait_for(lambda: _is_kept(way, name), f"the worker of {way.runner} to keep what is not due")
     assert name not in " ".join(way.town.notes)
 
@@ -174,11 +170,7 @@ def _is_kept(way: Way, name: str) -> bool:
         return False
     if way.runner == CELERY:
         return any(name in text for text in way.town.redis("HVALS", "unacked"))
-    return _is_kept_for_fastq(way, name)
-
-
-def _is_kept_for_fastq(way: Way, name: str) -> bool:
-    """Tell whether a message lies where workers of fastq put what is not due."""
+    # Where workers of fastq put what is not due.
     return any(name in text for text in way.town.redis("ZRANGE", f"{{{way.queue}}}:fastq:delayed", "0", "-1"))
 
 

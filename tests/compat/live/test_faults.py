@@ -74,6 +74,18 @@ def test_what_a_killed_worker_of_fastq_held_is_run_by_celery(town: Town, queue: 
     assert town.client(FASTQ).do(scenes.ended, task_id=task_id).value == CELERY
 
 
+def test_what_a_killed_worker_of_fastq_held_is_restored_by_celery_alone(town: Town, queue: str) -> None:
+    first = begin(town, FASTQ, queue, {"broker_transport_options": {"in_flight": "kombu"}})
+    task_id, name = hold(town, queue)
+    wait_for(lambda: town.redis("HLEN", "unacked"), "a record as kombu's")
+    first.kill()
+    age(town, 3601)
+    town.release(name)
+    begin(town, CELERY, queue)
+
+    assert town.client(FASTQ).do(scenes.ended, task_id=task_id).value == CELERY
+
+
 @pytest.mark.parametrize("others", [None, {"visibility_timeout": 60}], ids=["an hour", "a minute"])
 def test_what_a_killed_worker_of_celery_held_is_run_by_fastq(
     town: Town, queue: str, others: dict[str, Any] | None
@@ -146,14 +158,13 @@ def test_what_a_stopped_worker_of_fastq_held_is_run_by_celery(town: Town, queue:
     assert town.client(FASTQ).do(scenes.ended, task_id=task_id).value == [CELERY, None]
 
 
-@pytest.mark.xfail(strict=True, reason="fastq looks once a minute, whatever unacked_restore_interval says")
 def test_the_dead_are_looked_after_as_often_as_the_options_say(town: Town, queue: str) -> None:
     options = {"unacked_restore_interval": 1, "unacked_restore_throttle": 1}
     begin(town, FASTQ, f"{queue}-other", {"broker_transport_options": options})
 
     for number in range(2):  # the first time comes with the start
         leave(town, queue)
-        wait_for(lambda number=number: town.redis("LLEN", queue) > number, "the message to be back", limit=5.0)
+        wait_for(lambda number=number: town.redis("LLEN", queue) > number, "the message to be back")
 
 
 def leave(town: Town, queue: str) -> None:

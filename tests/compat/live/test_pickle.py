@@ -87,11 +87,9 @@ def test_states_on_the_way_are_read(accepted: Way) -> None:
     assert (told.name, told.args) == ("OwnError", ("not yet",))
 
 
-def test_what_no_run_lives_to_tell_is_told(accepted: Way, request: pytest.FixtureRequest) -> None:
-    if accepted.caller == CELERY and accepted.runner == FASTQ:
-        reason = "the core writes such ends as JSON, which Celery's client takes for a pickle"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
-        request.addfinalizer(lambda: accepted.town.dismiss(CELERY))
+def test_what_no_run_lives_to_tell_is_told(accepted: Way) -> None:
     told = accepted.client.do(scenes.ask_by_name, task="live.nowhere", queue=accepted.queue)
-
     assert (told.state, told.raised.name) == ("FAILURE", "NotRegistered")
+
+    told = accepted.client.do(scenes.ask, task="live.who", queue=accepted.queue, expires="2020-01-01T00:00:00+00:00")
+    assert (told.state, told.raised.name) == ("REVOKED", "TaskRevokedError")

@@ -11,7 +11,6 @@ import pytest
 from tests.compat.live import scenes
 from tests.compat.live.peers import CELERY, FASTQ, Town
 from tests.compat.live.told import Link
-from tests.support.wait import wait_for
 
 OLD = {"task_protocol": 1}
 PAST = datetime(2020, 1, 1, tzinfo=timezone.utc)
@@ -44,14 +43,12 @@ def test_arguments_are_read(town: Town, runner: str) -> None:
 @pytest.mark.parametrize(
     "options", [{"serializer": "msgpack"}, {"serializer": "yaml"}, {"compression": "zlib"}], ids=repr
 )
-def test_a_body_that_only_python_can_read_is_kept_with_the_reason(town: Town, options: dict[str, Any]) -> None:
-    task_id = do(town, scenes.send, task="live.who", args=("x" * 300,), queue=FASTQ, **options)
+def test_a_body_that_only_python_can_read_is_kept_and_its_caller_told(town: Town, options: dict[str, Any]) -> None:
+    told = do(town, scenes.ask, task="live.who", args=("x" * 300,), queue=FASTQ, **options)
 
-    def kept() -> list[str]:
-        return [letter for letter in town.redis("LRANGE", "{fastq}:fastq:dead", "0", "-1") if task_id in letter]
-
-    (letter,) = wait_for(kept, "a dead letter")
-    assert "not a message of task protocol 2" in letter
+    assert (told.state, told.raised.name) == ("FAILURE", "InvalidTaskError")
+    assert "not a message of task protocol 2" in told.raised.text
+    assert any(told.id in letter for letter in town.redis("LRANGE", "{fastq}:fastq:dead", "0", "-1"))
 
 
 def test_an_unknown_task_fails_with_not_registered(town: Town) -> None:

@@ -57,12 +57,7 @@ def test_exceptions_come_back(way: Way) -> None:
     assert (told.raised.module, told.raised.name) == (f"{way.caller}.exceptions", "ChordError")
 
 
-def test_what_no_run_lives_to_tell_is_told(way: Way, settings: str, request: pytest.FixtureRequest) -> None:
-    if (way.caller, way.runner, settings) == (CELERY, FASTQ, "msgpack"):
-        reason = "the core writes such ends as JSON, which Celery's client takes for msgpack"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
-        # What it cannot read confuses Celery's client for good.
-        request.addfinalizer(lambda: way.town.dismiss(CELERY))
+def test_what_no_run_lives_to_tell_is_told(way: Way) -> None:
     told = way.client.do(scenes.ask, task="live.who", queue=way.queue, expires="2020-01-01T00:00:00+00:00")
     assert (told.state, told.raised.name) == ("REVOKED", "TaskRevokedError")
 
