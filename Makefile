@@ -108,6 +108,6 @@ lock: ## renew requirements/dev.txt from requirements/dev.in
 .PHONY: clean
 clean: ## remove what was built
 	cargo clean
-	rm -rf $(VENV) .venv-bench .venv-bench-* .venv-law2 .services dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .venv-celery* .venv-bench-* .venv-law2 .services dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find python -name '*.so' -delete
 	find python tests benches scripts -name __pycache__ -type d -prune -exec rm -rf {} +
