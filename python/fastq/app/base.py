@@ -206,13 +206,17 @@ class FastQ(Configuration, Declaration, Sending):
     @property
     def backend(self) -> Backend:
         """The result backend; made on first use."""
-        if self._backend is None:
-            self._backend = by_url(self.conf.result_backend, app=self)
-        return self._backend
+        if self._backend is not None:
+            return self._backend
+        # Of two that threads make at once one is kept.
+        made: Backend = self.__dict__.setdefault("_backend", by_url(self.conf.result_backend, app=self))
+        return made
 
     @backend.setter
     def backend(self, backend: Backend | None) -> None:
-        self._backend = backend
+        self.__dict__.pop("_backend", None)
+        if backend is not None:
+            self._backend = backend
 
     def AsyncResult(self, task_id: str, **options: Any) -> Result[Any]:  # noqa: N802 - Celery's name
         """Return the result of the task with that id."""
@@ -244,8 +248,10 @@ class FastQ(Configuration, Declaration, Sending):
     def close(self) -> None:
         """Let go of the connections; they come back when they are used again."""
         self.closed = True
-        backend, self._backend = self._backend, None
+        backend = self.__dict__.pop("_backend", None)
         Sending.close(self)
+        for watcher in getattr(backend, "watchers", {}).values():
+            watcher.close()
         close = getattr(backend, "close", None)
         if close is not None:
             close()

@@ -71,17 +71,44 @@ class Calls(Attributes, Generic[P, R]):
             known.check(*(args or ()), **(kwargs or {}))
         if known.quick is not None and not (options or task_id or producer or link or link_error or shadow):
             return known.quick(args, kwargs)
-        if task_id is not None:
-            options["task_id"] = task_id
-        if producer is not None:
-            options["producer"] = producer
-        if link is not None:
-            options["link"] = link
-        if link_error is not None:
-            options["link_error"] = link_error
-        if shadow is not None:
-            options["shadow"] = shadow
+        _add(options, task_id=task_id, producer=producer, link=link, link_error=link_error, shadow=shadow)
         return send.call(self, args, kwargs, options)
+
+    async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """Send the task with these arguments, from a coroutine, and return what will be its result."""
+        return await self.aapply_async(args, kwargs)
+
+    async def aapply_async(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        task_id: str | None = None,
+        producer: Publisher | None = None,
+        link: Any = None,
+        link_error: Any = None,
+        shadow: str | None = None,
+        **options: Any,
+    ) -> AsyncResult[R]:
+        """Send the task from a coroutine; arguments as in `apply_async`.
+
+        The event loop goes on meanwhile: a thread publishes, and what many coroutines send at once goes together. When
+        it returns the broker has the message. Cancelled, it may have been sent all the same. With `task_always_eager`
+        the task runs in a thread.
+
+        Raises:
+            OperationalError: the broker could not be reached within `broker_publish_timeout`; or so much was to be
+                sent that the message had no turn.
+            Exception: as from `apply_async`.
+        """
+        from fastq.app import awaiting  # asyncio takes as long to load as all of this
+
+        known = self._plan
+        if known is None or known.revision != known.settings.revision:
+            known = self._plan = plan.make_plan(self)
+        if known.check is not None:
+            known.check(*(args or ()), **(kwargs or {}))
+        _add(options, task_id=task_id, producer=producer, link=link, link_error=link_error, shadow=shadow)
+        return await awaiting.send_task(self, known, args, kwargs, options)
 
     def apply_async_many(
         self, args: bulk.Arguments | None = None, kwargs: bulk.Keywords | None = None, **options: Any
@@ -102,7 +129,15 @@ class Calls(Attributes, Generic[P, R]):
                 before the answer came, perhaps all.
             Exception: as from `apply_async`, or whatever the iterables raise; with `sent`, too.
         """
-        return bulk.send_many(bulk.Target(self.app, self, self.name or "", by_name=False), args, kwargs, options)
+        return bulk.send_many(self._target, args, kwargs, options)
+
+    async def aapply_async_many(
+        self, args: bulk.Arguments | None = None, kwargs: bulk.Keywords | None = None, **options: Any
+    ) -> list[AsyncResult[R]]:
+        """Send many calls of the task from a coroutine, as `apply_async_many` does; the event loop goes on."""
+        from fastq.app import awaiting
+
+        return await awaiting.send_many(self._target, args, kwargs, options)
 
     def delay_map(self, *iterables: Iterable[Any]) -> list[AsyncResult[R]]:
         """Send a call for each item, or each row of items as `map` makes them; return the results in order.
@@ -110,3 +145,12 @@ class Calls(Attributes, Generic[P, R]):
         `add.delay_map([1, 2], [10, 20])` sends `add(1, 10)` and `add(2, 20)`; errors as from `apply_async_many`.
         """
         return self.apply_async_many(zip(*iterables, strict=False))
+
+    @property
+    def _target(self) -> bulk.Target:
+        return bulk.Target(self.app, self, self.name or "", by_name=False)
+
+
+def _add(options: dict[str, Any], **given: Any) -> None:
+    """Add the options that were given."""
+    options.update({name: value for name, value in given.items() if value is not None})

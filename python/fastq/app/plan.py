@@ -35,6 +35,8 @@ class Plan(NamedTuple):
     """Raises TypeError for arguments the task does not take."""
     quick: Callable[[Any, Any], AsyncResult[Any]] | None
     """Sends a call that has arguments only; None when every call must take the long way."""
+    template: Template | None
+    """Makes the messages of such calls; None as above."""
 
 
 def make_plan(task: Any) -> Plan:
@@ -44,16 +46,17 @@ def make_plan(task: Any) -> Plan:
     conf = app.conf
     revision = conf.revision
     check = task.__header__ if task.typing else None
-    return Plan(revision, conf, check, _quick(task))
+    template = _template(task)
+    return Plan(revision, conf, check, None if template is None else _sender(task, template), template)
 
 
-def _quick(task: Any) -> Callable[[Any, Any], AsyncResult[Any]] | None:
+def _template(task: Any) -> Template | None:
     if task.app.conf.task_always_eager or task.expires is not None:  # a time from now is another one in each call
         return None
     template = make_template(task.app, task, task.name, merge(task, {}), {})
     if template is None or template.declare or template.route.due is not None:
         return None
-    return _sender(task, template)
+    return template
 
 
 def _sender(task: Any, template: Template) -> Callable[[Any, Any], AsyncResult[Any]]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
     from datetime import datetime, tzinfo
 
+    from fastq.app.outbox import Outbox
     from fastq.app.queues import Queues
     from fastq.app.registry import TaskRegistry
     from fastq.app.routes import Router
@@ -79,6 +80,10 @@ class App(Protocol):
         """The connection that tasks are published on; made on first use."""
 
     @property
+    def outbox(self) -> Outbox:
+        """What publishes for coroutines."""
+
+    @property
     def queues(self) -> Queues:
         """The queues that the settings define."""
 
@@ -115,6 +120,15 @@ class App(Protocol):
         **options: Any,
     ) -> AsyncResult[Any]:
         """Send a task by name."""
+
+    async def asend_task(
+        self,
+        name: str,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> AsyncResult[Any]:
+        """Send a task by name from a coroutine."""
 
     def AsyncResult(self, task_id: str, **options: Any) -> AsyncResult[Any]:  # noqa: N802 - Celery's name
         """Return the result of a task."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fastq._seam import Record
 from fastq.backends.document import Documents, Meta
+from fastq.backends.watch import LookingWatch, Watch
 from fastq.exceptions import BackendGetMetaError, BackendStoreError, FastQError
 from fastq.states import READY_STATES
 from fastq.text import hide_password
@@ -22,6 +23,7 @@ from fastq.time import seconds
 
 if TYPE_CHECKING:
     from fastq.app.protocol import App
+    from fastq.result.watcher import Watcher
 
 __all__ = ["Backend", "Capability", "Meta", "Writer"]
 
@@ -65,6 +67,8 @@ class Backend(ABC):
         self._writers = threading.local()
         self._last_writer: Writer = self.save
         self._cache: OrderedDict[str, Meta] = OrderedDict()
+        self.watchers: dict[int, Watcher] = {}
+        """Who waits for results in the place of coroutines, by process id: see `fastq.result.watcher`."""
 
     # ------------------------------------------------------- what adapters do
 
@@ -91,7 +95,7 @@ class Backend(ABC):
         pause = _FIRST_PAUSE
         nothing = threading.Event()
         while True:
-            ended = [record for record in self.load(task_ids) if record is not None and record.state in READY_STATES]
+            ended = [record for record in self.load(task_ids) if record is not None and self.has_ended(record)]
             if ended:
                 return ended
             if deadline is not None:
@@ -101,6 +105,14 @@ class Backend(ABC):
                 pause = min(pause, remaining)
             nothing.wait(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    def watch(self) -> Watch:
+        """Return a wait for tasks that may become more while it goes on."""
+        return LookingWatch(self)
+
+    def has_ended(self, record: Record) -> bool:
+        """Tell whether the record is one of an end."""
+        return record.state in READY_STATES
 
     def clean(self) -> int:
         """Delete what has expired; return how many results that were."""

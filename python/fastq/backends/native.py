@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from fastq._seam import Record
     from fastq.app.protocol import App
+    from fastq.backends.watch import Watch
 
 __all__ = ["NativeBackend", "broker_options", "comes_with_results", "store_options"]
 
@@ -97,7 +98,7 @@ class NativeBackend(Backend):
         pause, nothing = _FIRST_PAUSE, threading.Event()
         while True:
             found = self._results.wait(task_ids, timeout)
-            ended = [record for record in found if record.state or self._has_ended(record)]
+            ended = [record for record in found if self.has_ended(record)]
             if ended or not found:
                 return ended
             if deadline is not None:
@@ -108,8 +109,13 @@ class NativeBackend(Backend):
             nothing.wait(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
-    def _has_ended(self, record: Record) -> bool:
-        return self.decode(record)["status"] in READY_STATES
+    def watch(self) -> Watch:
+        """Return a wait for tasks that may become more while it goes on; woken by whoever writes them."""
+        return _NativeWatch(self, self._results.watch())
+
+    def has_ended(self, record: Record) -> bool:
+        """Tell whether the record is one of an end, decoding it where the core cannot see its state."""
+        return (record.state or self.decode(record)["status"]) in READY_STATES
 
     def clean(self) -> int:
         """Delete what has expired; return how many results that were."""
@@ -118,3 +124,43 @@ class NativeBackend(Backend):
     def close(self) -> None:
         """Close the store; a later use opens it again."""
         self._results.close()
+
+
+class _NativeWatch:
+    """The core's watch; what it cannot look into is looked at again and again until it is of an end."""
+
+    def __init__(self, backend: NativeBackend, watch: Watch) -> None:
+        self._backend = backend
+        self._watch = watch
+        self._unsure: set[str] = set()
+        self._look_at = 0.0
+        self.add, self.interrupt = watch.add, watch.interrupt
+
+    def remove(self, task_ids: Sequence[str]) -> None:
+        """Watch for these no more."""
+        self._unsure.difference_update(task_ids)
+        self._watch.remove(task_ids)
+
+    def next(self, timeout: float | None) -> list[Record]:
+        """Return records of tasks that have ended."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            found = self._watch.next(self._step(deadline))
+            ended = [record for record in found if self._backend.has_ended(record)]
+            now = time.monotonic()
+            looked = bool(self._unsure) and now >= self._look_at
+            if looked:
+                self._watch.add(list(self._unsure))
+                self._unsure.clear()
+            if len(ended) < len(found):
+                self._look_at = self._look_at if self._unsure else now + _LONGEST_PAUSE
+                self._unsure.update({record.task_id for record in found} - {record.task_id for record in ended})
+            elif ended or not looked:
+                return ended
+            if deadline is not None and now >= deadline:
+                return ended
+
+    def _step(self, deadline: float | None) -> float | None:
+        """Return how long to wait at most: until the deadline, or until it is time to look again."""
+        limits = [limit for limit in (deadline, self._look_at if self._unsure else None) if limit is not None]
+        return max(0.0, min(limits) - time.monotonic()) if limits else None

@@ -140,6 +140,26 @@ class Signature(Fields, Generic[R]):
             return cast("AsyncResult[R]", self.app.send_task(self.task, given, keywords, **merged))
         return cast("AsyncResult[R]", task.apply_async(given, keywords, **merged))
 
+    async def adelay(self, *args: Any, **kwargs: Any) -> AsyncResult[R]:
+        """Send it from a coroutine, with these arguments before its own."""
+        return await self.aapply_async(args, kwargs)
+
+    async def aapply_async(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        route_name: str | None = None,
+        **options: Any,
+    ) -> AsyncResult[R]:
+        """Send it from a coroutine, as `apply_async` does; the event loop goes on meanwhile."""
+        given, keywords, merged = self._merge(args, kwargs, options)
+        if route_name is not None:
+            merged = {**merged, "route_name": route_name}
+        task = self._find_type()
+        if task is None:
+            return cast("AsyncResult[R]", await self.app.asend_task(self.task, given, keywords, **merged))
+        return cast("AsyncResult[R]", await task.aapply_async(given, keywords, **merged))
+
     def apply(
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> EagerResult[R]:

@@ -120,13 +120,37 @@ class AsyncResult(Generic[R]):
             if check is not None:
                 check()
             self._meta = waiting.until_ready(self, timeout, interval, on_interval, on_message, check)
-        if propagate:
-            self.maybe_throw(callback=callback)
-        elif callback is not None:
-            callback(self.id, cast("R", self._meta.get("result")))
-        return cast("R", self._meta.get("result"))
+        return cast("R", self.maybe_throw(propagate, callback))
 
     wait = get
+
+    async def aget(
+        self,
+        timeout: float | None = None,
+        propagate: bool = True,
+        follow_parents: bool = True,
+        callback: Callable[[str, R], object] | None = None,
+        disable_sync_subtasks: bool = True,
+    ) -> R:
+        """Wait in a coroutine until the task has ended and return what it returned; the event loop goes on meanwhile.
+
+        One thread waits for all results of an app. Arguments and errors as of `get`.
+        """
+        waiting.check_seconds("timeout", timeout)
+        if self.ignored:
+            return None  # type: ignore[return-value]
+        if disable_sync_subtasks:
+            self._check_will_not_block()
+        from fastq.result import awaiting  # asyncio takes long to load, and not everybody needs it
+
+        if self._meta is None:
+            parents = list(self._parents()) if propagate and follow_parents else []
+            self._meta = await awaiting.until_ready(self, timeout, parents)
+        return cast("R", self.maybe_throw(propagate, callback))
+
+    def settle(self, meta: Meta) -> None:
+        """Keep what is known of the task, which has ended: nothing is asked for it any more."""
+        self._meta = meta
 
     def _check_will_not_block(self) -> None:
         waiting.assert_will_not_block()

@@ -9,6 +9,7 @@ import pytest
 
 from fastq import FastQ
 from fastq.backends.memory import MemoryBackend
+from tests.support.redis_server import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,9 +39,20 @@ class Place(NamedTuple):
         return app.backend
 
 
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
 @pytest.fixture(params=sorted(URLS))
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    url = URLS[request.param].format(directory=tmp_path, unique=uuid.uuid4().hex)
+    if request.param == "redis":
+        server: RedisServer = request.getfixturevalue("redis_server")
+        server.do("FLUSHALL")
+        url = server.url
+    else:
+        url = URLS[request.param].format(directory=tmp_path, unique=uuid.uuid4().hex)
     app = FastQ("shop", broker="memory://", backend=url, set_as_current=False)
     yield Place(url, app, app.backend)
     app.backend.close()

@@ -30,6 +30,9 @@ assert_type(add.signature((1,), countdown=3).apply_async(), AsyncResult[int])
 assert_type(~add.s(1, 2), int)
 assert_type(add.AsyncResult("id").get(), int)
 assert_type(add.max_retries, int | None)
+assert_type(add.apply_async_many([(1,), [2, 3], add.s(4)], {"y": 2}, queue="slow"), list[AsyncResult[int]])
+assert_type(add.apply_async_many(kwargs=({"x": x} for x in range(3))), list[AsyncResult[int]])
+assert_type(add.delay_map([1, 2], (3, 4)), list[AsyncResult[int]])
 
 
 @app.task(name="named", max_retries=5, autoretry_for=(OSError,), retry_backoff=True)
@@ -98,6 +101,15 @@ assert_type(fetch_bound.delay("u").get(), bytes)
 async def use() -> None:
     """Await a task."""
     assert_type(await fetch("u"), bytes)
+    assert_type(await add.adelay(1, y=2), AsyncResult[int])
+    assert_type(await (await add.adelay(1)).aget(timeout=5), int)
+    assert_type(await add.aapply_async((1, 2), countdown=3), AsyncResult[int])
+    assert_type(await add.aapply_async_many([(1,)]), list[AsyncResult[int]])
+    assert_type(await add.s(1).adelay(), AsyncResult[int])
+    assert_type(await app.asend_task("far.away", (1,), queue="q"), AsyncResult[Any])
+    assert_type(await app.asend_task_many("far.away", [(1,)]), list[AsyncResult[Any]])
+    async with FastQ() as short:
+        assert_type(short, FastQ)
 
 
 @shared_task
@@ -161,6 +173,7 @@ class Loose(Task):  # type: ignore[type-arg]
 app.register_task(Loose()).delay(1)
 
 assert_type(app.send_task("far.away", (1,), {"x": 2}, queue="q"), AsyncResult[Any])
+assert_type(app.send_task_many("far.away", [(1,)], [{"x": 2}], queue="q"), list[AsyncResult[Any]])
 assert_type(app.signature("far.away"), Signature[Any])
 assert_type(current_app, FastQ)
 current_task.request.id  # noqa: B018

@@ -63,6 +63,7 @@ async def fetch(url: str) -> bytes:
 
 
 fetch.delay(1)  # expect-error
+fetch.adelay(1)  # expect-error
 page: str = fetch.delay("u").get()  # expect-error
 
 
