@@ -100,13 +100,17 @@ class RedisServer:
             os.kill(self.pid, signal.SIGCONT)
 
     def do(self, *words: object) -> Any:
-        """Return the answer to a command, over a connection that is kept.
+        """Return the answer to a command, over a connection that is kept; over another one when somebody has ended it.
 
         Raises:
             RefusedError: the server's answer is an error.
         """
-        if self._line is None:
-            self._line = Line(self.port)
+        if self._line is not None:
+            try:
+                return self._line.do(*words)
+            except ConnectionError:
+                self._forget_line()
+        self._line = Line(self.port)
         return self._line.do(*words)
 
     def configure(self, name: str, value: object) -> None:

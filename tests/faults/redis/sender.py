@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fastq.exceptions import FastQError
 from tests.faults.conftest import RECORD, Place
 
-_PAUSE = 0.003
+_PAUSE = 0.005
 """Seconds between two tasks: less than the workers of a test can do."""
 
 

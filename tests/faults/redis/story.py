@@ -52,7 +52,12 @@ class Story:
         self.lost, self.back = 0, 0
         self._log = Follower(self.worker.log_file)
         self.sender.start()
-        wait_for(lambda: place.ledger.entries() >= 50, "the first runs")
+        self.go_on(25)
+
+    def go_on(self, runs: int) -> None:
+        """Return when so many more have run."""
+        enough = self.place.ledger.entries() + 2 * runs
+        wait_for(lambda: self.place.ledger.entries() >= enough, f"{runs} more runs")
 
     def suffer(self, fault: Fault, seconds: float = 0.0) -> Happened:
         """Let a fault happen; return when the worker runs again what has waited.
@@ -87,7 +92,7 @@ class Story:
         assert ledger.lost(confirmed) == []
         # A call that met a fault may have sent its message twice, or sent it and raised.
         doubtful = self.sender.under_way(
-            [(what.began, what.ended) for what in self.happened if what.fault not in FOR_THE_WORKER_ONLY]
+            [(what.began, what.resumed) for what in self.happened if what.fault not in FOR_THE_WORKER_ONLY]
         )
         repeated = [run for run in ledger.repeated() if run.key not in doubtful]
         assert repeated == []
