@@ -8,6 +8,7 @@ pub mod credit;
 pub mod link;
 mod words;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub struct Consumer {
     batch: Batch,
     credit: usize,
     harvest: u64,
+    /// Harvests that whoever counts had not counted when it last said how much may be taken: number and size.
+    uncounted: VecDeque<(u64, usize)>,
     hurry: bool,
     draining: bool,
 }
@@ -83,6 +86,7 @@ impl Consumer {
             batch: Batch::default(),
             credit: 0,
             harvest: 0,
+            uncounted: VecDeque::new(),
             hurry: true,
             draining: false,
         }
@@ -190,8 +194,9 @@ impl Consumer {
             self.say(News::Settled(noted));
         }
         if !deliveries.is_empty() {
-            self.credit = 0; // until the one who counts has counted these
+            self.credit = self.credit.saturating_sub(deliveries.len());
             self.harvest += 1;
+            self.uncounted.push_back((self.harvest, deliveries.len()));
             self.say(News::Taken { deliveries, harvest: self.harvest });
         }
         // What was just settled may have put messages into the queues, and without credit nobody looked.
@@ -244,9 +249,10 @@ impl Consumer {
             Some(Order::Settle(commits)) => self.batch.add(commits, self.clock.now()),
             Some(Order::Take { credit, seen, hurry }) => {
                 self.hurry = hurry;
-                if seen == self.harvest {
-                    self.credit = credit;
-                }
+                // What was taken meanwhile counts, too. To wait for the count would leave the broker idle for so long.
+                self.uncounted.retain(|(harvest, _)| *harvest > seen);
+                let uncounted: usize = self.uncounted.iter().map(|(_, taken)| taken).sum();
+                self.credit = credit.saturating_sub(uncounted);
             }
             Some(Order::Drain) | None => {
                 self.draining = true;

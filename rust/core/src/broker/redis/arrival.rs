@@ -19,6 +19,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(8);
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 /// What a waiter took and nobody wanted for so long goes back.
 const UNWANTED: Duration = Duration::from_millis(500);
+/// How often one tries to end what waits.
+const UNBLOCKING: usize = 3;
 /// How often lists are looked at for which there is no waiter.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -55,17 +57,26 @@ impl RedisSession {
         }
     }
 
-    /// A busy worker must not take what an idle one would.
+    /// A busy worker must not take what an idle one would. A command that is still on its way to the server cannot be
+    /// unblocked yet, so those that were not are tried again.
     pub(super) async fn stop_waiting(&mut self) {
-        let mut batch = Batch::new();
-        for (place, source) in self.book.sources.iter().enumerate() {
-            if let Some(client) = self.waiters.client(place).filter(|_| source.waiting) {
-                batch.add(&[b"CLIENT", b"UNBLOCK", client.to_string().as_bytes()]);
+        for _ in 0..UNBLOCKING {
+            let mut batch = Batch::new();
+            for (place, source) in self.book.sources.iter().enumerate() {
+                if let Some(client) = self.waiters.client(place).filter(|_| source.waiting) {
+                    batch.add(&[b"CLIENT", b"UNBLOCK", client.to_string().as_bytes()]);
+                }
             }
-        }
-        if !batch.is_empty() {
+            if batch.is_empty() {
+                return;
+            }
             // If it fails, the connection is gone, and the next exchange will say so.
-            let _ = self.call(&batch).await;
+            let Ok(mut replies) = self.call(&batch).await else { return };
+            if (0..batch.len()).all(|_| replies.int().is_ok_and(|unblocked| unblocked == 1)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            self.hear_waiters();
         }
     }
 
