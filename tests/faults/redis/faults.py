@@ -87,14 +87,18 @@ def restart(scene: Scene) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def loading(scene: Scene) -> Iterator[bool]:
-    """Kill the server, and start it with so much data that it refuses to serve for a while."""
-    fill = "for number = 1, 4096 do redis.call('SET', 'ballast:' .. number, number) end"
-    scene.server.do("EVAL", fill, 0)
-    scene.server.kill()
-    # It listens again after each 1024 commands, so it is asked while it loads (aof.c, loadSingleAppendOnlyFile).
-    scene.server.launch(key_load_delay=300)
+    """Kill the server, and start it so that it loads its data for a second or two, and refuses to serve till then."""
+    server = scene.server
+    server.do("EVAL", "for number = 1, 4096 do redis.call('SET', 'ballast:' .. number, number) end", 0)
+    server.do("BGREWRITEAOF")
+    wait_for(lambda: b"aof_rewrite_in_progress:0" in server.do("INFO", "persistence"), "a file without history")
+    keys = server.do("DBSIZE")
+    # For each key so many microseconds; below zero: the shortest sleep, for one key in so many (debug.c, debugDelay).
+    delay = 1_500_000 // keys if keys < 15_000 else -(keys // 15_000)
+    server.kill()
+    server.launch(key_load_delay=delay, loading_process_events_interval_bytes=1024)
     yield True
-    wait_for(scene.server.serves, "the end of loading", limit=60)
+    wait_for(server.serves, "the end of loading", limit=60)
 
 
 @contextlib.contextmanager
