@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from fastq.exceptions import OperationalError
+from fastq.result import AsyncResult
 from tests.faults.conftest import RECORD, Place
-from tests.faults.redis.faults import OUTAGES, SILENCES, Fault, Scene, new_password
+from tests.faults.redis.faults import OUTAGES, SILENCES, Fault, Scene, frozen, new_password, no_way
 from tests.support.call import Call
 from tests.support.proxy import Cut, Proxy
 from tests.support.redis_server import RedisServer
@@ -67,6 +69,45 @@ def test_a_call_that_meets_one_outage_after_another_ends_in_time(place: Place, p
         call.end(limit=15)
     print(f"refused, then silent: raised after {call.seconds:.2f} s")
     assert isinstance(call.error, OperationalError)
+
+
+@pytest.mark.parametrize("fault", [no_way, frozen], ids=lambda fault: fault.__name__)
+def test_coroutines_that_send_during_an_outage_raise_in_time_and_leave_the_loop_alone(
+    place: Place, server: RedisServer, scene: Scene, fault: Fault
+) -> None:
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0.01)
+            turns += 1
+
+    async def send(count: int) -> list[object]:
+        turning = asyncio.ensure_future(turn())
+        try:
+            calls = [place.client.asend_task(RECORD, (number,)) for number in range(count)]
+            return await asyncio.gather(*calls, return_exceptions=True)
+        finally:
+            turning.cancel()
+
+    with fault(scene):
+        call = Call(lambda: asyncio.run(send(4))).end(limit=15)
+    assert isinstance(call.value, list), call.error
+    assert [type(error) for error in call.value] == [OperationalError] * 4
+    assert turns > 10
+    (result,) = asyncio.run(send(1))
+    assert isinstance(result, AsyncResult), result
+    assert queued(server).count(result.id) == 1
+
+
+def test_many_calls_at_once_during_an_outage_raise_in_time(place: Place, server: RedisServer, scene: Scene) -> None:
+    rows = [(number,) for number in range(1_000)]
+    with frozen(scene):
+        call = Call(lambda: place.client.send_task_many(RECORD, rows)).end(limit=15)
+    assert isinstance(call.error, OperationalError)
+    results = place.client.send_task_many(RECORD, rows)
+    assert set(queued(server)) >= {result.id for result in results}
 
 
 def test_calls_before_during_and_after_a_restart_need_no_new_process(place: Place, server: RedisServer) -> None:
