@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import threading
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -382,25 +380,3 @@ def test_eager_calls_run_in_a_thread_and_the_loop_goes_on(app: FastQ, recorder: 
 
     assert run(story()) == ["done", "done"]
     assert recorder.chunks == []
-
-
-END = """
-import asyncio, sys
-from fastq import FastQ
-
-app = FastQ("shop", broker="memory://", backend="memory://")
-
-async def story():
-    await app.asend_task("x")
-    asyncio.ensure_future(app.AsyncResult("never").aget())
-    await asyncio.sleep(0)
-
-asyncio.run(story())
-print("end")
-"""
-
-
-def test_the_interpreter_ends_with_threads_of_ours_alive() -> None:
-    ended = subprocess.run([sys.executable, "-c", END], capture_output=True, text=True, timeout=60, check=False)
-
-    assert (ended.stdout, ended.stderr, ended.returncode) == ("end\n", "", 0)
