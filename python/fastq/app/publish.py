@@ -9,6 +9,7 @@ import orjson
 
 from fastq._core import Producer, url_info
 from fastq.app.queues import Queue
+from fastq.backends import redis_options
 from fastq.exceptions import (
     ImproperlyConfigured,
     NotSupported,
@@ -36,9 +37,6 @@ def make_producer(app: App) -> Publisher:
         NotSupported: it names a broker that this version does not have; names the setting.
     """
     conf = app.conf
-    options = dict(conf.broker_transport_options or {})
-    if conf.is_set("broker_publish_timeout"):  # the core has the same default, and not every broker has the option
-        options["publish_timeout"] = conf.broker_publish_timeout
     setting = "broker_write_url" if conf.is_set("broker_write_url") and conf.broker_write_url else "broker_url"
     url = conf[setting]
     try:
@@ -50,6 +48,12 @@ def make_producer(app: App) -> Publisher:
             f"{setting} is {hide_password(url)!r}, but this version has no {known['scheme']} broker. "
             "Use sqlite:///path/to/file.db."
         )
+    if known["scheme"] in redis_options.SCHEMES:
+        options = redis_options.for_broker(conf, url)
+    else:
+        options = dict(conf.broker_transport_options or {})
+    if conf.is_set("broker_publish_timeout"):  # the core has the same default, and not every broker has the option
+        options["publish_timeout"] = conf.broker_publish_timeout
     return Producer(url, orjson.dumps(options, default=str).decode())
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fastq._seam import Record
+from fastq.backends.again import tried
 from fastq.backends.document import Documents, Meta
 from fastq.backends.watch import LookingWatch, Watch
 from fastq.exceptions import BackendGetMetaError, BackendStoreError, FastQError
@@ -167,7 +168,7 @@ class Backend(ABC):
         """
         record = self.record(task_id, state, result, traceback, request)
         try:
-            self.writer((record,))
+            tried(self.app.conf, lambda: self.writer((record,)))
         except FastQError:
             raise
         except OSError as error:
@@ -185,7 +186,7 @@ class Backend(ABC):
         if cache and limit >= 0 and task_id in self._cache:
             return self._cache[task_id]
         try:
-            record = self.load((task_id,))[0]
+            record = tried(self.app.conf, lambda: self.load((task_id,)))[0]
         except FastQError:
             raise
         except OSError as error:

@@ -56,7 +56,7 @@ def by_url(url: str | None, app: App) -> Backend:
 
 def _made(url: str, app: App) -> Backend:
     scheme, found, rest = url.partition("://")
-    name, plus, inner = scheme.partition("+")
+    name, plus, inner = (scheme, "", "") if scheme in _OURS else scheme.partition("+")
     kind = by_name(name if found else url, url, app)
     location = f"{inner}://{rest}" if plus else url
     if name == "cache" and inner != "memory":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from fastq._core import Results, url_info
+from fastq.backends import redis_options
 from fastq.backends.base import Backend, Capability
 from fastq.serialization import content_type_of
 from fastq.states import READY_STATES
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NativeBackend", "broker_options", "comes_with_results", "store_options"]
 
-_REDIS: Final = frozenset({"redis", "rediss", "redis+socket", "sentinel"})
-"""Stores whose documents lie as Celery's do, which do not say in what format they are."""
 _FIRST_PAUSE: Final = 0.002
 _LONGEST_PAUSE: Final = 0.25
 """Seconds between two looks at a state that the core cannot read."""
@@ -35,17 +34,17 @@ _LONGEST_PAUSE: Final = 0.25
 
 def store_options(app: App, url: str) -> dict[str, Any]:
     """Return the options of the store at `url`: those of the settings, and what else the core must know of results."""
-    options = dict(app.conf.result_backend_transport_options or {})
-    return {**options, **_format(app)} if url_info(url)["scheme"] in _REDIS else options
+    if url_info(url)["scheme"] in redis_options.SCHEMES:
+        return {**redis_options.for_store(app.conf, url), **_format(app)}
+    return dict(app.conf.result_backend_transport_options or {})
 
 
 def broker_options(app: App, url: str) -> dict[str, Any]:
     """Return the options of a worker's broker at `url`, over whose connection results may be stored, too."""
-    options = dict(app.conf.broker_transport_options or {})
-    if url_info(url)["scheme"] not in _REDIS:
-        return options
+    if url_info(url)["scheme"] not in redis_options.SCHEMES:
+        return dict(app.conf.broker_transport_options or {})
     prefix = (app.conf.result_backend_transport_options or {}).get("global_keyprefix")
-    return {**options, "result_global_keyprefix": prefix, **_format(app)}
+    return {**redis_options.for_broker(app.conf, url), "result_global_keyprefix": prefix, **_format(app)}
 
 
 def _format(app: App) -> dict[str, Any]:

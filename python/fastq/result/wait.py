@@ -9,8 +9,10 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from fastq.backends.again import tried
 from fastq.exceptions import TimeoutError  # noqa: A004 - it is the built-in too
 from fastq.states import PENDING
 
@@ -124,7 +126,7 @@ def until_ready(
         step = remaining
         if calls:
             step = interval if remaining is None else min(interval, remaining)
-        ended = backend.wait((result.id,), step)
+        ended = tried(backend.app.conf, partial(backend.wait, (result.id,), step), deadline)
         if ended:
             meta = backend.decode(ended[0])
             if on_message:

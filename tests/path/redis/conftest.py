@@ -36,6 +36,12 @@ def server(tmp_path: Path) -> Iterator[Watched]:
 
 
 @pytest.fixture
+def database_url(server: Watched) -> str:
+    """Return the URL of the server: where workers go."""
+    return server.url
+
+
+@pytest.fixture
 def make_app(server: Watched) -> Iterator[Callable[..., FastQ]]:
     """Return a function that makes an app on the server; all are closed at the end."""
     made: list[FastQ] = []

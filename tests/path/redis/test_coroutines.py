@@ -149,8 +149,7 @@ def test_a_forked_process_sends_and_awaits_with_threads_of_its_own(server: Watch
 def test_from_call_to_result_through_a_worker(
     server: Watched, app: FastQ, start_worker: Callable[..., RunningWorker]
 ) -> None:
-    settings = {"FASTQ_BROKER_URL": server.url, "FASTQ_RESULT_BACKEND": server.url}
-    start_worker(SHOP, environment=settings)
+    start_worker(SHOP)
 
     async def story() -> list[int]:
         sent = await asyncio.gather(*(app.asend_task("shop.add", (number, 1)) for number in range(20)))

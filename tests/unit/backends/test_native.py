@@ -31,7 +31,9 @@ def app_with(**settings: Any) -> FastQ:
 def test_a_store_on_redis_is_told_the_format_of_its_documents() -> None:
     app = app_with(result_serializer="msgpack", result_backend_transport_options=PREFIX)
 
-    assert store_options(app, "redis://h/0") == {**PREFIX, "result_content_type": "application/x-msgpack"}
+    options = store_options(app, "redis://h/0")
+    assert options["result_content_type"] == "application/x-msgpack"
+    assert options["global_keyprefix"] == PREFIX["global_keyprefix"]
     assert store_options(app, "sqlite:///q.db") == PREFIX
 
 

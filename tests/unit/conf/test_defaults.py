@@ -36,6 +36,7 @@ def test_defaults_that_differ_from_celery_are_these() -> None:
         "worker_autoscaler": None,
         "worker_consumer": None,
         "beat_scheduler": "fastq.beat:PersistentScheduler",
+        "redis_socket_timeout": 5.0,
     }
 
 

@@ -118,9 +118,8 @@ OPTIONS = (
         "result_backend_always_retry",
         FLAG,
         False,
-        "Repeat operations of the backend that fail temporarily.",
+        "Repeat reading and storing of results in clients when it fails for now; a worker always does.",
         old="CELERY_RESULT_BACKEND_ALWAYS_RETRY",
-        acts=False,
     ),
     Option(
         "result_backend_max_retries",
@@ -129,16 +128,14 @@ OPTIONS = (
         "How often they are repeated.",
         old="CELERY_RESULT_BACKEND_MAX_RETRIES",
         nullable=True,
-        acts=False,
     ),
     Option(
         "result_backend_base_sleep_between_retries_ms",
         INTEGER,
         10,
-        "First pause between the repeats; it doubles each time.",
+        "First pause between the repeats, at most; it doubles each time.",
         unit="ms",
         old="CELERY_RESULT_BACKEND_BASE_SLEEP_BETWEEN_RETRIES_MS",
-        acts=False,
     ),
     Option(
         "result_backend_max_sleep_between_retries_ms",
@@ -147,7 +144,6 @@ OPTIONS = (
         "Longest pause between the repeats.",
         unit="ms",
         old="CELERY_RESULT_BACKEND_MAX_SLEEP_BETWEEN_RETRIES_MS",
-        acts=False,
     ),
     Option("result_backend_thread_safe", FLAG, False, "Threads share one backend object.", acts=False),
 )

@@ -14,7 +14,6 @@ OPTIONS = (
         None,
         "Connect to Redis results with TLS: a map of its options.",
         old="CELERY_REDIS_BACKEND_USE_SSL",
-        acts=False,
     ),
     Option(
         "redis_db",
@@ -22,19 +21,15 @@ OPTIONS = (
         None,
         "Database number of Redis results when the URL names none.",
         old="CELERY_REDIS_DB",
-        acts=False,
     ),
-    Option(
-        "redis_host", TEXT, None, "Host of Redis results when the URL names none.", old="CELERY_REDIS_HOST", acts=False
-    ),
+    Option("redis_host", TEXT, None, "Host of Redis results when the URL names none.", old="CELERY_REDIS_HOST"),
     Option(
         "redis_max_connections",
         INTEGER,
         None,
-        "Connections kept to Redis results; None: as `broker_pool_limit`.",
+        "Connections a process keeps to Redis results, beside that for waiting; None: as `broker_pool_limit`.",
         unit="connections",
         old="CELERY_REDIS_MAX_CONNECTIONS",
-        acts=False,
     ),
     Option(
         "redis_username",
@@ -42,7 +37,6 @@ OPTIONS = (
         None,
         "User of Redis results when the URL names none.",
         old="CELERY_REDIS_USERNAME",
-        acts=False,
     ),
     Option(
         "redis_password",
@@ -51,7 +45,6 @@ OPTIONS = (
         "Password of Redis results when the URL names none.",
         old="CELERY_REDIS_PASSWORD",
         secret=True,
-        acts=False,
     ),
     Option(
         "redis_port",
@@ -59,26 +52,24 @@ OPTIONS = (
         None,
         "Port of Redis results when the URL names none.",
         old="CELERY_REDIS_PORT",
-        acts=False,
     ),
     Option(
         "redis_socket_timeout",
         NUMBER,
-        120.0,
-        "The longest that an operation on Redis results may take.",
+        5.0,
+        "The longest that an operation of a client on Redis results may take; None: without limit.",
         unit="s",
         old="CELERY_REDIS_SOCKET_TIMEOUT",
+        celery=120.0,
         nullable=True,
-        acts=False,
     ),
     Option(
         "redis_socket_connect_timeout",
         NUMBER,
         None,
-        "The longest that connecting to it may take; None: without limit.",
+        "The longest that connecting to it may take; None: as `redis_socket_timeout`.",
         unit="s",
         old="CELERY_REDIS_SOCKET_CONNECT_TIMEOUT",
-        acts=False,
     ),
     Option(
         "redis_retry_on_timeout",
@@ -86,7 +77,6 @@ OPTIONS = (
         False,
         "Repeat an operation on Redis results that took too long.",
         old="CELERY_REDIS_RETRY_ON_TIMEOUT",
-        acts=False,
     ),
     Option(
         "redis_socket_keepalive",
@@ -94,7 +84,6 @@ OPTIONS = (
         False,
         "Keep idle connections to Redis results alive with TCP probes.",
         old="CELERY_REDIS_SOCKET_KEEPALIVE",
-        acts=False,
     ),
     Option(
         "redis_backend_health_check_interval",
@@ -102,16 +91,14 @@ OPTIONS = (
         None,
         "An idle connection to Redis results is checked after this; None: never.",
         unit="s",
-        acts=False,
     ),
     Option(
         "redis_backend_credential_provider",
         OBJECT,
         None,
-        "Class that gives user and password of Redis results.",
-        acts=False,
+        "Refused: write user and password into the URL, or into `redis_username` and `redis_password`.",
     ),
-    Option("redis_client_name", TEXT, None, "Name that connections to Redis results show to the server.", acts=False),
+    Option("redis_client_name", TEXT, None, "Name that connections to Redis results show to the server."),
     Option(
         "database_url",
         URLS,

@@ -22,7 +22,7 @@ use crate::store::redis::RedisStore;
 /// `Config` for a URL or option that cannot work, `Unsupported` for a server this version does not speak to.
 pub fn connect(url: &str, options: &str) -> Result<Arc<dyn Broker>> {
     let url = BrokerUrl::parse(url)?;
-    let mut options = Options::parse(options, &url)?;
+    let mut options = Options::parse("broker_transport_options", options, &url)?;
     match url.target() {
         Target::Memory(name) => {
             options.finish(url.scheme())?;
@@ -52,7 +52,7 @@ pub fn connect_store(url: &str, options: &str) -> Result<Arc<dyn Store>> {
     #[cfg(feature = "redis")]
     if let Target::Redis(server) = BrokerUrl::parse(url)?.target() {
         let url = BrokerUrl::parse(url)?;
-        let mut options = Options::parse(options, &url)?;
+        let mut options = Options::parse("result_backend_transport_options", options, &url)?;
         let config = RedisConfig::read_store(server, &url, &mut options)?;
         options.finish(url.scheme())?;
         return Ok(Arc::new(RedisStore::new(config)));

@@ -10,6 +10,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Options that have not been read yet.
 pub(crate) struct Options {
+    /// The setting they come from.
+    setting: &'static str,
     left: Map<String, Value>,
     asked: Vec<&'static str>,
 }
@@ -19,19 +21,19 @@ impl Options {
     ///
     /// # Errors
     /// `Config` when the text is no JSON object.
-    pub(crate) fn parse(json: &str, url: &BrokerUrl) -> Result<Self> {
+    pub(crate) fn parse(setting: &'static str, json: &str, url: &BrokerUrl) -> Result<Self> {
         let mut left: Map<String, Value> = if json.trim().is_empty() {
             Map::new()
         } else {
             serde_json::from_str(json).map_err(|error| {
-                Error::new(ErrorKind::Config, "broker_transport_options must be a JSON object").because(error)
+                Error::new(ErrorKind::Config, format!("{setting} must be a JSON object")).because(error)
             })?
         };
         for (key, text) in url.options() {
             let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
             left.insert(key.clone(), value);
         }
-        Ok(Self { left, asked: Vec::new() })
+        Ok(Self { setting, left, asked: Vec::new() })
     }
 
     /// A time in seconds.
@@ -43,7 +45,7 @@ impl Options {
             None => Ok(default),
             Some(value) => match value.as_f64() {
                 Some(seconds) if (0.0..=1e6).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-                _ => Err(wrong(name, &value, "a number of seconds")),
+                _ => Err(self.wrong(name, &value, "a number of seconds")),
             },
         }
     }
@@ -57,7 +59,7 @@ impl Options {
             None => Ok(default),
             Some(value) => match value.as_u64() {
                 Some(count) if count <= 1_000_000 => Ok(count as usize),
-                _ => Err(wrong(name, &value, "a number, zero or more")),
+                _ => Err(self.wrong(name, &value, "a number, zero or more")),
             },
         }
     }
@@ -73,7 +75,7 @@ impl Options {
                 let found = value
                     .as_str()
                     .and_then(|text| words.iter().position(|word| word.eq_ignore_ascii_case(text)));
-                found.ok_or_else(|| wrong(name, &value, &words.join(" or ")))
+                found.ok_or_else(|| self.wrong(name, &value, &words.join(" or ")))
             }
         }
     }
@@ -88,7 +90,7 @@ impl Options {
             Some(Value::String(text)) => Ok(Some(text)),
             // A name in a URL may look like a number.
             Some(Value::Number(number)) => Ok(Some(number.to_string())),
-            Some(value) => Err(wrong(name, &value, "text")),
+            Some(value) => Err(self.wrong(name, &value, "text")),
         }
     }
 
@@ -103,7 +105,7 @@ impl Options {
             Some(value) => match value.as_str().map(str::to_ascii_lowercase).as_deref() {
                 Some("true" | "yes" | "on") => Ok(true),
                 Some("false" | "no" | "off") => Ok(false),
-                _ => Err(wrong(name, &value, "true or false")),
+                _ => Err(self.wrong(name, &value, "true or false")),
             },
         }
     }
@@ -133,18 +135,18 @@ impl Options {
         };
         Err(Error::new(
             ErrorKind::Config,
-            format!("the {scheme} broker has no transport option {name:?}{hint}"),
+            format!("{}: {scheme}:// has no transport option {name:?}{hint}", self.setting),
         ))
+    }
+
+    /// The error for an option with a value it cannot have.
+    pub(crate) fn wrong(&self, name: &str, value: &Value, expected: &str) -> Error {
+        let sentence = format!("{}: the option {name:?} must be {expected}", self.setting);
+        Error::new(ErrorKind::Config, sentence).with("value", value)
     }
 
     fn take(&mut self, name: &'static str) -> Option<Value> {
         self.asked.push(name);
         self.left.remove(name).filter(|value| !value.is_null())
     }
-}
-
-/// The error for an option with a value it cannot have.
-pub(crate) fn wrong(name: &str, value: &Value, expected: &str) -> Error {
-    Error::new(ErrorKind::Config, format!("transport option {name:?} must be {expected}"))
-        .with("value", value)
 }

@@ -60,7 +60,7 @@ impl RedisStore {
         let mut batch = Batch::new();
         batch.add(&words);
         let mut documents =
-            self.keeper.lend_until("read results", until, |handle, until| handle.call(&batch, until))?;
+            self.keeper.lend_until("read results", until, |handle, until| handle.call_all(&batch, until))?;
         let found = documents.array()?.into_iter().zip(task_ids);
         found.map(|(document, id)| Ok(bytes(document)?.map(|body| read(layout, id, body)))).collect()
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::address::{Address, Login, Place};
 use super::keys::{Keys, Steps};
 use super::tls::Tls;
-use crate::broker::options::{Options, wrong};
+use crate::broker::options::Options;
 use crate::broker::url::{BrokerUrl, Server, Target};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -153,7 +153,7 @@ impl RedisConfig {
     /// `Config` for a URL or option that cannot work.
     pub fn at(url: &str, options: &str) -> Result<Self> {
         let url = BrokerUrl::parse(url)?;
-        let mut options = Options::parse(options, &url)?;
+        let mut options = Options::parse("broker_transport_options", options, &url)?;
         let Target::Redis(server) = url.target() else {
             return Err(
                 Error::new(ErrorKind::Config, "this is not the URL of a Redis server").with("url", &url)
@@ -277,7 +277,7 @@ impl KeepAlive {
         let known = [found.idle.is_some(), found.interval.is_some(), found.count.is_some()];
         if value.as_object().map(serde_json::Map::len) != Some(known.iter().filter(|known| **known).count()) {
             let expected = "a map of TCP_KEEPIDLE, TCP_KEEPINTVL (seconds) and TCP_KEEPCNT";
-            return Err(wrong("socket_keepalive_options", &value, expected));
+            return Err(options.wrong("socket_keepalive_options", &value, expected));
         }
         Ok(wanted.then_some(found))
     }
@@ -314,7 +314,9 @@ fn steps(options: &mut Options) -> Result<Steps> {
     let step =
         |step: &Value| step.as_u64().and_then(|step| u8::try_from(step).ok()).filter(|step| *step <= 9);
     let steps = value.as_array().and_then(|steps| steps.iter().map(step).collect::<Option<Vec<u8>>>());
-    steps.map(Steps::new).ok_or_else(|| wrong("priority_steps", &value, "a list of numbers from 0 to 9"))
+    steps
+        .map(Steps::new)
+        .ok_or_else(|| options.wrong("priority_steps", &value, "a list of numbers from 0 to 9"))
 }
 
 fn fanout(database: i64, options: &mut Options) -> Result<Fanout> {
@@ -322,7 +324,7 @@ fn fanout(database: i64, options: &mut Options) -> Result<Fanout> {
         None | Some(Value::Bool(true)) => format!("/{database}."),
         Some(Value::Bool(false)) => String::new(),
         Some(Value::String(prefix)) => prefix,
-        Some(value) => return Err(wrong("fanout_prefix", &value, "true, false or text")),
+        Some(value) => return Err(options.wrong("fanout_prefix", &value, "true, false or text")),
     };
     Ok(Fanout { prefix, patterns: options.flag("fanout_patterns", true)? })
 }

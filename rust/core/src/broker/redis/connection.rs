@@ -7,11 +7,12 @@ use redis::Value;
 
 use super::address::Place;
 use super::config::RedisConfig;
+use super::error::server_error;
 use super::open::{self, Welcome};
 use super::resp::Inbox;
 use super::stream::Stream;
 use super::wire::{Batch, Replies};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// A connection that was used so short a time ago is not looked at before it is used again.
 const FRESH: Duration = Duration::from_millis(50);
@@ -69,7 +70,7 @@ impl Handle {
     }
 
     fn greeted(mut self, config: &RedisConfig, until: Instant) -> Result<Self> {
-        open::answered(self.call(&open::knock(), until)?)?;
+        open::answered(self.call(&open::knock(), until).map_err(|error| unwelcome(config, error))?)?;
         let greeting = open::greeting(config);
         self.welcome = open::welcome(self.call(&greeting, until)?, greeting.len())?;
         Ok(self)
@@ -77,6 +78,19 @@ impl Handle {
 
     /// Sends commands in one write and reads their replies.
     pub(crate) fn call(&mut self, batch: &Batch, until: Instant) -> Result<Replies> {
+        self.exchange(batch, until).map(Replies::new)
+    }
+
+    /// As [`Handle::call`], where the first refusal of a command fails all.
+    pub(crate) fn call_all(&mut self, batch: &Batch, until: Instant) -> Result<Replies> {
+        let values = self.exchange(batch, until)?;
+        match values.iter().find_map(refusal) {
+            Some(error) => Err(error),
+            None => Ok(Replies::new(values)),
+        }
+    }
+
+    fn exchange(&mut self, batch: &Batch, until: Instant) -> Result<Vec<Value>> {
         self.broken = true;
         self.send(batch, until)?;
         let mut values = Vec::with_capacity(batch.len());
@@ -85,7 +99,7 @@ impl Handle {
         }
         self.broken = false;
         self.used = Instant::now();
-        Ok(Replies::new(values))
+        Ok(values)
     }
 
     /// Sends commands without reading replies.
@@ -145,6 +159,24 @@ impl Handle {
             return true;
         }
         self.call(&open::knock(), share(until, 3)).is_ok()
+    }
+}
+
+/// A server that hangs up before it has said a word may have waited for a TLS handshake.
+fn unwelcome(config: &RedisConfig, error: Error) -> Error {
+    if error.kind() != ErrorKind::Unreachable || config.tls.is_some() {
+        return error;
+    }
+    let sentence = "the Redis server hung up before it said a word: \
+                    if it speaks TLS, write rediss:// in place of redis://, or set broker_use_ssl";
+    Error::new(ErrorKind::Unreachable, sentence).because(error)
+}
+
+/// What the server said in the place of a reply.
+fn refusal(value: &Value) -> Option<Error> {
+    match value {
+        Value::ServerError(error) => Some(server_error(error.code(), error.details())),
+        _ => None,
     }
 }
 

@@ -70,11 +70,22 @@ pub(super) fn of_stream(error: io::Error) -> Error {
     }
 }
 
+/// A handshake that failed. A server without TLS waits for more of what it takes for a command.
+pub(super) fn of_handshake(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+            Error::new(ErrorKind::Timeout, "the Redis server did not answer the TLS handshake")
+                .because(NO_TLS)
+        }
+        _ => of_stream(error),
+    }
+}
+
 fn of_tls(error: rustls::Error) -> Error {
     let (kind, sentence) = match &error {
         rustls::Error::InvalidMessage(_) => (
             ErrorKind::Unreachable,
-            "the server does not speak TLS: write redis:// in place of rediss://, or take broker_use_ssl away",
+            "the Redis server does not speak TLS: write redis:// in place of rediss://, or take broker_use_ssl away",
         ),
         rustls::Error::InvalidCertificate(_) => (
             ErrorKind::Denied,
@@ -160,6 +171,8 @@ const BY_DETAIL: [(&str, ErrorKind, &str); 6] = [
     ("DB index", ErrorKind::Config, "the Redis server has no database of this number: correct it in the URL"),
 ];
 
+const NO_TLS: &str =
+    "if it does not speak TLS, write redis:// in place of rediss://, or take broker_use_ssl away";
 const NO_CLUSTER: &str =
     "the server is part of a Redis Cluster, which cannot be a broker: use a single server or sentinels";
 const TOO_OLD: &str = "the server lacks a command: Redis 6.2, Valkey 7.2 or later is needed";

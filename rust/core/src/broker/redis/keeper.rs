@@ -45,7 +45,7 @@ impl Keeper {
     /// sent once more over a new one: in the rare case that the first were carried out and only the reply was lost, a
     /// message is sent twice.
     pub(crate) fn call(&self, operation: &'static str, batch: &Batch) -> Result<Replies> {
-        self.lend(operation, |handle, until| handle.call(batch, until))
+        self.lend(operation, |handle, until| handle.call_all(batch, until))
     }
 
     /// Runs `work` with a connection.

@@ -16,7 +16,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 
 use super::config::{KeepAlive, RedisConfig};
-use super::error::{not_reached, of_stream};
+use super::error::{not_reached, of_handshake, of_stream};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A connection that is open.
@@ -75,7 +75,7 @@ impl Stream {
         stream.limit(WRITE, until)?;
         if let Transport::Tls(tls) = &mut stream.transport {
             while tls.conn.is_handshaking() {
-                tls.conn.complete_io(&mut tls.sock).map_err(of_stream)?;
+                tls.conn.complete_io(&mut tls.sock).map_err(of_handshake)?;
             }
         }
         Ok(stream)
