@@ -51,7 +51,6 @@ def test_a_longer_outage_is_one_line_each_way_too(story: Story, server: RedisSer
     assert (story.lost, story.back) == (1, 1)
 
 
-@pytest.mark.xfail(reason="a renewal that is refused is taken for the loss of the lease", strict=True)
 @pytest.mark.parametrize("fault", [no_memory, replica], ids=lambda fault: fault.__name__)
 def test_a_task_that_runs_while_the_broker_refuses_to_write_runs_once(
     place: Place, server: RedisServer, scene: Scene, fault: Fault

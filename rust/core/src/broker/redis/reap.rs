@@ -16,7 +16,7 @@ use super::{dead, wire};
 use crate::broker::Renewal;
 use crate::broker::process::Process;
 use crate::clock::Instant;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::message::envelope::{Opened, open, readdress};
 use crate::message::task::Headers;
 use crate::pool::page::{CLAIM, CLOSED, TAG, WORDS_PER_SLOT};
@@ -98,7 +98,10 @@ impl RedisSession {
         self.renew_mirror(&mut batch);
         let mut replies = self.call(&batch).await?;
         if let Err(error) = Lease::renewed(&mut replies) {
-            self.take_for_dead();
+            // A server that cannot write for now (out of memory, a replica) has taken nothing from anybody.
+            if error.kind() == ErrorKind::Closed {
+                self.take_for_dead();
+            }
             return Err(error);
         }
         self.confirmed_until = until;
