@@ -7,7 +7,7 @@
     │   ├── ImproperlyConfigured            a setting, URL or option that cannot work
     │   ├── SecurityError                   a signature or class that is not trusted
     │   ├── OperationalError                the broker or store cannot be reached now; trying again may help
-    │   ├── AccessRefused                   login or access rights
+    │   │   └── AccessRefused               login or access rights
     │   ├── PreconditionFailed              exists already, with other arguments
     │   ├── ConnectionClosed                used after close
     │   ├── NotSupported                    this broker, backend or pool cannot do that
@@ -132,7 +132,7 @@ class OperationalError(FastQError):
     """The broker or the result store cannot be reached now."""
 
 
-class AccessRefused(FastQError):
+class AccessRefused(OperationalError):
     """Access was refused: check user, password and rights."""
 
 

@@ -28,10 +28,12 @@ class Sent:
     def __init__(self) -> None:
         self.messages: list[OutgoingMessage] = []
 
-    def publish(self, route: Route, headers: bytes, properties: bytes, body: bytes) -> None:
+    def publish(
+        self, route: Route, headers: bytes, properties: bytes, body: bytes, timeout: float | None = None
+    ) -> None:
         self.messages.append(OutgoingMessage(route, headers, properties, body))
 
-    def publish_many(self, messages: Sequence[OutgoingMessage]) -> None:
+    def publish_many(self, messages: Sequence[OutgoingMessage], timeout: float | None = None) -> None:
         self.messages.extend(messages)
 
     def declare(self, queues: Sequence[QueueSpec]) -> None:

@@ -31,10 +31,12 @@ class Publisher(Protocol):
     def declare(self, queues: Sequence[Any], /) -> None:
         """Declare queues and their bindings."""
 
-    def publish(self, route: Any, headers: bytes, properties: bytes, body: bytes, /) -> None:
+    def publish(
+        self, route: Any, headers: bytes, properties: bytes, body: bytes, /, timeout: float | None = None
+    ) -> None:
         """Send one message, confirmed."""
 
-    def publish_many(self, messages: Sequence[Any], /) -> None:
+    def publish_many(self, messages: Sequence[Any], /, timeout: float | None = None) -> None:
         """Send messages together, confirmed."""
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from fastq._core import Producer, url_info
 from fastq.app.queues import Queue
 from fastq.backends import redis_options
 from fastq.exceptions import (
+    AccessRefused,
     ImproperlyConfigured,
     NotSupported,
     OperationalError,
@@ -19,7 +20,7 @@ from fastq.exceptions import (
 from fastq.text import hide_password
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fastq.app.protocol import App, Publisher
     from fastq.app.template import Parts
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["declare", "make_producer", "publish_many", "publish_one", "retry_policy"]
 
 _NOTHING: Final[Mapping[str, Any]] = {}
+_FAILURES: Final = (OperationalError, TimeoutError)
 
 
 def make_producer(app: App) -> Publisher:
@@ -90,10 +92,8 @@ def publish_one(app: App, producer: Publisher, message: Parts, options: Mapping[
     begun = clock.monotonic()
     try:
         producer.publish(*message)
-    except OperationalError as error:
-        _again(app, options, begun, error, lambda: producer.publish(*message))
-    except TimeoutError as error:
-        _again(app, options, begun, _too_late(error), lambda: producer.publish(*message))
+    except _FAILURES as error:
+        _again(app, options, begun, error, lambda left: producer.publish(*message, timeout=left))
 
 
 def publish_many(
@@ -103,38 +103,47 @@ def publish_many(
     begun = clock.monotonic()
     try:
         producer.publish_many(messages)
-    except OperationalError as error:
-        _again(app, options, begun, error, lambda: producer.publish_many(messages))
-    except TimeoutError as error:
-        _again(app, options, begun, _too_late(error), lambda: producer.publish_many(messages))
+    except _FAILURES as error:
+        _again(app, options, begun, error, lambda left: producer.publish_many(messages, timeout=left))
 
 
 def _again(
-    app: App, options: Mapping[str, Any], begun: float, failure: OperationalError, publish: Callable[[], None]
+    app: App,
+    options: Mapping[str, Any],
+    begun: float,
+    failure: OperationalError | TimeoutError,
+    publish: Callable[[float | None], None],
 ) -> None:
+    """Publish again, as often and as long as that is allowed, each time with what is left of the time."""
     retry = options.get("retry")
-    if not (app.conf.task_publish_retry if retry is None else retry):
-        raise failure
     policy = retry_policy(app, options)
     within = options.get("timeout") or app.conf.broker_publish_timeout
+    left: float | None = None
+    for pause in _pauses(policy) if (app.conf.task_publish_retry if retry is None else retry) else ():
+        if within is not None:
+            left = begun + within - clock.monotonic() - pause
+        # A password that was refused is refused again; who calls should hear so at once.
+        if isinstance(failure, AccessRefused) or (left is not None and left <= 0):
+            break
+        clock.sleep(pause)  # noqa: TID251 - the pause is the point: there is no fact to wait for
+        try:
+            publish(left)
+        except _FAILURES as error:
+            failure = error
+        else:
+            return
+    raise failure if isinstance(failure, OperationalError) else _too_late(failure)
+
+
+def _pauses(policy: Mapping[str, Any]) -> Iterator[float]:
+    """Yield the seconds before each further try."""
     tries = policy.get("max_retries", 3)
     pause = float(policy.get("interval_start") or 0)
     tried = 0
     while tries is None or tried < tries:
-        if within is not None and clock.monotonic() + pause > begun + within:
-            break
-        clock.sleep(pause)  # noqa: TID251 - the pause is the point: there is no fact to wait for
-        try:
-            publish()
-        except OperationalError as error:
-            failure = error
-        except TimeoutError as error:
-            failure = _too_late(error)
-        else:
-            return
+        yield pause
         tried += 1
         pause = min(pause + float(policy.get("interval_step") or 0), float(policy.get("interval_max") or 1))
-    raise failure
 
 
 def _too_late(error: TimeoutError) -> OperationalError:

@@ -1,13 +1,14 @@
 //! Producer: a client's connection to one broker.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use fastq_core::broker::{self, Broker, DeadLetter, Depth, PriorityOrder, Publication, WorkerEntry};
 use fastq_core::error::Result;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::convert::tuple;
+use crate::convert::{timeout as until, tuple};
 use crate::runtime::enter;
 use crate::seam::{QueueSpec, queues, read_all, read_message, read_route};
 
@@ -34,6 +35,7 @@ impl Producer {
         enter(py, || self.broker()?.declare(&queues))
     }
 
+    #[pyo3(signature = (route, headers, properties, body, timeout = None))]
     fn publish(
         &self,
         py: Python<'_>,
@@ -41,16 +43,23 @@ impl Producer {
         headers: &[u8],
         properties: &[u8],
         body: &[u8],
+        timeout: Option<f64>,
     ) -> PyResult<()> {
         let publication = read_route(route, headers, properties, body)?.to_publication();
-        enter(py, || self.send(std::slice::from_ref(&publication)))
+        enter(py, || self.send(std::slice::from_ref(&publication), until(timeout)))
     }
 
-    fn publish_many(&self, py: Python<'_>, messages: &Bound<'_, PyAny>) -> PyResult<()> {
+    #[pyo3(signature = (messages, timeout = None))]
+    fn publish_many(
+        &self,
+        py: Python<'_>,
+        messages: &Bound<'_, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<()> {
         let messages = tuple(messages, "messages")?;
         let publications: Vec<Publication> =
             read_all(&messages, |message| read_message(message).map(|message| message.to_publication()))?;
-        enter(py, || self.send(&publications))
+        enter(py, || self.send(&publications, until(timeout)))
     }
 
     fn purge(&self, py: Python<'_>, queue: &str) -> PyResult<u64> {
@@ -119,9 +128,9 @@ impl Producer {
 }
 
 impl Producer {
-    fn send(&self, publications: &[Publication]) -> Result<()> {
+    fn send(&self, publications: &[Publication], within: Option<Duration>) -> Result<()> {
         publications.iter().try_for_each(|publication| publication.message.check_size())?;
-        self.broker()?.publish(publications)
+        self.broker()?.publish_within(publications, within)
     }
 
     /// The broker, connected. Nothing is locked meanwhile, so that a fork in another thread cannot leave a lock

@@ -1,10 +1,11 @@
 //! Results: a client's view of a native result store.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use fastq_core::broker::connect_store;
 use fastq_core::error::Result;
-use fastq_core::store::{Record, Store};
+use fastq_core::store::{self, Record, Store};
 use pyo3::prelude::*;
 
 use crate::convert::{optional_duration, timeout as until, tuple};
@@ -55,11 +56,14 @@ impl Results {
         task_ids: Vec<String>,
         timeout: Option<f64>,
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let mut wait = Wait { results: self, task_ids: &task_ids, watch: None };
         let found = enter_waiting(py, until(timeout), |slice| {
-            let records = self.store()?.wait(&task_ids, slice)?;
+            let records = wait.go_on(slice)?;
             Ok(if records.is_empty() { Slice::NotYet } else { Slice::Got(records) })
         })?;
-        found.unwrap_or_default().iter().map(|found| record(py, found)).collect()
+        // What the server said meanwhile could be waited for; what it says now is the answer.
+        let found = found.map_or_else(|| enter(py, || wait.look()), Ok)?;
+        found.iter().map(|found| record(py, found)).collect()
     }
 
     fn watch(&self, py: Python<'_>) -> PyResult<Watch> {
@@ -74,6 +78,38 @@ impl Results {
         if let Some(store) = self.store.get() {
             py.detach(|| store.close());
         }
+    }
+}
+
+/// One wait for tasks of which one must end. However often it is interrupted, it is the same wait to the store, which
+/// outlasts outages that a look does not.
+struct Wait<'a> {
+    results: &'a Results,
+    task_ids: &'a [String],
+    watch: Option<Box<dyn store::Watch>>,
+}
+
+impl Wait<'_> {
+    /// What has ended by the end of a slice. Most results that are asked for late are there already.
+    fn go_on(&mut self, slice: Duration) -> Result<Vec<Record>> {
+        if let Some(watch) = &self.watch {
+            return watch.next(slice);
+        }
+        match self.look() {
+            Ok(records) if records.is_empty() => {}
+            Err(error) if error.is_temporary() => {}
+            ended => return ended,
+        }
+        if slice.is_zero() || self.task_ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let watch = Arc::clone(self.results.store()?).watch()?;
+        watch.add(self.task_ids);
+        self.watch.insert(watch).next(slice)
+    }
+
+    fn look(&self) -> Result<Vec<Record>> {
+        self.results.store()?.wait(self.task_ids, Duration::ZERO)
     }
 }
 

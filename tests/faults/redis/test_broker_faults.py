@@ -13,7 +13,6 @@ from tests.faults.redis.faults import (
     SILENCES,
     Fault,
     Scene,
-    new_password,
     no_memory,
     no_way,
     replica,
@@ -24,14 +23,10 @@ from tests.support.proxy import Proxy
 from tests.support.redis_server import Line, RedisServer
 from tests.support.wait import wait_for
 
-PASSWORD = pytest.param(
-    new_password, marks=pytest.mark.xfail(reason="a password that is not known ends the worker", strict=True)
-)
-
 
 @pytest.mark.parametrize(
     "fault",
-    [*CUTS, *(PASSWORD if fault is new_password else fault for fault in OUTAGES), *SILENCES],
+    [*CUTS, *OUTAGES, *SILENCES],
     ids=lambda fault: fault.__name__,
 )
 def test_a_worker_resumes_by_itself_says_so_once_each_way_and_loses_nothing(story: Story, fault: Fault) -> None:
@@ -41,7 +36,6 @@ def test_a_worker_resumes_by_itself_says_so_once_each_way_and_loses_nothing(stor
     assert (story.lost, story.back) in ([(0, 0), (1, 1)] if fault in CUTS else [(1, 1)])
 
 
-@pytest.mark.xfail(reason="a renewal that is not due yet is taken for a sign of life; not at each moment", strict=False)
 @pytest.mark.parametrize("fault", [no_way, silence], ids=lambda fault: fault.__name__)
 def test_a_longer_outage_is_one_line_each_way_too(story: Story, server: RedisServer, fault: Fault) -> None:
     begun = leases(server)
@@ -93,7 +87,6 @@ def test_an_outage_longer_than_the_lease_takes_nothing_from_workers_that_live(
     assert [worker.stop() for worker in workers] == [0, 0]
 
 
-@pytest.mark.xfail(reason="connections are ended by numbers that a restarted server gives to others", strict=False)
 def test_a_worker_that_comes_back_after_a_restart_ends_nobody_else(
     way: Place, server: RedisServer, proxy: Proxy
 ) -> None:

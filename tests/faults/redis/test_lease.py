@@ -56,7 +56,6 @@ def test_what_a_worker_says_after_its_lease_was_lost_changes_nothing(place: Plac
     assert place.left() == 0
 
 
-@pytest.mark.xfail(reason="a lease of a second leaves an idle worker no time to wait for messages", strict=True)
 def test_an_idle_worker_takes_what_comes_however_short_its_lease(place: Place, server: RedisServer) -> None:
     place.worker(("-c", "1"), {"FASTQ_WORKER_LEASE": "1"})
     begun = server.do("ZRANGE", "fastq:workers", 0, -1, "WITHSCORES")

@@ -50,7 +50,6 @@ def test_on_the_same_host_nobody_waits_for_the_lease(place: Place) -> None:
     print(f"same host: taken over after {seconds:.2f} s")
 
 
-@pytest.mark.xfail(reason="who is new is looked for at renewals only", strict=False)
 def test_a_worker_that_has_just_come_is_missed_as_soon(place: Place, server: RedisServer) -> None:
     start(place, "survivor", HOUR)
     ends = server.do("ZRANGE", "fastq:workers", 0, -1, "WITHSCORES")

@@ -37,14 +37,16 @@ class Recorder:
         self.chunks: list[int] = []
         """Sizes of what was published together."""
 
-    def publish(self, route: Route, headers: bytes, properties: bytes, body: bytes) -> None:
+    def publish(
+        self, route: Route, headers: bytes, properties: bytes, body: bytes, timeout: float | None = None
+    ) -> None:
         if self.failures:
             raise self.failures.pop(0)
         known = orjson.loads(properties)
         decoded = orjson.loads(body) if known["content_type"] == "application/json" and body[:1] in b"[{" else body
         self.messages.append(Sent(route, orjson.loads(headers), known, decoded, (headers, properties, body)))
 
-    def publish_many(self, messages: Sequence[Any]) -> None:
+    def publish_many(self, messages: Sequence[Any], timeout: float | None = None) -> None:
         self.chunks.append(len(messages))
         for message in messages:
             self.publish(*message)

@@ -34,7 +34,7 @@ class Gate(Recorder):
         self.refused: set[str] = set()
         """Queues that do not exist."""
 
-    def publish_many(self, messages: Sequence[Any]) -> None:
+    def publish_many(self, messages: Sequence[Any], timeout: float | None = None) -> None:
         self.arrived.set()
         assert self.gate.wait(LIMIT)
         for message in messages:

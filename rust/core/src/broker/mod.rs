@@ -49,11 +49,20 @@ pub trait Broker: Send + Sync {
     /// `Mismatch` when a queue exists with other arguments; `Unsupported` for an exchange type this broker lacks.
     fn declare(&self, queues: &[Queue]) -> Result<()>;
 
-    /// Sends messages; when it returns they are safe to the degree of [`Capabilities::durable`]. All or none.
+    /// As [`Broker::publish_within`], with all the time that the settings allow.
+    ///
+    /// # Errors
+    /// Those of [`Broker::publish_within`].
+    fn publish(&self, publications: &[Publication]) -> Result<()> {
+        self.publish_within(publications, None)
+    }
+
+    /// Sends messages; when it returns they are safe to the degree of [`Capabilities::durable`]. All or none. `within`
+    /// may allow less time than the settings do.
     ///
     /// # Errors
     /// `Timeout` when the deadline passes, `Unreachable`, `Busy`; nothing was sent then.
-    fn publish(&self, publications: &[Publication]) -> Result<()>;
+    fn publish_within(&self, publications: &[Publication], within: Option<Duration>) -> Result<()>;
 
     /// Removes the messages that wait in a queue (ready and delayed, not in flight); returns how many.
     fn purge(&self, queue: &str) -> Result<u64>;
@@ -234,6 +243,8 @@ pub struct Harvest {
 /// What one [`Session::renew`] did.
 #[derive(Debug, Default)]
 pub struct Renewal {
+    /// The server or file answered: false when nothing was due, and so nobody was asked.
+    pub asked: bool,
     /// Messages of dead workers put back.
     pub recovered: u64,
     /// Messages of dead workers set aside because they died too often.

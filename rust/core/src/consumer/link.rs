@@ -65,7 +65,7 @@ impl Default for Link {
 
 impl Link {
     const FIRST_PAUSE: Duration = Duration::from_millis(50);
-    const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
     /// What it is doing.
     pub fn state(&self) -> LinkState {
@@ -88,7 +88,7 @@ impl Link {
         Ok(before != self.state)
     }
 
-    /// The pause before the next try: doubled with each fault in a row, up to two seconds. `jitter` in 0..1 spreads
+    /// The pause before the next try: doubled with each fault in a row, up to a second. `jitter` in 0..1 spreads
     /// workers that lost the same broker.
     pub fn pause(&self, jitter: f64) -> Duration {
         let doubled = Self::FIRST_PAUSE.saturating_mul(1 << self.faults.saturating_sub(1).min(10));
@@ -148,7 +148,7 @@ mod tests {
             pauses.push(link.pause(1.0).as_millis());
             link.step(LinkInput::Tick).unwrap();
         }
-        assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 2000, 2000]);
+        assert_eq!(pauses, [50, 100, 200, 400, 800, 1000, 1000, 1000]);
         link.step(LinkInput::Ready).unwrap();
         link.step(LinkInput::TemporaryFault).unwrap();
         assert_eq!(link.pause(0.0), Duration::from_millis(25));

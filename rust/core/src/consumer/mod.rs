@@ -58,6 +58,8 @@ pub struct Consumer {
     uncounted: VecDeque<(u64, usize)>,
     hurry: bool,
     draining: bool,
+    /// A session has begun: what is wrong with the broker from now on is taken for something that passes.
+    has_begun: bool,
 }
 
 impl Consumer {
@@ -89,6 +91,7 @@ impl Consumer {
             uncounted: VecDeque::new(),
             hurry: true,
             draining: false,
+            has_begun: false,
         }
     }
 
@@ -100,10 +103,13 @@ impl Consumer {
             let session = self.broker.clone();
             match session.subscribe(self.subscription.clone()).await {
                 Ok(session) => {
+                    self.has_begun = true;
                     self.step(LinkInput::Ready, String::new());
                     clean = self.attend(session).await;
                 }
-                Err(error) if error.is_temporary() => self.step(LinkInput::TemporaryFault, error.to_string()),
+                Err(error) if self.has_begun || error.is_temporary() => {
+                    self.step(LinkInput::TemporaryFault, error.to_string())
+                }
                 Err(error) => {
                     self.step(LinkInput::PermanentFault, error.to_string());
                     self.say(News::Failed(error));
@@ -126,7 +132,7 @@ impl Consumer {
                 visit.renew_at = now + session.renew_every();
                 match session.renew().await {
                     Ok(renewal) => visit.more |= self.renewed(renewal),
-                    Err(error) if error.is_temporary() => self.warn(&error),
+                    Err(error) if !ends_session(&error) => self.warn(&error),
                     Err(error) => return self.lost(&error),
                 }
             } else if self.draining {
@@ -134,7 +140,7 @@ impl Consumer {
             } else if self.exchange_at(&visit, now).is_some_and(|at| at <= now) {
                 match self.exchange(&mut *session).await {
                     Ok(more) => (visit.more, visit.retry_at) = (more, None),
-                    Err(Fault::Session(error)) if !error.is_temporary() => return self.lost(&error),
+                    Err(Fault::Session(error)) if ends_session(&error) => return self.lost(&error),
                     Err(Fault::Session(error) | Fault::Store(error)) => {
                         self.warn(&error);
                         visit.retry_at = Some(TokioInstant::now() + self.link.pause(jitter()));
@@ -169,7 +175,9 @@ impl Consumer {
     }
 
     fn renewed(&mut self, renewal: Renewal) -> bool {
-        self.works();
+        if renewal.asked {
+            self.works();
+        }
         let something = renewal.recovered + renewal.buried > 0;
         if something {
             self.say(News::Renewed(renewal));
@@ -230,7 +238,7 @@ impl Consumer {
         while !self.batch.is_empty() && TokioInstant::now() < deadline {
             match self.exchange(&mut *session).await {
                 Ok(_) => {}
-                Err(Fault::Session(error)) if !error.is_temporary() => break,
+                Err(Fault::Session(error)) if ends_session(&error) => break,
                 Err(Fault::Session(error) | Fault::Store(error)) => {
                     self.warn(&error);
                     sleep_until((TokioInstant::now() + self.link.pause(jitter())).min(deadline)).await;
@@ -342,6 +350,12 @@ impl Consumer {
         // Nobody listens only when the worker is gone, and then there is nobody to tell.
         let _ = self.news.send(news);
     }
+}
+
+/// Whether a session is over after an error. One that was refused is not: it held its lease before the password was
+/// changed or the right withdrawn, and goes on when that is put in order.
+fn ends_session(error: &Error) -> bool {
+    !error.is_temporary() && error.kind() != ErrorKind::Denied
 }
 
 /// Waits for messages, or for ever when none may be taken.

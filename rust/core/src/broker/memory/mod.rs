@@ -7,6 +7,7 @@ mod session;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -100,7 +101,7 @@ impl Broker for MemoryBroker {
         queues.iter().try_for_each(|queue| hub.declare(queue))
     }
 
-    fn publish(&self, publications: &[Publication]) -> Result<()> {
+    fn publish_within(&self, publications: &[Publication], _within: Option<Duration>) -> Result<()> {
         let _inside = fork::enter();
         let now = self.shared.now();
         let mut hub = self.shared.lock();

@@ -129,7 +129,7 @@ impl Session for MemorySession {
                 Some(member) => member.lease_until = lease_until,
                 None => return Err(Error::new(ErrorKind::Closed, "the session has ended")),
             }
-            Ok(Renewal::default())
+            Ok(Renewal { asked: true, ..Renewal::default() })
         })
     }
 

@@ -12,7 +12,7 @@ use crate::broker::{Delivery, Harvest, Receipt};
 use crate::error::Result;
 use crate::job::ending::{Commit, Verdict};
 
-/// A waiting command ends so long before the lease would.
+/// A waiting command ends so long before the lease would, or by a quarter of a short lease.
 const MARGIN: Duration = Duration::from_secs(1);
 /// The longest and the shortest that one waiting command lasts.
 const LONGEST_WAIT: Duration = Duration::from_secs(8);
@@ -62,9 +62,11 @@ impl RedisSession {
     pub(super) async fn stop_waiting(&mut self) {
         for _ in 0..UNBLOCKING {
             let mut batch = Batch::new();
+            let server = self.link.as_ref().map_or("", |link| &link.welcome.server);
             for (place, source) in self.book.sources.iter().enumerate() {
-                if let Some(client) = self.waiters.client(place).filter(|_| source.waiting) {
-                    batch.add(&[b"CLIENT", b"UNBLOCK", client.to_string().as_bytes()]);
+                let client = self.waiters.client(place).filter(|_| source.waiting);
+                if let Some(number) = client.and_then(|client| client.number_on(server)) {
+                    batch.add(&[b"CLIENT", b"UNBLOCK", number.as_bytes()]);
                 }
             }
             if batch.is_empty() {
@@ -110,7 +112,8 @@ impl RedisSession {
 
     /// Sets every waiter waiting that does not wait. A wait never outlasts the lease: what it takes must be ours.
     fn wait_everywhere(&mut self) {
-        let lasts = self.confirmed_until.saturating_duration_since(Instant::now() + MARGIN);
+        let margin = MARGIN.min(self.lease.term / 4);
+        let lasts = self.confirmed_until.saturating_duration_since(Instant::now() + margin);
         let limit = lasts.min(LONGEST_WAIT);
         if limit < SHORTEST_WAIT {
             return;

@@ -72,7 +72,7 @@ impl Handle {
     fn greeted(mut self, config: &RedisConfig, until: Instant) -> Result<Self> {
         open::answered(self.call(&open::knock(), until).map_err(|error| unwelcome(config, error))?)?;
         let greeting = open::greeting(config);
-        self.welcome = open::welcome(self.call(&greeting, until)?, greeting.len())?;
+        self.welcome = open::welcome(&mut self.call(&greeting, until)?, greeting.len())?;
         Ok(self)
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::address::Place;
 use super::config::RedisConfig;
 use super::error::translate;
-use super::open::{self, Use, Welcome};
+use super::open::{self, ClientName, Use, Welcome};
 use super::wire::{Batch, Replies};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -101,9 +101,18 @@ impl Link {
 
     async fn greeted(mut self, config: &RedisConfig) -> Result<Self> {
         open::answered(self.call(&open::knock()).await?)?;
-        let greeting = open::greeting(config);
-        self.welcome = open::welcome(self.call(&greeting).await?, greeting.len())?;
+        let mut greeting = open::greeting(config);
+        let words = greeting.len();
+        open::which_server(&mut greeting);
+        let mut replies = self.call(&greeting).await?;
+        self.welcome = open::welcome(&mut replies, words)?;
+        self.welcome.server = open::server(&mut replies);
         Ok(self)
+    }
+
+    /// How its server names this connection; `None` where it does not tell.
+    pub(super) fn client(&self) -> Option<ClientName> {
+        ClientName::new(&self.welcome.server, self.welcome.client)
     }
 
     /// Sends commands in one write and waits for their replies.

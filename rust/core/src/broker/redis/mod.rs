@@ -37,7 +37,7 @@ mod wire;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{
     BoxFuture, Broker, Capabilities, DeadLetter, Depth, PriorityOrder, Publication, Queue, Session,
@@ -73,8 +73,10 @@ impl RedisBroker {
         Self { keeper, store, routes: Mutex::default(), clock }
     }
 
-    fn send(&self, publications: &[Publication]) -> Result<()> {
-        self.keeper.lend("publish", |handle, until| {
+    fn send(&self, publications: &[Publication], within: Option<Duration>) -> Result<()> {
+        let most = self.keeper.config.publish_timeout;
+        let until = Instant::now() + within.map_or(most, |within| within.min(most));
+        self.keeper.lend_until("publish", until, |handle, until| {
             let result = self.send_over(handle, publications, until);
             if result.is_err() {
                 // What was to be written down may not have been.
@@ -134,8 +136,8 @@ impl Broker for RedisBroker {
         })
     }
 
-    fn publish(&self, publications: &[Publication]) -> Result<()> {
-        if publications.is_empty() { Ok(()) } else { self.send(publications) }
+    fn publish_within(&self, publications: &[Publication], within: Option<Duration>) -> Result<()> {
+        if publications.is_empty() { Ok(()) } else { self.send(publications, within) }
     }
 
     fn purge(&self, queue: &str) -> Result<u64> {

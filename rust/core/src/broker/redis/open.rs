@@ -1,5 +1,7 @@
 //! What opening a connection takes, blocking or not: where to, and the first words.
 
+use std::sync::Arc;
+
 use redis::io::tcp::TcpSettings;
 use redis::{
     Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, Value,
@@ -87,17 +89,51 @@ pub(super) fn greeting(config: &RedisConfig) -> Batch {
     batch
 }
 
+/// The question which server this is.
+pub(super) fn which_server(batch: &mut Batch) {
+    batch.add(&[b"INFO", b"server"]);
+}
+
+/// Reads the answer to [`which_server`]: the name a server gives itself when it starts. Empty when it does not tell.
+pub(super) fn server(replies: &mut Replies) -> Arc<str> {
+    let told = replies.bytes().ok().flatten().unwrap_or_default();
+    let told = String::from_utf8_lossy(&told);
+    told.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default().trim().into()
+}
+
+/// A connection as its server names it. Another server, and the same one after it was started again, gives the same
+/// number to somebody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ClientName {
+    server: Arc<str>,
+    number: i64,
+}
+
+impl ClientName {
+    /// A connection that can be named; `None` where the server does not tell.
+    pub(super) fn new(server: &Arc<str>, number: i64) -> Option<Self> {
+        (number != 0 && !server.is_empty()).then(|| Self { server: Arc::clone(server), number })
+    }
+
+    /// Its number on this server; `None`: it is one of another server.
+    pub(super) fn number_on(&self, server: &str) -> Option<String> {
+        (*self.server == *server).then(|| self.number.to_string())
+    }
+}
+
 /// What the server answered to the [`greeting`].
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Welcome {
     /// The connection's number, by which another one may end it.
     pub(super) client: i64,
+    /// Which server it is, where it was asked ([`which_server`]).
+    pub(super) server: Arc<str>,
     /// The server's clock, in milliseconds since 1970.
     pub(super) time: i64,
 }
 
 /// Reads the answer to the [`greeting`], which had `sent` commands.
-pub(super) fn welcome(mut replies: Replies, sent: usize) -> Result<Welcome> {
+pub(super) fn welcome(replies: &mut Replies, sent: usize) -> Result<Welcome> {
     replies.skip(sent - 2)?;
     // A server behind a proxy may not tell; then nothing needs to be ended either.
     let client = replies.int().unwrap_or(0);
@@ -107,7 +143,7 @@ pub(super) fn welcome(mut replies: Replies, sent: usize) -> Result<Welcome> {
         (Some(seconds), Some(microseconds)) => seconds * 1000 + microseconds / 1000,
         _ => 0,
     };
-    Ok(Welcome { client, time })
+    Ok(Welcome { client, server: Arc::default(), time })
 }
 
 /// The question to a sentinel.

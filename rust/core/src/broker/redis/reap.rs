@@ -2,12 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use redis::Value;
 
-use super::lease::{Lease, is_page, remove_page};
+use super::lease::{Lease, is_page, remove_page, run_directory};
 use super::mirror::Mirrored;
 use super::session::RedisSession;
 use super::source::{Place, tag_of};
@@ -15,7 +15,7 @@ use super::wire::{Batch, array, pairs, string};
 use super::{dead, wire};
 use crate::broker::Renewal;
 use crate::broker::process::Process;
-use crate::clock::Instant;
+use crate::clock::{Instant, WallTime};
 use crate::error::{ErrorKind, Result};
 use crate::message::envelope::{Opened, open, readdress};
 use crate::message::task::Headers;
@@ -36,6 +36,10 @@ pub(super) struct Neighbours {
     /// who are back first must give the others time.
     reached_since: Instant,
     renewed: Option<Instant>,
+    /// The server's time at which the first of the other leases ends unless it is renewed.
+    first_end: Option<WallTime>,
+    /// When a worker of this host last came or went, by the folder of their slot pages.
+    came_or_went: Option<SystemTime>,
     /// When kombu's records were last looked at.
     pub(super) restored: Option<Instant>,
     /// The sets of workers whose reaping is not over.
@@ -48,6 +52,8 @@ impl Neighbours {
             processes: HashMap::new(),
             reached_since: now,
             renewed: None,
+            first_end: None,
+            came_or_went: None,
             restored: None,
             unfinished: true,
         }
@@ -62,6 +68,18 @@ impl Neighbours {
     /// Whether a process on this machine is gone whose lease was seen.
     fn sees_dead(&self) -> bool {
         self.processes.values().any(Process::is_gone)
+    }
+
+    /// Whether the lease of a worker that was seen has run out since.
+    fn sees_end(&self, now: WallTime) -> bool {
+        self.first_end.is_some_and(|end| end < now)
+    }
+
+    /// Whether a worker of this host has come or gone: one that is not known yet could not be seen to die.
+    fn sees_change(&mut self) -> bool {
+        let folder = run_directory().and_then(|folder| folder.metadata().ok()?.modified().ok());
+        let before = std::mem::replace(&mut self.came_or_went, folder);
+        before != folder
     }
 }
 
@@ -85,7 +103,8 @@ impl RedisSession {
         self.give_back_landed().await?;
         let now = self.clock.now();
         let is_due = self.neighbours.renewed.is_none_or(|renewed| now.since(renewed) >= self.lease.term / 3);
-        if !is_due && !self.neighbours.sees_dead() {
+        let is_due = self.neighbours.sees_change() || is_due;
+        if !is_due && !self.neighbours.sees_dead() && !self.neighbours.sees_end(self.now()) {
             return Ok(Renewal::default());
         }
         if self.link.is_none() {
@@ -107,6 +126,7 @@ impl RedisSession {
         self.confirmed_until = until;
         self.neighbours.renewed = Some(now);
         let mut renewal = self.put_back_others().await?;
+        renewal.asked = true;
         renewal.recovered += self.restore().await?;
         Ok(renewal)
     }
@@ -134,18 +154,18 @@ impl RedisSession {
         let reaping = if asked > 1 { pairs(replies.next()?)? } else { Vec::new() };
         self.neighbours.unfinished = !reaping.is_empty();
         self.learn_processes(&leases).await?;
+        let others = leases.iter().filter(|(session, _)| *session != self.lease.session);
+        self.neighbours.first_end = others.filter_map(|(_, until)| moment(until)).min();
         let in_reach = self.clock.now().since(self.neighbours.reached_since) >= self.lease.term;
         let mut suspects = Vec::new();
         for (session, until) in leases {
-            let expired = in_reach && until.parse::<f64>().is_ok_and(|until| (until as i64) < now.0);
+            let expired = in_reach && moment(&until).is_some_and(|until| until < now);
             let is_gone = self.neighbours.processes.get(&session).is_some_and(Process::is_gone);
             if session != self.lease.session && (expired || is_gone) {
                 suspects.push(Suspect { session, is_gone });
             }
         }
-        let late = reaping
-            .into_iter()
-            .filter(|(_, until)| until.parse::<f64>().is_ok_and(|until| (until as i64) < now.0));
+        let late = reaping.into_iter().filter(|(_, until)| moment(until).is_some_and(|until| until < now));
         suspects.extend(late.map(|(session, _)| Suspect { session, is_gone: false }));
         Ok(suspects)
     }
@@ -332,6 +352,11 @@ impl RedisSession {
         }
         Ok(())
     }
+}
+
+/// A moment as the score of a set.
+fn moment(score: &str) -> Option<WallTime> {
+    score.parse::<f64>().ok().map(|score| WallTime(score as i64))
 }
 
 /// The messages that children of a dead worker had started, from its slot page (see [`crate::pool::page`]).

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::lease::lost;
 use super::link::Link;
 use super::ring::{Held, Ring};
-use super::session::{RedisSession, ahead};
+use super::session::{RedisSession, ahead, end_clients};
 use super::source::tag_of;
 use super::transaction::Doubt;
 use super::waiter::Waiters;
@@ -57,7 +57,7 @@ impl RedisSession {
         self.waiters = Waiters::new(&self.config, &self.book.sources, &self.queues).await?;
         self.routes.clear();
         self.neighbours.forget(self.clock.now());
-        self.last_client = link.welcome.client;
+        self.last_client = link.client();
         self.link = Some(link);
         Ok(())
     }
@@ -65,9 +65,7 @@ impl RedisSession {
     /// Ends what is left of the old connections on the server's side.
     async fn end_old_connections(&mut self, link: &mut Link) -> Result<()> {
         let mut batch = Batch::new();
-        for client in self.waiters.clients().chain([self.last_client]).filter(|client| *client != 0) {
-            batch.add(&[b"CLIENT", b"KILL", b"ID", client.to_string().as_bytes()]);
-        }
+        end_clients(self.waiters.clients().chain(&self.last_client), &link.welcome.server, &mut batch);
         if !batch.is_empty() {
             // Mostly they are gone: that they are not found is no error.
             link.call(&batch).await?;

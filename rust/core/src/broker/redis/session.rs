@@ -14,6 +14,7 @@ use super::config::RedisConfig;
 use super::lease::{Lease, lost};
 use super::link::Link;
 use super::mirror::Mirror;
+use super::open::{self, ClientName};
 use super::reap::Neighbours;
 use super::routes::{self, Routes};
 use super::source::Book;
@@ -44,7 +45,7 @@ pub(super) struct RedisSession {
     /// `None` when it broke; the next exchange opens another.
     pub(super) link: Option<Link>,
     /// The last connection, to be ended by the next: what it has sent must not be carried out any more.
-    pub(super) last_client: i64,
+    pub(super) last_client: Option<ClientName>,
     /// How far the server's clock is ahead of ours, in milliseconds.
     pub(super) ahead: i64,
     /// An exchange of which nobody knows whether it was carried out.
@@ -83,7 +84,7 @@ impl RedisSession {
         let mut session = Self {
             neighbours: Neighbours::new(clock.now()),
             ahead: ahead(&clock, link.welcome.time),
-            last_client: link.welcome.client,
+            last_client: link.client(),
             confirmed_until: Instant::now() + lease.term,
             mirror: Mirror::new(&config, &lease.session),
             config,
@@ -272,13 +273,9 @@ impl RedisSession {
         Ok(())
     }
 
-    /// The commands that put everything back and give up the lease.
-    pub(super) fn ending(&self) -> Batch {
-        let mut batch = Batch::new();
-        // First of all nothing more may be taken.
-        for client in self.waiters.clients() {
-            batch.add(&[b"CLIENT", b"KILL", b"ID", client.to_string().as_bytes()]);
-        }
+    /// The commands that put everything back and give up the lease. They come after those that [`end_clients`] adds:
+    /// first of all nothing more may be taken.
+    pub(super) fn ending(&self, mut batch: Batch) -> Batch {
         for source in &self.book.sources {
             batch.script(GIVE_BACK, &[source.held.as_bytes(), source.key.as_bytes()], &[]);
         }
@@ -296,7 +293,10 @@ impl RedisSession {
         let mut batch = Batch::new();
         batch.add(&[b"UNWATCH"]);
         self.call(&batch).await?;
-        let batch = self.ending();
+        let mut batch = Batch::new();
+        let server = self.link.as_ref().map_or("", |link| &link.welcome.server);
+        end_clients(self.waiters.clients(), server, &mut batch);
+        let batch = self.ending(batch);
         self.call(&batch).await?;
         self.has_ended = true;
         if let Some(page) = &self.lease.page {
@@ -312,13 +312,34 @@ impl Drop for RedisSession {
         if self.has_ended || self.is_lost || self.pid != std::process::id() {
             return;
         }
-        let (config, batch) = (Arc::clone(&self.config), self.ending());
+        let (config, batch) = (Arc::clone(&self.config), self.ending(Batch::new()));
+        let clients: Vec<ClientName> = self.waiters.clients().cloned().collect();
         // If no thread can be had or the server is away, the lease runs out.
         let _ = std::thread::Builder::new().name("fastq-redis-end".into()).spawn(move || {
             let until = std::time::Instant::now() + config.publish_timeout;
-            let _ = super::connection::Handle::open(&config, until)
-                .and_then(|mut handle| handle.call(&batch, until));
+            let _ = super::connection::Handle::open(&config, until).and_then(|mut handle| {
+                let mut first = Batch::new();
+                open::which_server(&mut first);
+                let server = open::server(&mut handle.call(&first, until)?);
+                let mut kills = Batch::new();
+                end_clients(clients.iter(), &server, &mut kills);
+                if !kills.is_empty() {
+                    handle.call(&kills, until)?;
+                }
+                handle.call(&batch, until)
+            });
         });
+    }
+}
+
+/// Adds the commands that end those connections that are to this server.
+pub(super) fn end_clients<'a>(
+    clients: impl Iterator<Item = &'a ClientName>,
+    server: &str,
+    batch: &mut Batch,
+) {
+    for number in clients.filter_map(|client| client.number_on(server)) {
+        batch.add(&[b"CLIENT", b"KILL", b"ID", number.as_bytes()]);
     }
 }
 

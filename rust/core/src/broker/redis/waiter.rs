@@ -4,8 +4,7 @@
 //! nothing is lost when the connection dies before the reply. While a waiter waits, nobody else moves messages from
 //! its list into the session's, so the order there is known.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -14,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::broadcast::Broadcasts;
 use super::config::RedisConfig;
 use super::link::Link;
+use super::open::ClientName;
 use super::source::Source;
 use super::wire::Batch;
 use crate::broker::Queue;
@@ -46,8 +46,8 @@ pub(super) struct Waiters {
 
 struct Waiter {
     orders: UnboundedSender<Duration>,
-    /// The number of its connection; 0 before there is one.
-    client: Arc<AtomicI64>,
+    /// Its connection; empty before there is one.
+    client: Arc<OnceLock<ClientName>>,
     task: JoinHandle<()>,
 }
 
@@ -74,7 +74,7 @@ impl Waiters {
                 return None;
             }
             let (orders, ordered) = unbounded_channel();
-            let client = Arc::new(AtomicI64::new(0));
+            let client = Arc::new(OnceLock::new());
             let wait = Wait {
                 config: Arc::clone(config),
                 place,
@@ -114,13 +114,12 @@ impl Waiters {
     }
 
     /// The connection of a waiter; `None` before there is one.
-    pub(super) fn client(&self, place: usize) -> Option<i64> {
-        let client = self.all.get(place)?.as_ref()?.client.load(Ordering::Relaxed);
-        (client != 0).then_some(client)
+    pub(super) fn client(&self, place: usize) -> Option<&ClientName> {
+        self.all.get(place)?.as_ref()?.client.get()
     }
 
     /// All their connections.
-    pub(super) fn clients(&self) -> impl Iterator<Item = i64> {
+    pub(super) fn clients(&self) -> impl Iterator<Item = &ClientName> {
         (0..self.all.len()).filter_map(|place| self.client(place))
     }
 }
@@ -139,7 +138,7 @@ struct Wait {
     place: usize,
     list: String,
     held: String,
-    client: Arc<AtomicI64>,
+    client: Arc<OnceLock<ClientName>>,
     landed: UnboundedSender<Landing>,
 }
 
@@ -160,7 +159,9 @@ impl Wait {
             link
         } else {
             let opened = Link::open(&self.config).await?;
-            self.client.store(opened.welcome.client, Ordering::Relaxed);
+            if let Some(client) = opened.client() {
+                let _ = self.client.set(client); // a waiter opens one connection in its life
+            }
             link.insert(opened)
         };
         let seconds = format!("{:.3}", limit.as_secs_f64());

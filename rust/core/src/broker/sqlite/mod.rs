@@ -25,6 +25,7 @@ mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{
     BoxFuture, Broker, Capabilities, DeadLetter, Depth, PriorityOrder, Publication, Queue, Session,
@@ -82,11 +83,12 @@ impl Broker for SqliteBroker {
         self.with("declare", |handle| handle.transaction(|handle| publish::declare(handle, queues)))
     }
 
-    fn publish(&self, publications: &[Publication]) -> Result<()> {
+    fn publish_within(&self, publications: &[Publication], within: Option<Duration>) -> Result<()> {
         if publications.is_empty() {
             return Ok(());
         }
-        self.with("publish", |handle| {
+        let most = self.keeper.config.publish_timeout;
+        self.keeper.lend("publish", within.map_or(most, |within| within.min(most)), |handle| {
             publish::publish(handle, publications, self.clock.wall())?;
             handle.ringer.ring_workers();
             Ok(())

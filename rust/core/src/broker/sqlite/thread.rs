@@ -143,7 +143,11 @@ impl SessionThread {
         }
         let reaped = renewed?;
         let begun = std::mem::take(&mut self.begun);
-        Ok(Renewal { recovered: begun.recovered + reaped.recovered, buried: begun.buried + reaped.buried })
+        Ok(Renewal {
+            asked: true,
+            recovered: begun.recovered + reaped.recovered,
+            buried: begun.buried + reaped.buried,
+        })
     }
 
     fn end(&self) -> Result<()> {
