@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 
-import pytest
-
 from tests.faults.conftest import HOLD, RECORD, Place
 from tests.support.redis_server import RedisServer
 from tests.support.wait import wait_for

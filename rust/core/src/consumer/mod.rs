@@ -108,7 +108,7 @@ impl Consumer {
                     clean = self.attend(session).await;
                 }
                 Err(error) if self.has_begun || error.is_temporary() => {
-                    self.step(LinkInput::TemporaryFault, error.to_string())
+                    self.step(LinkInput::TemporaryFault, error.to_string());
                 }
                 Err(error) => {
                     self.step(LinkInput::PermanentFault, error.to_string());

@@ -121,6 +121,17 @@ impl ClientName {
     }
 }
 
+/// Adds the commands that end those connections that are to this server.
+pub(super) fn end_clients<'a>(
+    clients: impl Iterator<Item = &'a ClientName>,
+    server: &str,
+    batch: &mut Batch,
+) {
+    for number in clients.filter_map(|client| client.number_on(server)) {
+        batch.add(&[b"CLIENT", b"KILL", b"ID", number.as_bytes()]);
+    }
+}
+
 /// What the server answered to the [`greeting`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct Welcome {

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 
 use super::lease::lost;
 use super::link::Link;
+use super::open::end_clients;
 use super::ring::{Held, Ring};
-use super::session::{RedisSession, ahead, end_clients};
+use super::session::{RedisSession, ahead};
 use super::source::tag_of;
 use super::transaction::Doubt;
 use super::waiter::Waiters;

@@ -14,7 +14,7 @@ use super::config::RedisConfig;
 use super::lease::{Lease, lost};
 use super::link::Link;
 use super::mirror::Mirror;
-use super::open::{self, ClientName};
+use super::open::{self, ClientName, end_clients};
 use super::reap::Neighbours;
 use super::routes::{self, Routes};
 use super::source::Book;
@@ -273,7 +273,7 @@ impl RedisSession {
         Ok(())
     }
 
-    /// The commands that put everything back and give up the lease. They come after those that [`end_clients`] adds:
+    /// The commands that put everything back and give up the lease. They come after those of [`end_clients`]:
     /// first of all nothing more may be taken.
     pub(super) fn ending(&self, mut batch: Batch) -> Batch {
         for source in &self.book.sources {
@@ -329,17 +329,6 @@ impl Drop for RedisSession {
                 handle.call(&batch, until)
             });
         });
-    }
-}
-
-/// Adds the commands that end those connections that are to this server.
-pub(super) fn end_clients<'a>(
-    clients: impl Iterator<Item = &'a ClientName>,
-    server: &str,
-    batch: &mut Batch,
-) {
-    for number in clients.filter_map(|client| client.number_on(server)) {
-        batch.add(&[b"CLIENT", b"KILL", b"ID", number.as_bytes()]);
     }
 }
 
