@@ -19,6 +19,9 @@ _LIMIT = 30.0
 """Seconds for what the thread is asked to do."""
 
 
+_TURNS = 5
+
+
 class Cut(enum.Enum):
     """How a connection ends."""
 
@@ -143,6 +146,9 @@ class _Relay:
     async def stop(self) -> None:
         """Return when every socket is closed."""
         self.shut()
+        # What was accepted just now becomes a connection within a few turns of the loop.
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         await asyncio.gather(*self.connecting)
         while self.sides:
             for side in self.sides:

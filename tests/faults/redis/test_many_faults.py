@@ -7,7 +7,18 @@ import random
 from collections import defaultdict
 from statistics import median
 
-from tests.faults.redis.faults import CUTS, Fault, loading, no_way, restart, silence, too_many_clients
+from tests.faults.redis.faults import (
+    CUTS,
+    Fault,
+    loading,
+    new_password,
+    no_memory,
+    no_way,
+    replica,
+    restart,
+    silence,
+    too_many_clients,
+)
 from tests.faults.redis.story import Story
 
 FAULTS: dict[Fault, int] = dict.fromkeys(CUTS, 6) | {
@@ -15,9 +26,12 @@ FAULTS: dict[Fault, int] = dict.fromkeys(CUTS, 6) | {
     restart: 3,
     too_many_clients: 2,
     loading: 1,
+    new_password: 1,
+    no_memory: 1,
+    replica: 1,
     silence: 1,
 }
-"""How often each is chosen. Those that end a worker or its lease are in `test_broker_faults` only."""
+"""How often each is chosen. One that outlasts the lease is in `test_broker_faults` only."""
 
 
 def test_faults_without_end_lose_nothing_and_stall_nothing(story: Story, chance: random.Random, long: bool) -> None:
