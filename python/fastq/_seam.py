@@ -125,6 +125,8 @@ class WorkerConfig:
     store_options: str = "{}"
     children: int = 0
     """Child processes to keep alive; 0 for pools in this process."""
+    most_children: int = 0
+    """As many may be kept alive when there is work for them; no less than `children`."""
     nursery_fd: int | None = None
     """The socket to the nursery; the core takes ownership."""
     prefetch_multiplier: int | None = None

@@ -63,6 +63,7 @@ def _names(_ctx: click.Context, parameter: click.Parameter, value: str | None) -
     "-n", "--hostname", metavar="NAME", help="Node name: name@host, name@ or host; %h, %n, %d stand for this host."
 )
 @click.option("-c", "--concurrency", callback=_number_or_auto, metavar="N", help="Tasks that run at once [processors].")
+@click.option("--autoscale", metavar="MAX,MIN", help="As many processes as there is work for, between two bounds.")
 @click.option(
     "-P", "--pool", metavar="POOL", help="prefork: a process per task (default); solo: in this process, no time limits."
 )
@@ -95,7 +96,6 @@ def _names(_ctx: click.Context, parameter: click.Parameter, value: str | None) -
 @_later("-B", "--beat", is_flag=True, sentence="periodic tasks are not part of this version.")
 @_later("-s", "--schedule", "--schedule-filename", sentence="periodic tasks are not part of this version.")
 @_later("--scheduler", sentence="periodic tasks are not part of this version.")
-@_later("--autoscale", sentence="not part of this version: -c sets a fixed number of processes.")
 @_later("--disable-prefetch", is_flag=True, sentence="not part of this version: --prefetch-multiplier 1 comes closest.")
 @_later("--heartbeat-interval", sentence="events for monitors are not part of this version.")
 @_later(

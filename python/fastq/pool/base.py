@@ -23,6 +23,8 @@ class PoolSettings:
 
     node: str
     concurrency: int
+    least: int | None = None
+    """With less to do there are fewer slots, down to so many; None: always as many."""
     max_tasks_per_child: int | None = None
     max_memory_per_child: int | None = None
     """KiB of resident memory, looked at after each job."""
@@ -48,6 +50,11 @@ class Pool(ABC):
     def children(self) -> int:
         """Child processes that the core is to keep alive; 0: jobs run in this process."""
         return 0
+
+    @property
+    def most_children(self) -> int:
+        """As many may there be when there is work for them."""
+        return self.children
 
     @property
     def slots(self) -> int:
@@ -79,5 +86,6 @@ class Pool(ABC):
         return {
             "implementation": f"{type(self).__module__}:{type(self).__qualname__}",
             "max-concurrency": self.settings.concurrency,
+            **({"min-concurrency": self.settings.least} if self.settings.least is not None else {}),
             "max-tasks-per-child": self.settings.max_tasks_per_child or "N/A",
         }

@@ -37,7 +37,13 @@ class PreforkPool(Pool):
 
     @property
     def children(self) -> int:
-        """One per slot."""
+        """One per slot; as many as there are always."""
+        least = self.settings.least
+        return self.settings.concurrency if least is None else least
+
+    @property
+    def most_children(self) -> int:
+        """As many as may run at once."""
         return self.settings.concurrency
 
     def prepare(self) -> int:

@@ -52,6 +52,7 @@ class Attendance:
             "link": self._link,
             "child-up": self._child_up,
             "child-gone": self._child_gone,
+            "scaled": self._scaled,
             "nursery-gone": self._nursery_gone,
             "received": self._received,
             "lost": self._lost,
@@ -115,6 +116,10 @@ class Attendance:
             fields["pid"],
             fields["reason"],
         )
+
+    def _scaled(self, fields: Fields) -> None:
+        what = "Jobs wait" if fields["to"] > fields["from"] else "There is less to do"
+        _logger.info("%s: from %s to %s processes.", what, fields["from"], fields["to"])
 
     def _nursery_gone(self, _fields: Fields) -> None:
         _logger.critical(

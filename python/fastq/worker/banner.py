@@ -26,7 +26,8 @@ def banner(app: App, node: str, pool: Pool, *, with_tasks: bool = False) -> str:
     """
     queues = app.queues.consume_from
     slots = pool.slots
-    what = f"{slots} {plural(slots, 'process', 'es')}" if pool.children else "1 task at a time, in this process"
+    least = f"{pool.children} to " if pool.children < pool.most_children else ""
+    what = f"{least}{slots} {plural(slots, 'process', 'es')}" if pool.children else "1 task at a time, in this process"
     facts = {
         "app": app.main or "(no name)",
         "broker": hide_password(app.conf.broker_read_url or app.conf.broker_url),

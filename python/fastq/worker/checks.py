@@ -23,6 +23,7 @@ __all__ = [
     "refuse_limits_without_children",
     "refuse_negative_limits",
     "refuse_node_name",
+    "refuse_scaling_without_children",
     "warn_of_limits",
     "warn_of_namesake",
     "warn_of_settings",
@@ -102,6 +103,19 @@ def refuse_limits_without_children(options: WorkerOptions, pool: Pool) -> None:
                 f"--{limit.replace('_', '-')} has no effect with -P {pool.name}: its tasks run in the worker's own "
                 "process, which cannot be killed or interrupted for them. Use -P prefork."
             )
+
+
+def refuse_scaling_without_children(app: App, pool: Pool) -> None:
+    """Raise when the number of slots is to follow the work, and the pool has no processes.
+
+    Raises:
+        ImproperlyConfigured: it is so.
+    """
+    if app.conf.worker_autoscale and not pool.children:
+        raise ImproperlyConfigured(
+            f"worker_autoscale is {app.conf.worker_autoscale!r}, but the {pool.name} pool has no processes to end when "
+            "there is less to do: use -P prefork, or -c."
+        )
 
 
 def warn_of_limits(app: App, pool: Pool) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastq.app.protocol import App
     from fastq.pool.base import Pool
 
-__all__ = ["concurrency", "core_config"]
+__all__ = ["autoscale", "concurrency", "core_config"]
 
 
 def concurrency(app: App) -> int:
@@ -34,6 +34,27 @@ def concurrency(app: App) -> int:
     if not 1 <= count <= 1024:
         raise ImproperlyConfigured(f"worker_concurrency is {value!r}: use a number from 1 to 1024, or `auto`.")
     return count
+
+
+def autoscale(app: App) -> tuple[int, int] | None:
+    """Return the least and the most slots when their number follows the work; None: it is always the same.
+
+    Raises:
+        ImproperlyConfigured: it is not two numbers between 1 and 1024, the larger one first.
+    """
+    value: Any = app.conf.worker_autoscale
+    if not value:
+        return None
+    parts = value.split(",") if isinstance(value, str) else value
+    try:
+        most, least = (int(part) for part in [*parts, 1][:2])
+    except (TypeError, ValueError):
+        most, least = 0, 0
+    if not 1 <= least <= most <= 1024 or len(parts) > 2:
+        raise ImproperlyConfigured(
+            f"worker_autoscale is {value!r}: use MAX,MIN, two numbers from 1 to 1024, such as 10,2."
+        )
+    return least, most
 
 
 def core_config(app: App, node: str, pool: Pool) -> WorkerConfig:
@@ -55,6 +76,7 @@ def core_config(app: App, node: str, pool: Pool) -> WorkerConfig:
         store_url=store_url,
         store_options=_json(store_options(app, store_url) if store_url else None),
         children=pool.children,
+        most_children=pool.most_children,
         prefetch_multiplier=None if multiplier in (None, "auto") else int(multiplier),
         lease=conf.worker_lease,
         max_deaths=conf.task_max_deaths,

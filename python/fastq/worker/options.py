@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["WorkerOptions"]
 
 _SETTINGS: Final = {
+    "autoscale": "worker_autoscale",
     "concurrency": "worker_concurrency",
     "pool": "worker_pool",
     "prefetch_multiplier": "worker_prefetch_multiplier",
@@ -36,6 +37,8 @@ class WorkerOptions:
     hostname: str | None = None
     """Node name: `name@host`, `name@` or a host alone; `%h`, `%n` and `%d` are replaced."""
     concurrency: int | str | None = None
+    autoscale: str | tuple[int, int] | None = None
+    """Most and least slots, `10,2`: their number follows the work."""
     pool: Any = None
     queues: tuple[str, ...] = ()
     exclude_queues: tuple[str, ...] = ()

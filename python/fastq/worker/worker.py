@@ -24,7 +24,7 @@ from fastq.text import plural
 from fastq.worker import checks
 from fastq.worker.attend import Attendance
 from fastq.worker.banner import banner
-from fastq.worker.config import concurrency, core_config
+from fastq.worker.config import autoscale, concurrency, core_config
 from fastq.worker.options import WorkerOptions
 from fastq.worker.policy import policies
 from fastq.worker.privileges import refuse_pickle_as_root
@@ -99,6 +99,7 @@ class Worker:
         with self._pid_file():
             self.pool = pool = self._make_pool()
             checks.refuse_limits_without_children(options, pool)
+            checks.refuse_scaling_without_children(app, pool)
             checks.refuse_negative_limits(app)
             checks.warn_of_limits(app, pool)
             config, table = core_config(app, node, pool), policies(app)
@@ -110,9 +111,11 @@ class Worker:
 
     def _make_pool(self) -> Pool:
         conf = self.app.conf
+        bounds = autoscale(self.app)
         settings = PoolSettings(
             node=self.hostname,
-            concurrency=concurrency(self.app),
+            concurrency=bounds[1] if bounds else concurrency(self.app),
+            least=bounds[0] if bounds else None,
             max_tasks_per_child=conf.worker_max_tasks_per_child,
             max_memory_per_child=conf.worker_max_memory_per_child,
             set_up_logging=self._logging.set_up_child,

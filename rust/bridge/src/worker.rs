@@ -161,6 +161,7 @@ impl Plan {
             queues: queues(spec.queues),
             policies,
             children: spec.children,
+            most_children: spec.most_children,
             nursery,
             prefetch: spec.prefetch_multiplier.map_or(Prefetch::Auto, Prefetch::PerSlot),
             page,

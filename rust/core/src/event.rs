@@ -47,6 +47,8 @@ kinds! {
     ChildUp = "child-up",
     /// A child is gone: `slot`, `pid`, `status` (wait status, -1 unknown), `reason`, `expected`.
     ChildGone = "child-gone",
+    /// There are more or fewer children than before: `from`, `to`.
+    Scaled = "scaled",
     /// The nursery is gone; the worker stops.
     NurseryGone = "nursery-gone",
     /// A job was accepted (on request): `id`, `name`, `queue`, `eta` (seconds since 1970, if any).

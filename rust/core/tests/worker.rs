@@ -42,6 +42,7 @@ fn start(broker: Arc<dyn Broker>, page: Arc<dyn Page>) -> Worker {
         queues: vec![Queue::named("celery")],
         policies: Policies::new([Policy::named("add")]),
         children: 0,
+        most_children: 0,
         nursery: None,
         prefetch: Prefetch::Auto,
         page: SlotPage { words: page, file: None, path: None },

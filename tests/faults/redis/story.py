@@ -104,13 +104,16 @@ class Story:
     def _resumed_after(self, moment: float) -> float:
         """Return when the first message starts to run that waits now, or comes next."""
         waiting = self.scene.server.do("LINDEX", "celery", -1)
-        number = _number(waiting) if waiting else self.sender.next
+        first = _number(waiting) if waiting else self.sender.next
 
         def start() -> float | None:
             assert self.worker.running, f"the worker has ended\n{self.worker.log[-2000:]}"
-            return self.place.ledger.first_start(number)
+            # One that is being sent may be refused yet: then the next that is not.
+            last = first if waiting else self.sender.next
+            starts = (self.place.ledger.first_start(number) for number in range(first, last + 1))
+            return next((began for began in starts if began), None)
 
-        return wait_for(start, f"the run of {number}", limit=30) or moment
+        return wait_for(start, f"the run of {first}, or of what follows it", limit=30) or moment
 
 
 def _number(message: bytes) -> int:

@@ -84,7 +84,6 @@ def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
         (["-D"], "--detach: not part of this version"),
         (["-E"], "events for monitors are not part"),
         (["-B"], "periodic tasks are not part"),
-        (["--autoscale", "4,1"], "--autoscale: not part"),
         (["-S", "file"], "--statedb: revoking tasks is not part"),
         (["--pool-start-method", "spawn"], "children are always forked"),
         (["--uid", "nobody"], "--uid: not part"),

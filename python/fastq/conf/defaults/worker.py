@@ -16,6 +16,13 @@ OPTIONS = (
         old="CELERYD_CONCURRENCY",
     ),
     Option(
+        "worker_autoscale",
+        OBJECT,
+        None,
+        "Most and least processes, `10,2`: their number follows the work; None: `worker_concurrency`, always.",
+        ours=True,
+    ),
+    Option(
         "worker_prefetch_multiplier",
         INTEGER_OR_AUTO,
         "auto",

@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use super::deadline::{Deadlines, Limit};
 use super::estimate::{Estimates, Rate};
+use super::scale::Load;
 use super::{Effect, Effects, Input, Now};
 use crate::broker::Publication;
 use crate::buffer::Buffer;
@@ -99,6 +100,8 @@ pub struct Machine {
     pub(super) stuck: bool,
     /// Somebody wants to hear of every job that arrives.
     pub tell_received: bool,
+    /// So many more are asked for than there is use for, to see whether another slot would have work.
+    pub probes: usize,
 }
 
 impl Machine {
@@ -118,6 +121,7 @@ impl Machine {
             runs: 0,
             stuck: false,
             tell_received: false,
+            probes: 0,
         }
     }
 
@@ -159,7 +163,21 @@ impl Machine {
         let slots = self.slots.values().filter(|slot| is_alive(slot.state())).count();
         let held = self.jobs.len() - self.buffer.waiting();
         let prefetch = if self.stuck { Prefetch::PerSlot(1) } else { self.prefetch };
-        credit::credit(prefetch, slots, self.rate.per_second(now.monotonic), held)
+        let credit = credit::credit(prefetch, slots, self.rate.per_second(now.monotonic), held);
+        if slots > 0 && held < slots + self.probes { credit.max(slots + self.probes - held) } else { credit }
+    }
+
+    /// How the slots are doing.
+    pub fn load(&self) -> Load {
+        let comes = |slot: &&Slot| is_alive(slot.state()) || slot.state() == SlotState::Starting;
+        let slots = self.slots.values().filter(comes).count();
+        let busy = self.slots.values().filter(|slot| !slot.is_free() && is_alive(slot.state())).count();
+        Load { slots, busy, pressed: self.buffer.ready() > 0 && busy == slots }
+    }
+
+    /// Slots that have nothing to do, the last first.
+    pub fn idle_slots(&self) -> impl Iterator<Item = SlotId> {
+        self.slots.iter().rev().filter(|(_, slot)| slot.is_free()).map(|(id, _)| *id)
     }
 
     /// Whether a slot has nothing to do: then nothing should be held back.

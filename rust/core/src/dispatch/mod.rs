@@ -5,6 +5,7 @@ pub mod estimate;
 mod fill;
 pub mod machine;
 mod release;
+pub mod scale;
 
 use crate::clock::{Instant, WallTime};
 use crate::event::Event;

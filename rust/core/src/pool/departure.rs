@@ -15,6 +15,8 @@ pub struct Departure {
     pub started: u64,
     /// It was asked to leave, or said so.
     pub expected: bool,
+    /// It was sent away for want of work: nobody is to follow it.
+    pub dismissed: bool,
     /// Why it was ended, when that is not plain from how it ended.
     pub note: Option<&'static str>,
 }
@@ -22,7 +24,7 @@ pub struct Departure {
 impl Departure {
     /// Of a slot for which no child could be had.
     pub fn of_nobody(slot: SlotId) -> Self {
-        Self { slot, pid: None, status: None, started: 0, expected: false, note: None }
+        Self { slot, pid: None, status: None, started: 0, expected: false, dismissed: false, note: None }
     }
 
     /// Whether it may have died of its own start, so that a successor would, too. Whatever ended it, a child that had

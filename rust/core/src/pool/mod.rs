@@ -160,6 +160,20 @@ impl Pool {
         }
     }
 
+    /// Sends a slot's executor away; nobody is to follow it.
+    pub fn dismiss(&mut self, slot: SlotId) {
+        let Some(seat) = self.seats.get_mut(&slot) else { return };
+        (seat.expected, seat.dismissed) = (true, true);
+        if let Some(link) = &seat.link {
+            link.retire();
+        }
+    }
+
+    /// Whether nobody sits in a slot, and nobody is to come.
+    pub fn is_vacant(&self, slot: SlotId) -> bool {
+        !self.seats.contains_key(&slot) && !self.replacement.is_planned(slot)
+    }
+
     /// Asks all executors to leave when they have run what they have.
     pub fn retire(&mut self) {
         for seat in self.seats.values_mut() {
@@ -328,8 +342,8 @@ impl Pool {
         self.close_page(slot);
         let seat = self.seats.remove(&slot)?;
         let started = self.page.load(slot.0 as usize * WORDS_PER_SLOT + CLAIM) & !CLOSED;
-        let Seat { status, expected, note, .. } = seat;
-        Some(Departure { slot, pid: seat.pid(), status, started, expected, note })
+        let Seat { status, expected, dismissed, note, .. } = seat;
+        Some(Departure { slot, pid: seat.pid(), status, started, expected, dismissed, note })
     }
 }
 

@@ -53,6 +53,11 @@ impl Replacement {
         due
     }
 
+    /// Whether a slot is to be filled again.
+    pub fn is_planned(&self, slot: SlotId) -> bool {
+        self.planned.iter().any(|(_, planned)| *planned == slot)
+    }
+
     /// When the next successor is due.
     pub fn next_due(&self) -> Option<Instant> {
         self.planned.iter().map(|(at, _)| *at).min()

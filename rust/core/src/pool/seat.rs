@@ -23,6 +23,8 @@ pub(super) struct Seat {
     pub(super) status: Option<i32>,
     /// It was asked to leave, or said so.
     pub(super) expected: bool,
+    /// It was sent away for want of work.
+    pub(super) dismissed: bool,
     /// A child that has not said hello was asked for at this time.
     pub(super) starting_since: Option<Instant>,
     /// Why it is being ended, when that is not plain from how it ends.
@@ -50,6 +52,7 @@ impl Seat {
             leaving_since: None,
             status: None,
             expected: false,
+            dismissed: false,
             starting_since: None,
             note: None,
         }

@@ -21,6 +21,8 @@ pub struct WorkerConfig {
     pub policies: Policies,
     /// Children to keep alive; 0 when slots are made by [`super::Worker::port`].
     pub children: u32,
+    /// As many may be kept alive when there is work for them; at least `children`.
+    pub most_children: u32,
     /// The socket to the nursery; `None` without children.
     pub nursery: Option<OwnedFd>,
     /// How far to take ahead of the slots.

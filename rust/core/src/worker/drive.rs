@@ -13,6 +13,7 @@ use super::stop::Stop;
 use super::tell::Tell;
 use crate::clock::{Clock, Instant};
 use crate::consumer::{News, Order};
+use crate::dispatch::scale::{Change, Scale};
 use crate::dispatch::{Effect, Effects, Input, Machine, Now};
 use crate::event::{Event, EventKind};
 use crate::ident::SlotId;
@@ -51,6 +52,10 @@ pub(super) struct Drive {
     pub(super) stop: Stop,
     /// Slots that the nursery fills.
     pub(super) children: u32,
+    /// As many it may fill when there is work for them.
+    pub(super) most_children: u32,
+    /// Decides how many; `None`: always the same.
+    pub(super) scale: Option<Scale>,
     pub(super) queues: String,
     /// Told once: the first session began, or none ever can.
     pub(super) opened: Option<std::sync::mpsc::SyncSender<crate::error::Result<()>>>,
@@ -95,7 +100,8 @@ impl Drive {
     /// Waits for the next thing to hear.
     async fn listen(&mut self, ears: &mut Ears) -> Heard {
         let now = self.now();
-        let wakes = [self.machine.next_wake(now), self.pool.next_wake(), self.stop.next_wake()];
+        let scale = self.scale.as_ref().and_then(|scale| scale.next_wake(self.machine.load().slots));
+        let wakes = [self.machine.next_wake(now), self.pool.next_wake(), self.stop.next_wake(), scale];
         let wake = wakes.into_iter().flatten().min();
         tokio::select! {
             biased;
@@ -131,6 +137,7 @@ impl Drive {
         }
         self.step_all(now);
         self.stats.gauge(self.machine.counts());
+        self.scale(now);
         self.order(now);
         self.end(now);
     }
@@ -176,6 +183,32 @@ impl Drive {
             self.desk.told = Some(told);
             let _ = self.orders.send(Order::Take { credit: told.0, hurry: told.1, seen: told.2 });
         }
+    }
+
+    /// Makes slots for jobs that wait, and sends away those that nobody needs.
+    fn scale(&mut self, now: Now) {
+        let Some(scale) = self.scale.as_mut().filter(|_| !self.stop.has_begun()) else { return };
+        let load = self.machine.load();
+        let change = scale.observe(now.monotonic, load);
+        self.machine.probes = usize::from(scale.may_grow(load.slots));
+        match change {
+            Change::Stay => return,
+            Change::Grow(more) => {
+                let vacant = (0..self.most_children).map(SlotId).filter(|slot| self.pool.is_vacant(*slot));
+                for slot in vacant.take(more).collect::<Vec<_>>() {
+                    self.spawn(slot);
+                }
+            }
+            Change::Shrink(fewer) => {
+                for slot in self.machine.idle_slots().take(fewer).collect::<Vec<_>>() {
+                    self.pool.dismiss(slot);
+                    self.desk.inputs.push_back(Input::SlotRetires(slot));
+                }
+            }
+        }
+        self.step_all(now);
+        let slots = self.machine.load().slots as u64;
+        self.tell.put(Event::new(EventKind::Scaled).with("from", load.slots as u64).with("to", slots));
     }
 
     fn spawn(&mut self, slot: SlotId) {

@@ -192,7 +192,7 @@ impl Drive {
         if !departure.expected && !self.stop.has_begun() {
             Stats::add(&self.stats.lost, 1);
         }
-        if departure.slot.0 < self.children && !self.stop.has_begun() {
+        if departure.slot.0 < self.most_children && !departure.dismissed && !self.stop.has_begun() {
             self.pool.replace(&departure, self.clock.now());
         }
         self.desk.inputs.push_back(Input::SlotGone {

@@ -26,6 +26,7 @@ use crate::broker::{Broker, Subscription};
 use crate::clock::Clock;
 use crate::consumer::{Consumer, News};
 use crate::dispatch::Machine;
+use crate::dispatch::scale::Scale;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventKind, Value};
 use crate::ident::SlotId;
@@ -72,7 +73,7 @@ impl Worker {
         let stats = Arc::new(Stats::default());
         let (commands, commands_heard) = mpsc::unbounded_channel();
         let (opened, open) = sync_channel(1);
-        let next_slot = AtomicU32::new(config.children);
+        let next_slot = AtomicU32::new(config.children.max(config.most_children));
         let assembly = Assembly {
             config,
             broker,
@@ -206,10 +207,8 @@ impl Assembly {
         let (link_events, links) = mpsc::unbounded_channel();
         let (nursery_events, nursery_heard) = mpsc::unbounded_channel();
         let SlotPage { words, file, path } = config.page;
-        let nursery = match (config.nursery, file) {
-            (Some(socket), Some(page)) => Some(Nursery::new(socket, page, nursery_events)?),
-            _ => None,
-        };
+        let nursery = config.nursery.zip(file);
+        let nursery = nursery.map(|(socket, page)| Nursery::new(socket, page, nursery_events)).transpose()?;
         let mut machine = Machine::new(config.prefetch, broker.capabilities().delay);
         machine.tell_received = config.watch.contains(&EventKind::Received);
         let queues = config.queues.iter().map(|queue| queue.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -232,6 +231,8 @@ impl Assembly {
             stats,
             stop: Stop::new(config.stop_within),
             children: config.children,
+            most_children: config.children.max(config.most_children),
+            scale: Scale::between(config.children, config.most_children),
             queues,
             opened: Some(opened),
             desk: Desk::default(),

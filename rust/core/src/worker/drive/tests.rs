@@ -56,6 +56,8 @@ fn bench() -> Bench {
         stats: Arc::default(),
         stop: Stop::new(None),
         children: 1,
+        most_children: 1,
+        scale: None,
         queues: String::new(),
         opened: None,
         desk: Desk::default(),
