@@ -136,3 +136,7 @@ class WorkerConfig:
     result_expires: float | None = 86_400.0
     stop_within: float | None = None
     """A warm stop turns cold after so long; None: never."""
+    soft_stop_within: float = 0.0
+    """A soft stop turns cold after so long."""
+    ends_lost_runs: bool = False
+    """Runs whose lease was lost are ended: another worker makes them from the beginning."""

@@ -187,3 +187,23 @@ def test_the_signals_of_a_workers_life_are_sent_in_order(start_worker: Any, file
         "worker_shutdown",
     ]
     assert of_child == ["worker_process_init", "worker_process_shutdown"]
+
+
+def test_a_soft_stop_lets_running_tasks_end_in_their_time_and_then_puts_them_back(
+    client: FastQ, start_worker: Callable[..., RunningWorker], file: Name
+) -> None:
+    worker = start_worker(SHOP, ("-c", "1"), {"FASTQ_WORKER_SOFT_SHUTDOWN_TIMEOUT": "60"})
+    result = running_task(client, file)
+    worker.signal(signal.SIGQUIT)
+    worker.wait_for_log("stopping when 1 running task has ended, at the latest in 60 s")
+    Path(file("go on")).touch()
+    assert worker.wait() == 0
+    assert result.get(timeout=5) == "done"
+
+    Path(file("begun")).unlink()
+    Path(file("go on")).unlink()
+    worker = start_worker(SHOP, ("-c", "1"), {"FASTQ_WORKER_SOFT_SHUTDOWN_TIMEOUT": "0.2"})
+    running_task(client, file)
+    worker.signal(signal.SIGQUIT)
+    worker.wait()
+    assert (depth(client)["ready"], depth(client)["in_flight"]) == (1, 0)

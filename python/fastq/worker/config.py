@@ -82,6 +82,8 @@ def core_config(app: App, node: str, pool: Pool) -> WorkerConfig:
         max_deaths=conf.task_max_deaths,
         result_expires=backend.expires_seconds,
         stop_within=conf.worker_stop_timeout,
+        soft_stop_within=conf.worker_soft_shutdown_timeout,
+        ends_lost_runs=conf.worker_cancel_long_running_tasks_on_connection_loss,
     )
 
 

@@ -2,13 +2,14 @@
 
 ::
 
-    signal            running           stopping warm     stopping cold
-    INT (Ctrl-C)      warm              cold              leave at once
+    signal            running           stopping warm     stopping soft     stopping cold
+    INT (Ctrl-C)      warm              cold              cold              leave at once
     TERM              warm
-    QUIT              cold              cold              leave at once
+    QUIT              cold              cold              cold              leave at once
     HUP               warm, then start the same command again; with a terminal, which was closed then: warm
 
 Warm: take no more, give back what has not started, finish what runs. Cold: end what runs; it goes back to its queue.
+With `worker_soft_shutdown_timeout` a cold stop that finds tasks running begins soft: they have so many seconds.
 USR1 writes the stacks of all threads to standard error. USR2 is ignored.
 """
 
@@ -22,7 +23,7 @@ import sys
 import threading
 from collections import deque
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from fastq import signals
 from fastq.exceptions import WorkerTerminate
@@ -44,27 +45,38 @@ class Stage(IntEnum):
 
     RUNNING = 0
     WARM = 1
-    COLD = 2
-    LEAVE = 3
+    SOFT = 2
+    COLD = 3
+    LEAVE = 4
 
 
 _TABLE: Final = {
-    "INT": {Stage.RUNNING: Stage.WARM, Stage.WARM: Stage.COLD, Stage.COLD: Stage.LEAVE},
+    "INT": {Stage.RUNNING: Stage.WARM, Stage.WARM: Stage.COLD, Stage.SOFT: Stage.COLD, Stage.COLD: Stage.LEAVE},
     "TERM": {Stage.RUNNING: Stage.WARM},
-    "QUIT": {Stage.RUNNING: Stage.COLD, Stage.WARM: Stage.COLD, Stage.COLD: Stage.LEAVE},
+    "QUIT": {Stage.RUNNING: Stage.COLD, Stage.WARM: Stage.COLD, Stage.SOFT: Stage.COLD, Stage.COLD: Stage.LEAVE},
     "HUP": {Stage.RUNNING: Stage.WARM},
 }
 
 
-def next_stage(stage: Stage, name: str) -> Stage:
-    """Return the stage that the signal called `name` (without SIG) leads to."""
-    return _TABLE.get(name, {}).get(stage, stage)
+_HOW: Final[dict[Stage, Literal["warm", "soft", "cold"]]] = {
+    Stage.WARM: "warm",
+    Stage.SOFT: "soft",
+    Stage.COLD: "cold",
+}
+
+
+def next_stage(stage: Stage, name: str, *, softly: bool = False) -> Stage:
+    """Return the stage that the signal called `name` (without SIG) leads to; `softly`: not to a cold stop at once."""
+    following = _TABLE.get(name, {}).get(stage, stage)
+    return Stage.SOFT if softly and following is Stage.COLD and stage < Stage.SOFT else following
 
 
 class Stopping:
     """The stop of one worker. Signal handlers leave a note; the main thread acts on it between two waits."""
 
-    def __init__(self, core: Core, node: str, *, inline: bool = False, term_is_cold: bool = False) -> None:
+    def __init__(
+        self, core: Core, node: str, *, inline: bool = False, term_is_cold: bool = False, soft_seconds: float = 0.0
+    ) -> None:
         """Take no signal yet: see `install`.
 
         Args:
@@ -72,11 +84,13 @@ class Stopping:
             node: name of the worker.
             inline: jobs run on the main thread, so a handler acts by itself.
             term_is_cold: TERM means what QUIT means.
+            soft_seconds: that tasks which run have before a cold stop.
         """
         self._core = core
         self._node = node
         self._inline = inline
         self._term_is_cold = term_is_cold
+        self._soft_seconds = soft_seconds
         self._notes: deque[str] = deque()
         self._before: dict[int, object] = {}
         self._has_terminal = False
@@ -87,7 +101,7 @@ class Stopping:
     @property
     def exit_code(self) -> int:
         """0 for a stop that let running tasks finish, 1 for one that did not."""
-        return 0 if self.stage <= Stage.WARM else 1
+        return 0 if self.stage <= Stage.SOFT else 1
 
     def install(self) -> None:
         """Take the signals of this process; only its main thread can."""
@@ -126,7 +140,8 @@ class Stopping:
     def act(self, name: str) -> None:
         """Do what the signal called `name` (without SIG) asks for."""
         meaning = "QUIT" if name == "TERM" and self._term_is_cold else name
-        stage = next_stage(self.stage, meaning)
+        softly = self._soft_seconds > 0 and self._running() > 0 and not self._inline
+        stage = next_stage(self.stage, meaning, softly=softly)
         if stage == self.stage:
             return
         self.stage, self.restart = stage, meaning == "HUP" and not self._has_terminal
@@ -134,17 +149,27 @@ class Stopping:
             _logger.critical("SIG%s once more: leaving at once. Other workers take the tasks over.", name)
             logging.shutdown()
             os._exit(1)
-        how = "Warm" if stage is Stage.WARM else "Cold"
+        how = stage.name.capitalize()
         signals.worker_shutting_down.send(sender=self._node, sig=f"SIG{name}", how=how, exitcode=self.exit_code)
         self._announce(name, stage)
-        self._core.stop("warm" if stage is Stage.WARM else "cold")
+        self._core.stop(_HOW[stage])
+
+    def _running(self) -> int:
+        return int(self._core.stats().get("in_slots", 0))
 
     def _announce(self, name: str, stage: Stage) -> None:
-        running = self._core.stats().get("in_slots", 0)
+        running = self._running()
         tasks = f"{running} running {plural(running, 'task')}"
         if stage is Stage.COLD:
             _logger.warning(
                 "SIG%s: stopping at once. %s back to the queue.", name, f"{tasks} go{'es' * (running == 1)}"
+            )
+        elif stage is Stage.SOFT:
+            _logger.warning(
+                "SIG%s: stopping when %s ended, at the latest in %g s. Once more stops at once.",
+                name,
+                f"{tasks} {_have(running)}",
+                self._soft_seconds,
             )
         elif not running:
             _logger.warning("SIG%s: stopping. No task is running.", name)

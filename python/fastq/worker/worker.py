@@ -165,7 +165,13 @@ class Worker:
         self._core = core
         set_title(worker_title(f"{self.hostname}:MainProcess"))
         attendance = Attendance(self.app, self.hostname, consumer=self, on_ready=self._ready)
-        stopping = Stopping(core, self.hostname, inline=pool.inline, term_is_cold=self.options.term_is_cold)
+        stopping = Stopping(
+            core,
+            self.hostname,
+            inline=pool.inline,
+            term_is_cold=self.options.term_is_cold,
+            soft_seconds=self.app.conf.worker_soft_shutdown_timeout,
+        )
         stopping.install()
         try:
             pool.serve(core, partial(self._attend, core, stopping, attendance))

@@ -97,6 +97,8 @@ pub(crate) struct ConfigSpec {
     pub(crate) max_deaths: u32,
     pub(crate) result_expires: Option<f64>,
     pub(crate) stop_within: Option<f64>,
+    pub(crate) soft_stop_within: f64,
+    pub(crate) ends_lost_runs: bool,
 }
 
 /// The parts of a NamedTuple, borrowed.

@@ -154,6 +154,7 @@ impl Plan {
         let lease = duration(py, "lease", spec.lease)?;
         let result_expires = optional_duration(py, "result_expires", spec.result_expires)?;
         let stop_within = optional_duration(py, "stop_within", spec.stop_within)?;
+        let soft_stop_within = duration(py, "soft_stop_within", spec.soft_stop_within)?;
         let nursery: Option<OwnedFd> =
             spec.nursery_fd.map(|number| descriptor(py, "nursery_fd", number)).transpose()?;
         let config = move |page, watch| WorkerConfig {
@@ -169,6 +170,8 @@ impl Plan {
             max_deaths: spec.max_deaths,
             result_expires,
             stop_within,
+            soft_stop_within,
+            ends_lost_runs: spec.ends_lost_runs,
             watch,
         };
         Ok(Self {

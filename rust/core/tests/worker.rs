@@ -50,6 +50,8 @@ fn start(broker: Arc<dyn Broker>, page: Arc<dyn Page>) -> Worker {
         max_deaths: 3,
         result_expires: None,
         stop_within: None,
+        soft_stop_within: Duration::ZERO,
+        ends_lost_runs: false,
         watch: Vec::new(),
     };
     Worker::start(config, broker, None).expect("the worker starts")

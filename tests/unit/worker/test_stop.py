@@ -87,6 +87,27 @@ def test_a_second_ctrl_c_stops_cold() -> None:
     assert (core.stopped, stop.exit_code) == (["warm", "cold"], 1)
 
 
+@pytest.mark.parametrize("first", ["QUIT", "INT"])
+def test_a_soft_stop_comes_before_a_cold_one_where_tasks_run_and_time_is_set(
+    caplog: pytest.LogCaptureFixture, first: str
+) -> None:
+    core = Core(running=1)
+    stop = stopping(core, soft_seconds=30.0)
+    if first == "INT":
+        stop.act("INT")
+    stop.act("QUIT")
+    assert (core.stopped[-1], stop.stage, stop.exit_code) == ("soft", Stage.SOFT, 0)
+    assert "when 1 running task has ended, at the latest in 30 s. Once more stops at once." in caplog.text
+    stop.act("QUIT")
+    assert (core.stopped[-1], stop.stage, stop.exit_code) == ("cold", COLD, 1)
+
+
+def test_a_cold_stop_waits_for_nothing_when_nothing_runs() -> None:
+    core = Core(running=0)
+    stopping(core, soft_seconds=30.0).act("QUIT")
+    assert core.stopped == ["cold"]
+
+
 def test_a_repeated_term_changes_nothing() -> None:
     core = Core()
     stop = stopping(core)

@@ -100,6 +100,8 @@ pub struct Machine {
     pub(super) stuck: bool,
     /// Somebody wants to hear of every job that arrives.
     pub tell_received: bool,
+    /// Runs whose session is over are ended, where they can be.
+    pub ends_lost_runs: bool,
     /// So many more are asked for than there is use for, to see whether another slot would have work.
     pub probes: usize,
 }
@@ -121,6 +123,7 @@ impl Machine {
             runs: 0,
             stuck: false,
             tell_received: false,
+            ends_lost_runs: false,
             probes: 0,
         }
     }

@@ -159,6 +159,23 @@ impl Machine {
             held.void = true;
         }
         self.reclaim_batches(effects);
+        if self.ends_lost_runs {
+            self.end_lost_runs(effects);
+        }
+    }
+
+    /// Ends runs that another worker will make from the beginning: what they would still do is done twice.
+    fn end_lost_runs(&mut self, effects: &mut Effects) {
+        for (tag, held) in &mut self.jobs {
+            let (JobState::Sent(id) | JobState::Running(id), Ack::Late) = (held.state, held.ack) else {
+                continue;
+            };
+            if let Some(slot) = self.slots.get(&id).filter(|slot| slot.is_killable()) {
+                held.doom.get_or_insert(Doom::Stopped);
+                let is_first = slot.sent().next().is_some_and(|sent| sent.tag == *tag);
+                effects.extend(is_first.then_some(Effect::Kill(id)));
+            }
+        }
     }
 
     /// Takes no more and gives back what has not started; `at_once`: ends what runs.

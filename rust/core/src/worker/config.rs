@@ -37,6 +37,10 @@ pub struct WorkerConfig {
     pub result_expires: Option<Duration>,
     /// How long a warm stop waits for running jobs before it becomes a cold one; `None`: as long as they take.
     pub stop_within: Option<Duration>,
+    /// How long a soft stop waits for them.
+    pub soft_stop_within: Duration,
+    /// Runs whose session is over are ended: another worker will run them from the beginning.
+    pub ends_lost_runs: bool,
     /// Events told only on request that are wanted from the first moment on.
     pub watch: Vec<EventKind>,
 }

@@ -206,11 +206,10 @@ impl Assembly {
         let (news, news_heard) = mpsc::unbounded_channel();
         let (link_events, links) = mpsc::unbounded_channel();
         let (nursery_events, nursery_heard) = mpsc::unbounded_channel();
+        let machine = machine(&config, broker.capabilities().delay);
         let SlotPage { words, file, path } = config.page;
-        let nursery = config.nursery.zip(file);
-        let nursery = nursery.map(|(socket, page)| Nursery::new(socket, page, nursery_events)).transpose()?;
-        let mut machine = Machine::new(config.prefetch, broker.capabilities().delay);
-        machine.tell_received = config.watch.contains(&EventKind::Received);
+        let nursery =
+            config.nursery.zip(file).map(|(socket, page)| Nursery::new(socket, page, nursery_events));
         let queues = config.queues.iter().map(|queue| queue.name.as_str()).collect::<Vec<_>>().join(", ");
         let subscription = Subscription {
             queues: config.queues,
@@ -224,12 +223,12 @@ impl Assembly {
         let drive = Drive {
             clock,
             machine,
-            pool: Pool::new(words, nursery, link_events),
+            pool: Pool::new(words, nursery.transpose()?, link_events),
             policies: config.policies,
             orders,
             tell,
             stats,
-            stop: Stop::new(config.stop_within),
+            stop: Stop::new(config.stop_within, config.soft_stop_within),
             children: config.children,
             most_children: config.children.max(config.most_children),
             scale: Scale::between(config.children, config.most_children),
@@ -239,6 +238,13 @@ impl Assembly {
         };
         Ok(drive.run(Ears { commands, links, nursery: nursery_heard, news: news_heard }).await)
     }
+}
+
+fn machine(config: &WorkerConfig, delay_in_broker: bool) -> Machine {
+    let mut machine = Machine::new(config.prefetch, delay_in_broker);
+    machine.tell_received = config.watch.contains(&EventKind::Received);
+    machine.ends_lost_runs = config.ends_lost_runs;
+    machine
 }
 
 /// Starts the consumer's task and tells when it dies: without it nothing can be taken or settled any more.

@@ -18,8 +18,12 @@ use crate::dispatch::Input;
 pub(super) struct Stop {
     /// How long running jobs have after a warm stop.
     within: Option<Duration>,
+    /// How long they have after a soft one.
+    soft_within: Duration,
     how: Option<StopHow>,
     began_at: Instant,
+    /// When a soft stop began.
+    soft_at: Option<Instant>,
     draining: bool,
     settled: Option<bool>,
     parting: Parting,
@@ -46,8 +50,8 @@ impl Stop {
     /// How long executors have to leave when they have nothing left to do.
     const LEAVE_WITHIN: Duration = Duration::from_secs(3);
 
-    pub(super) fn new(within: Option<Duration>) -> Self {
-        Self { within, ..Self::default() }
+    pub(super) fn new(within: Option<Duration>, soft_within: Duration) -> Self {
+        Self { within, soft_within, ..Self::default() }
     }
 
     /// Begins a stop, or makes one that is under way more urgent; the machine's input, unless nothing changes.
@@ -58,6 +62,7 @@ impl Stop {
         if self.how.is_none() {
             self.began_at = now;
         }
+        self.soft_at = (how == StopHow::Soft).then_some(now).or(self.soft_at);
         self.how = Some(how);
         Some(Input::Stop { at_once: how == StopHow::Cold })
     }
@@ -78,7 +83,9 @@ impl Stop {
 
     fn hurry_at(&self) -> Option<Instant> {
         let under_way = matches!(self.how, Some(StopHow::Warm | StopHow::Soft)) && !self.draining;
-        Some(self.began_at.after(self.within.filter(|_| under_way)?))
+        let warm = self.within.map(|within| self.began_at.after(within));
+        let soft = self.soft_at.map(|since| since.after(self.soft_within));
+        [warm, soft].into_iter().flatten().min().filter(|_| under_way)
     }
 
     /// No job is in hand: the consumer may be told to drain. True once.
@@ -163,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_warm_stop_turns_cold_when_its_time_is_over_and_closes_in_order() {
-        let mut stop = Stop::new(Some(Duration::from_secs(25)));
+        let mut stop = Stop::new(Some(Duration::from_secs(25)), Duration::ZERO);
         assert!(matches!(stop.begin(StopHow::Warm, Instant(0)), Some(Input::Stop { at_once: false })));
         assert!(stop.begin(StopHow::Warm, Instant(1)).is_none());
         assert!(!stop.may_drain(false) && !stop.must_hurry(Instant(24 * SECOND)));
@@ -180,8 +187,29 @@ mod tests {
     }
 
     #[test]
+    fn a_soft_stop_turns_cold_when_its_own_time_is_over() {
+        let mut stop = Stop::new(Some(Duration::from_secs(25)), Duration::from_secs(4));
+        stop.begin(StopHow::Warm, Instant(0));
+        assert!(matches!(
+            stop.begin(StopHow::Soft, Instant(2 * SECOND)),
+            Some(Input::Stop { at_once: false })
+        ));
+        assert_eq!(stop.next_wake(), Some(Instant(6 * SECOND)));
+        assert!(!stop.must_hurry(Instant(5 * SECOND)) && stop.must_hurry(Instant(6 * SECOND)));
+        assert!(stop.begin(StopHow::Warm, Instant(3 * SECOND)).is_none(), "less urgent");
+    }
+
+    #[test]
+    fn a_soft_stop_does_not_outlast_a_warm_one() {
+        let mut stop = Stop::new(Some(Duration::from_secs(3)), Duration::from_secs(60));
+        stop.begin(StopHow::Warm, Instant(0));
+        stop.begin(StopHow::Soft, Instant(SECOND));
+        assert_eq!(stop.next_wake(), Some(Instant(3 * SECOND)));
+    }
+
+    #[test]
     fn executors_that_do_not_leave_are_killed_once() {
-        let mut stop = Stop::new(None);
+        let mut stop = Stop::new(None, Duration::ZERO);
         stop.begin(StopHow::Warm, Instant(0));
         stop.may_drain(true);
         assert!(!stop.may_kill(Instant(0)));
@@ -191,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_stop_that_waits_for_nothing_but_the_consumer_wakes_nobody() {
-        let mut stop = Stop::new(None);
+        let mut stop = Stop::new(None, Duration::ZERO);
         stop.begin(StopHow::Warm, Instant(0));
         stop.may_drain(true);
         assert!(!stop.may_kill(Instant(0)) && stop.may_kill(Instant(3 * SECOND)));
@@ -205,7 +233,7 @@ mod tests {
 
     #[test]
     fn executors_are_asked_to_leave_also_when_the_consumer_ended_by_itself() {
-        let mut stop = Stop::new(None);
+        let mut stop = Stop::new(None, Duration::ZERO);
         assert!(!stop.may_retire());
         stop.settled(false);
         assert!(!stop.may_drain(true), "nobody is there to drain");

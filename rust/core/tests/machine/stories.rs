@@ -267,6 +267,23 @@ fn a_delivery_that_comes_again_while_its_job_still_runs_is_adopted_and_not_run_t
 }
 
 #[test]
+fn runs_of_a_session_that_is_over_are_ended_where_that_is_wanted_and_only_those_acknowledged_late() {
+    for wanted in [false, true] {
+        let mut world = World::new(Prefetch::Auto, 2);
+        world.machine.ends_lost_runs = wanted;
+        world.deliver(|_| {});
+        world.begin(SLOT);
+        world.deliver(|job| job.policy = early(|_| {}));
+        world.answer();
+        world.begin(SlotId(1));
+        world.lose_session();
+        assert_eq!(world.killed, if wanted { vec![SLOT] } else { vec![] });
+        world.die(SLOT);
+        assert!(world.records.is_empty(), "its next run is another worker's");
+    }
+}
+
+#[test]
 fn an_executor_that_retires_gets_nothing_new() {
     let mut world = World::new(Prefetch::Auto, 2);
     world.step(Input::SlotRetires(SLOT));

@@ -54,7 +54,7 @@ fn bench() -> Bench {
         orders,
         tell: Tell::new().unwrap(),
         stats: Arc::default(),
-        stop: Stop::new(None),
+        stop: Stop::new(None, Duration::ZERO),
         children: 1,
         most_children: 1,
         scale: None,
