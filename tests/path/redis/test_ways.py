@@ -14,10 +14,11 @@ import pytest
 
 from fastq import FastQ
 from fastq.exceptions import AccessRefused, OperationalError
-from servers import SERVERS, free_port
+from servers import free_port
 from tests.path.conftest import SHOP
 from tests.path.redis.conftest import Watched
-from tests.support.redis_server import Line, RefusedError
+from tests.support.redis_sentinel import Sentinel
+from tests.support.redis_server import RefusedError
 from tests.support.wait import wait_for
 
 if TYPE_CHECKING:
@@ -174,46 +175,10 @@ def test_a_unix_socket(server: Watched, tmp_path: Path, round_trip: Round) -> No
     assert b" db=2 " in server.clients()[0]
 
 
-class Sentinel:
-    """A sentinel that watches over a server."""
-
-    def __init__(self, folder: Path, watched: Watched, name: str) -> None:
-        self.port = free_port()
-        settings = folder / "sentinel.conf"
-        settings.write_text(
-            f"port {self.port}\nbind 127.0.0.1\ndir {folder}\nsentinel monitor {name} 127.0.0.1 {watched.port} 1\n"
-        )
-        self._process = subprocess.Popen(
-            [str(SERVERS["redis"].find()), str(settings), "--sentinel"], stdout=subprocess.DEVNULL
-        )
-        wait_for(self._serves, "the sentinel")
-
-    def _serves(self) -> bool:
-        try:
-            line = Line(self.port)
-        except OSError:
-            return False
-        try:
-            return line.do("PING") == b"PONG"
-        finally:
-            line.close()
-
-    def do(self, *words: object) -> Any:
-        line = Line(self.port)
-        try:
-            return line.do(*words)
-        finally:
-            line.close()
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-
 @pytest.fixture
 def sentinel(server: Watched, tmp_path: Path) -> Iterator[Sentinel]:
     (tmp_path / "sentinel").mkdir()
-    sentinel = Sentinel(tmp_path / "sentinel", server, "shop")
+    sentinel = Sentinel(tmp_path / "sentinel", server.port, "shop")
     yield sentinel
     sentinel.kill()
 
