@@ -25,7 +25,11 @@ __all__ = [
     "Record",
     "Route",
     "WorkerConfig",
+    "new_tuple",
 ]
+
+new_tuple: Final = tuple.__new__
+"""Makes a NamedTuple of its class and all its fields, at half of what calling the class costs."""
 
 # Endings: rust/core/src/job/ending.rs has the same codes.
 DONE: Final = 0

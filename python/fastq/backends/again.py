@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from fastq.exceptions import OperationalError, TimeoutError  # noqa: A004 - it is the built-in too
+from fastq.exceptions import AccessRefused, OperationalError, TimeoutError  # noqa: A004 - it is the built-in too
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +35,8 @@ def tried(conf: Settings, call: Callable[[], T], deadline: float | None = None) 
     while True:
         try:
             return call()
+        except AccessRefused:
+            raise  # it is no less refused a moment later
         except TEMPORARY:
             if pauses is None:
                 pauses = _pauses(conf)

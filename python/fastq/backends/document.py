@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from orjson import dumps as dump_text
 
-from fastq._seam import Record
+from fastq._seam import Record, new_tuple
 from fastq.backends import failure
 from fastq.exceptions import DecodeError, EncodeError
 from fastq.serialization import accepted_types, compress, decompress, dumps, json, loads, twins
@@ -37,6 +37,8 @@ JSON: Final = "application/json"
 PICKLE: Final = "application/x-python-serialize"
 _BINARY: Final = frozenset({PICKLE, "application/x-msgpack"})
 _COMPRESSED: Final = b"\0celery-compressed\0"
+_SECOND: Final = 1_000_000_000
+"""In nanoseconds."""
 _EXACT: Final = 2**53
 """Smaller integers need no look at what else they might be."""
 _PLAIN: Final = frozenset({str, int, float, bool, type(None), dict, list, tuple, bytes})
@@ -70,14 +72,14 @@ class Documents:
         """Read the settings."""
         self._app = app
         self._revision = -1
-        self._second, self._date, self._offset = -1, b"", b""
+        self._began, self._date, self._offset = 0, b"", b""
         self._configure()
 
     def _configure(self) -> None:
-        conf = self._app.conf
+        conf = self._conf = self._app.conf
         self._revision = conf.revision
         self._zone = self._app.timezone
-        self._second = -1
+        self._began = 0
         self._serializer: str = conf.result_serializer
         self._compression: str | None = conf.result_compression
         self._extended: bool = conf.result_extended
@@ -85,10 +87,12 @@ class Documents:
         self._accept = accepted_types(tuple(conf.result_accept_content or conf.accept_content)) | {JSON}
         self._plain = self._serializer == "json" and not self._compression and not self._extended
 
-    def _begin(self, second: int) -> None:
-        """Note what is the same in all times of a second."""
+    def _begin(self, now: int) -> int:
+        """Note what is the same in all times of a second; return the nanoseconds of `now` since it began."""
+        second, nanoseconds = divmod(now, _SECOND)
         text = datetime.fromtimestamp(second, self._zone).isoformat()
-        self._second, self._date, self._offset = second, text[:19].encode(), text[19:].encode()
+        self._began, self._date, self._offset = second * _SECOND, text[:19].encode(), text[19:].encode()
+        return nanoseconds
 
     def success(self, task_id: str, result: Any, request: Any, alone: bool = False) -> Record:
         """Return the record of a run that returned `result`: as `write`, by a shorter way where there is one.
@@ -102,21 +106,22 @@ class Documents:
         Raises:
             EncodeError: the result cannot be written.
         """
-        if not alone or not self._plain or self._revision != self._app.conf.revision or type(result) not in _PLAIN:
+        kind = type(result)
+        if not alone or not self._plain or self._revision != self._conf.revision or kind not in _PLAIN:
             return self.write(task_id, result, SUCCESS, None, request)
         # The frame around the result is put together as text: it is always the same, and most of the time would go
         # into looking through it for values that JSON lacks.
-        second, nanoseconds = divmod(time_ns(), 1_000_000_000)
-        if second != self._second:
-            self._begin(second)
-        kind = type(result)
+        now = time_ns()
+        nanoseconds = now - self._began
+        if not 0 <= nanoseconds < _SECOND:
+            nanoseconds = self._begin(now)
         is_plain = result is None or kind is bool or (kind is int and -_EXACT < result < _EXACT)
         value = dump_text(result) if is_plain else json.dumps(result)
         body = (
             b'{"status":"SUCCESS","result":%b,"traceback":null,"children":[],"date_done":"%b.%06d%b","task_id":%b}'
             % (value, self._date, nanoseconds // 1000, self._offset, dump_text(task_id))
         )
-        return Record(task_id, SUCCESS, JSON, body)
+        return new_tuple(Record, (task_id, SUCCESS, JSON, body))
 
     def write(self, task_id: str, result: Any, state: str, traceback: str | None, request: Any) -> Record:
         """Return the record of a state.

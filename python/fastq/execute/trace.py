@@ -18,7 +18,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastq import signals
-from fastq._seam import DONE, Outcome, Record
+from fastq._seam import DONE, Outcome, Record, new_tuple
 from fastq.app import current
 from fastq.app.context import Context
 from fastq.app.current import Frame
@@ -137,7 +137,7 @@ def compile_trace(app: App, task: Any, hostname: str, *, loop: KeptLoop | None =
         followed = any(embed.values())
         followers: list[Any] = []
         record: Record | None = None
-        token = push_frame(Frame(task, request, current_frame()))
+        token = push_frame(new_tuple(Frame, (task, request, current_frame())))
         try:
             if prerun:
                 prerun.send(task, task_id=request.id, task=task, args=args, kwargs=kwargs)
@@ -177,7 +177,8 @@ def compile_trace(app: App, task: Any, hostname: str, *, loop: KeptLoop | None =
                 finish(Run(plan, request, args, kwargs, embed, ignored, given), SUCCESS, value, None)
             if "outgoing" in known:
                 followers = [*known["outgoing"], *followers]
-            return Outcome(DONE, () if record is None else (record,), tuple(followers))
+            records = () if record is None else (record,)
+            return new_tuple(Outcome, (DONE, records, tuple(followers), ""))
         except BaseException as error:
             if eager and not isinstance(error, Exception):
                 raise
