@@ -125,6 +125,9 @@ class Port:
         Raises:
             EOFError: the parent is gone or has retired this slot: leave.
         """
+    @property
+    def slot(self) -> int:
+        """The number of the slot, by which Events name it."""
     def fileno(self) -> int: ...
     def finish(self, job: Job, outcome: Outcome) -> None:
         """Hand over how the run ended. Gathered, and sent before the next wait or after a millisecond."""

@@ -144,3 +144,5 @@ class WorkerConfig:
     """A soft stop turns cold after so long."""
     ends_lost_runs: bool = False
     """Runs whose lease was lost are ended: another worker makes them from the beginning."""
+    gives_up_slots: bool = False
+    """A slot in this process whose run passes its limit is given up; Python makes another."""

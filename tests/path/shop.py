@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -140,6 +141,42 @@ def careful() -> str:
     except SoftTimeLimitExceeded:
         return "cleaned up"
     return "never interrupted"
+
+
+@app.task(name="shop.patient", soft_time_limit=0.2)
+def patient(begun: str) -> str:
+    """Wait in short steps, and end when the soft limit comes."""
+    Path(begun).touch()
+    pause = threading.Event()
+    try:
+        while True:
+            pause.wait(0.01)
+    except SoftTimeLimitExceeded:
+        return "cleaned up"
+
+
+@app.task(name="shop.nap", soft_time_limit=0.2)
+async def nap() -> str:
+    """Await for long, and end when the soft limit comes."""
+    try:
+        await asyncio.sleep(60)
+    except SoftTimeLimitExceeded:
+        return "woken"
+    return "slept"
+
+
+@app.task(name="shop.endless", time_limit=0.3)
+def endless(stop: str) -> None:
+    """End when a file is there."""
+    pause = threading.Event()
+    while not Path(stop).exists():
+        pause.wait(0.01)
+
+
+@app.task(name="shop.where")
+def where() -> tuple[int, str]:
+    """Return process and thread."""
+    return os.getpid(), threading.current_thread().name
 
 
 @app.task(name="shop.speak")

@@ -72,14 +72,15 @@ class Documents:
         """Read the settings."""
         self._app = app
         self._revision = -1
-        self._began, self._date, self._offset = 0, b"", b""
+        self._second: tuple[int, bytes, bytes] = (0, b"", b"")
+        """When the second at hand began, and what is the same in all its times. One value: threads share it."""
         self._configure()
 
     def _configure(self) -> None:
         conf = self._conf = self._app.conf
         self._revision = conf.revision
         self._zone = self._app.timezone
-        self._began = 0
+        self._second = (0, b"", b"")
         self._serializer: str = conf.result_serializer
         self._compression: str | None = conf.result_compression
         self._extended: bool = conf.result_extended
@@ -87,12 +88,12 @@ class Documents:
         self._accept = accepted_types(tuple(conf.result_accept_content or conf.accept_content)) | {JSON}
         self._plain = self._serializer == "json" and not self._compression and not self._extended
 
-    def _begin(self, now: int) -> int:
-        """Note what is the same in all times of a second; return the nanoseconds of `now` since it began."""
-        second, nanoseconds = divmod(now, _SECOND)
+    def _begin(self, now: int) -> tuple[int, bytes, bytes]:
+        """Note, and return, what is the same in all times of the second that holds `now`."""
+        second = now // _SECOND
         text = datetime.fromtimestamp(second, self._zone).isoformat()
-        self._began, self._date, self._offset = second * _SECOND, text[:19].encode(), text[19:].encode()
-        return nanoseconds
+        self._second = begun = (second * _SECOND, text[:19].encode(), text[19:].encode())
+        return begun
 
     def success(self, task_id: str, result: Any, request: Any, alone: bool = False) -> Record:
         """Return the record of a run that returned `result`: as `write`, by a shorter way where there is one.
@@ -112,14 +113,14 @@ class Documents:
         # The frame around the result is put together as text: it is always the same, and most of the time would go
         # into looking through it for values that JSON lacks.
         now = time_ns()
-        nanoseconds = now - self._began
-        if not 0 <= nanoseconds < _SECOND:
-            nanoseconds = self._begin(now)
+        began, date, offset = self._second
+        if not began <= now < began + _SECOND:
+            began, date, offset = self._begin(now)
         is_plain = result is None or kind is bool or (kind is int and -_EXACT < result < _EXACT)
         value = dump_text(result) if is_plain else json.dumps(result)
         body = (
             b'{"status":"SUCCESS","result":%b,"traceback":null,"children":[],"date_done":"%b.%06d%b","task_id":%b}'
-            % (value, self._date, nanoseconds // 1000, self._offset, dump_text(task_id))
+            % (value, date, (now - began) // 1000, offset, dump_text(task_id))
         )
         return new_tuple(Record, (task_id, SUCCESS, JSON, body))
 

@@ -65,7 +65,10 @@ def _names(_ctx: click.Context, parameter: click.Parameter, value: str | None) -
 @click.option("-c", "--concurrency", callback=_number_or_auto, metavar="N", help="Tasks that run at once [processors].")
 @click.option("--autoscale", metavar="MAX,MIN", help="As many processes as there is work for, between two bounds.")
 @click.option(
-    "-P", "--pool", metavar="POOL", help="prefork: a process per task (default); solo: in this process, no time limits."
+    "-P",
+    "--pool",
+    metavar="POOL",
+    help="prefork: a process per task (default); threads; solo: one task in this process, no time limits.",
 )
 @click.option("-Q", "--queues", callback=_names, metavar=_NAMES, help="Queues to take from, in place of the app's.")
 @click.option("-X", "--exclude-queues", callback=_names, metavar=_NAMES, help="Queues not to take from.")

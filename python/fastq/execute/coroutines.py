@@ -50,9 +50,10 @@ class Loop:
         loop = self._loop
         if loop is None or loop.is_closed():
             loop = self._loop = asyncio.new_event_loop()
-        if limit_seconds is None or not limits.install():
+        guard = None if limit_seconds is None else limits.guard_here()
+        if guard is None or limit_seconds is None:
             return loop.run_until_complete(coroutine)
-        return _run_limited(loop, coroutine, limit_seconds)
+        return _run_limited(loop, coroutine, limit_seconds, guard)
 
     def close(self) -> None:
         """End the loop, and what tasks have left running on it."""
@@ -70,15 +71,20 @@ class Loop:
             loop.close()
 
 
-def _run_limited(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], seconds: float) -> Any:
+def _run_limited(
+    loop: asyncio.AbstractEventLoop,
+    coroutine: Coroutine[Any, Any, Any],
+    seconds: float,
+    guard: limits.Guard | limits.ThreadGuard,
+) -> Any:
     interruptible = _Interruptible(coroutine)
     task = loop.create_task(interruptible)
     interruptible.cancel = lambda: loop.call_soon_threadsafe(task.cancel)
-    limits.guard.arm(seconds, interruptible.interrupt)
+    guard.arm(seconds, interruptible.interrupt if isinstance(guard, limits.Guard) else interruptible.cancel_with)
     try:
         return loop.run_until_complete(task)
     finally:
-        limits.guard.disarm()
+        guard.disarm()
 
 
 class _Interruptible(Coroutine[Any, Any, Any]):
@@ -98,6 +104,11 @@ class _Interruptible(Coroutine[Any, Any, Any]):
         """Raise `error` in the coroutine; called by the signal handler."""
         if self._runs:
             raise error
+        self._error = error
+        self.cancel()
+
+    def cancel_with(self, error: SoftTimeLimitExceeded) -> None:
+        """Raise `error` in the coroutine where it awaits next; called from another thread."""
         self._error = error
         self.cancel()
 

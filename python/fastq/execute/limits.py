@@ -3,23 +3,27 @@
 The core watches the clock and sends SIGUSR1 at the limit. The handler raises SoftTimeLimitExceeded, but only while the
 code of a task that has such a limit runs: a signal that comes a moment too late finds nothing to interrupt.
 
-Signals reach the main thread only, so tasks that run in other threads have no soft limit.
+Signals reach the main thread only. In the threads of a pool the main thread, told by the core, has the exception raised
+in the thread of the run (`PyThreadState_SetAsyncExc`): it comes with the next line of Python, so what waits in C, a
+socket without a timeout, is interrupted only when it comes back. Threads that a task starts itself have no soft limit.
 """
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from fastq.app.current import current_frame
 from fastq.exceptions import SoftTimeLimitExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-__all__ = ["SIGNAL", "Guard", "guard", "install", "limited"]
+__all__ = ["SIGNAL", "Guard", "ThreadGuard", "guard", "guard_here", "install", "limited"]
 
 SIGNAL: Final = signal.SIGUSR1
 
@@ -69,6 +73,63 @@ class Guard:
 guard: Final = Guard()
 
 
+class ThreadGuard:
+    """The limit of the run at hand in one thread of a pool. Armed there, used by the main thread."""
+
+    def __init__(self) -> None:
+        """Arm nothing."""
+        self._lock = threading.Lock()
+        self._thread = 0
+        self._task_id: str | None = None
+        self._interrupt: Callable[[SoftTimeLimitExceeded], None] | None = None
+
+    def belongs_here(self) -> None:
+        """Guard the calling thread from now on."""
+        self._thread = threading.get_ident()
+        _here.guard = self
+
+    def arm(self, seconds: float, interrupt: Callable[[SoftTimeLimitExceeded], None] | None = None) -> None:  # noqa: ARG002 - as of a Guard
+        """Let the run at hand be interrupted from now on; the arguments are those of `Guard.arm`."""
+        frame = current_frame()
+        with self._lock:
+            self._interrupt = interrupt
+            self._task_id = None if frame is None else frame.request.id
+
+    def disarm(self) -> None:
+        """Let it be interrupted no more; an exception that is on its way comes no more either."""
+        with self._lock:
+            self._task_id = self._interrupt = None
+            _raise_in(self._thread, None)
+
+    def interrupt(self, task_id: str, seconds: float) -> None:
+        """Raise SoftTimeLimitExceeded in the run of a task, if it has not ended."""
+        with self._lock:
+            if self._task_id != task_id:
+                return
+            interrupt, self._task_id = self._interrupt, None
+            if interrupt is None:
+                _raise_in(self._thread, SoftTimeLimitExceeded)
+            else:
+                interrupt(SoftTimeLimitExceeded(seconds))
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Have an exception raised in another thread with its next line of Python; None: take back one that was not yet."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error) if error else None)
+
+
+class _Here(threading.local):
+    guard: ThreadGuard | None = None
+
+
+_here: Final = _Here()
+
+
+def guard_here() -> Guard | ThreadGuard | None:
+    """Return what can interrupt code of the calling thread; None: nothing can."""
+    return _here.guard or (guard if install() else None)
+
+
 def install() -> bool:
     """Have the signal handled from now on; return False outside of the main thread, where that cannot be."""
     if threading.current_thread() is not threading.main_thread():
@@ -82,12 +143,16 @@ def limited(function: Callable[..., Any], seconds: float) -> Callable[..., Any]:
     """Return `function` with a soft limit for one call."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        if not install():
+        armed = guard_here()
+        if armed is None:
             return function(*args, **kwargs)
-        guard.arm(seconds)
+        armed.arm(seconds)
         try:
             return function(*args, **kwargs)
+        except SoftTimeLimitExceeded as error:
+            error.args = error.args or (seconds,)  # in a thread it comes without
+            raise
         finally:
-            guard.disarm()
+            armed.disarm()
 
     return call

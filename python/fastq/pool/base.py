@@ -41,6 +41,12 @@ class Pool(ABC):
     inline: ClassVar[bool] = False
     """Jobs run on the main thread, so that a signal's handler must act by itself instead of leaving a note."""
 
+    has_limits: ClassVar[bool] = False
+    """Time limits are enforced."""
+
+    gives_up_slots: ClassVar[bool] = False
+    """A slot whose run passes its limit can be given up for another one."""
+
     def __init__(self, app: App, settings: PoolSettings) -> None:
         """Make the pool; nothing runs yet."""
         self.app = app
@@ -77,6 +83,9 @@ class Pool(ABC):
             core: the running core.
             attend: sees to Events and signals, waiting at most so many seconds; returns whether to go on.
         """
+
+    def limit_passed(self, slot: int, task_id: str, seconds: float, *, hard: bool) -> None:  # noqa: B027 - most need not
+        """Act on a limit that the run of a task in a slot has passed, where the core cannot; on the main thread."""
 
     def close(self) -> None:  # noqa: B027 - a pool in this process has nothing to reap
         """Reap what is left; nothing of the pool runs when this returns."""

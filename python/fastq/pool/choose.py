@@ -15,9 +15,10 @@ _ALIASES: Final = {
     "prefork": "fastq.pool.prefork:PreforkPool",
     "processes": "fastq.pool.prefork:PreforkPool",
     "solo": "fastq.pool.solo:SoloPool",
+    "threads": "fastq.pool.threads:ThreadsPool",
 }
 NAMES: Final = tuple(_ALIASES)
-LATER: Final = ("threads", "asyncio", "eventlet", "gevent", "custom")
+LATER: Final = ("asyncio", "eventlet", "gevent", "custom")
 """Pools that Celery's users know and that this version does not have."""
 
 
@@ -30,17 +31,20 @@ def pool_class(name: Any) -> type[Pool]:
     given = name if not isinstance(name, str) else _ALIASES.get(name, name)
     if given in LATER:
         raise ImproperlyConfigured(
-            f"The {given} pool is not part of this version: use -P prefork (a process per task, the default) "
-            "or -P solo (one task at a time in the worker's own process)."
+            f"The {given} pool is not part of this version: use -P prefork (a process per task, the default), "
+            "-P threads (a thread per task) or -P solo (one task at a time in the worker's own process)."
         )
     try:
         found = symbol_by_name(given)
     except (ImportError, AttributeError, ValueError) as error:
         raise ImproperlyConfigured(
-            f"worker_pool is {name!r}, which is no pool: use prefork or solo, or the path of a class ({error})."
+            f"worker_pool is {name!r}, which is no pool: use prefork, threads or solo, or the path of a "
+            f"class ({error})."
         ) from error
     if not (isinstance(found, type) and issubclass(found, Pool)):
-        raise ImproperlyConfigured(f"worker_pool is {name!r}, which is no fastq.pool.base.Pool: use prefork or solo.")
+        raise ImproperlyConfigured(
+            f"worker_pool is {name!r}, which is no fastq.pool.base.Pool: use prefork, threads or solo."
+        )
     return found
 
 

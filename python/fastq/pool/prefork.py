@@ -32,6 +32,7 @@ class PreforkPool(Pool):
     """A process per slot. The core keeps them alive; this process only waits for Events."""
 
     name: ClassVar[str] = "prefork"
+    has_limits: ClassVar[bool] = True
 
     _nursery: nursery.NurseryProcess | None = None
 

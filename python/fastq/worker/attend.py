@@ -28,7 +28,14 @@ Fields = Mapping[str, Any]
 class Attendance:
     """Sees to Events. Called on the worker's main thread only."""
 
-    def __init__(self, app: App, node: str, consumer: object, on_ready: Callable[[Fields], object]) -> None:
+    def __init__(
+        self,
+        app: App,
+        node: str,
+        consumer: object,
+        on_ready: Callable[[Fields], object],
+        on_limit: Callable[..., object] = lambda *_, **__: None,
+    ) -> None:
         """Make the handlers.
 
         Args:
@@ -36,11 +43,13 @@ class Attendance:
             node: name of the worker.
             consumer: the sender of signals that Celery's consumer sends.
             on_ready: called when the worker takes messages.
+            on_limit: called with slot, id, seconds and `hard` when a run has passed a limit.
         """
         self._app = app
         self._node = node
         self._consumer = consumer
         self._on_ready = on_ready
+        self._on_limit = on_limit
         self._out_of_reach = False
         """The broker could not be reached when it was last tried: that is said once, and once that it is over."""
         self._cut_off = {True: 0, False: 0}
@@ -226,10 +235,11 @@ class Attendance:
 
     def _timed_out(self, fields: Fields) -> None:
         seconds, name, task_id = fields["seconds"], fields["name"], fields["id"]
+        self._on_limit(fields["slot"], task_id, seconds, hard=fields["hard"])
         if not fields["hard"]:
             _logger.warning("Task %s[%s] passed its soft time limit of %g s.", name, task_id, seconds)
             return
-        _logger.error("Task %s[%s] passed its time limit of %g s and was killed.", name, task_id, seconds)
+        _logger.error("Task %s[%s] passed its time limit of %g s and was ended.", name, task_id, seconds)
         self._failed(fields, TimeLimitExceeded(seconds))
 
     def _failed(self, fields: Fields, error: BaseException) -> None:

@@ -27,7 +27,12 @@ def banner(app: App, node: str, pool: Pool, *, with_tasks: bool = False) -> str:
     queues = app.queues.consume_from
     slots = pool.slots
     least = f"{pool.children} to " if pool.children < pool.most_children else ""
-    what = f"{least}{slots} {plural(slots, 'process', 'es')}" if pool.children else "1 task at a time, in this process"
+    if pool.inline:
+        what = "1 task at a time, in this process"
+    elif pool.children:
+        what = f"{least}{slots} {plural(slots, 'process', 'es')}"
+    else:
+        what = f"{slots} {plural(slots, 'task')} at a time, in this process"
     facts = {
         "app": app.main or "(no name)",
         "broker": hide_password(app.conf.broker_read_url or app.conf.broker_url),

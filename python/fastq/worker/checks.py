@@ -95,13 +95,13 @@ def refuse_limits_without_children(options: WorkerOptions, pool: Pool) -> None:
     Raises:
         ImproperlyConfigured: it is so.
     """
-    if pool.children:
+    if pool.has_limits:
         return
     for limit in _LIMITS:
         if getattr(options, limit):
             raise ImproperlyConfigured(
                 f"--{limit.replace('_', '-')} has no effect with -P {pool.name}: its tasks run in the worker's own "
-                "process, which cannot be killed or interrupted for them. Use -P prefork."
+                "process, which cannot be killed or interrupted for them. Use -P prefork or -P threads."
             )
 
 
@@ -120,7 +120,7 @@ def refuse_scaling_without_children(app: App, pool: Pool) -> None:
 
 def warn_of_limits(app: App, pool: Pool) -> None:
     """Warn of tasks with limits that nothing enforces."""
-    if pool.children:
+    if pool.has_limits:
         return
     tasks: Iterable[Any] = app.tasks.values()
     own = (task for task in tasks if not task.name.startswith("celery."))

@@ -83,6 +83,7 @@ def core_config(app: App, node: str, pool: Pool) -> WorkerConfig:
         result_expires=backend.expires_seconds,
         stop_within=conf.worker_stop_timeout,
         soft_stop_within=conf.worker_soft_shutdown_timeout,
+        gives_up_slots=pool.gives_up_slots,
         ends_lost_runs=conf.worker_cancel_long_running_tasks_on_connection_loss,
     )
 

@@ -164,7 +164,9 @@ class Worker:
         core.start()
         self._core = core
         set_title(worker_title(f"{self.hostname}:MainProcess"))
-        attendance = Attendance(self.app, self.hostname, consumer=self, on_ready=self._ready)
+        attendance = Attendance(
+            self.app, self.hostname, consumer=self, on_ready=self._ready, on_limit=pool.limit_passed
+        )
         stopping = Stopping(
             core,
             self.hostname,

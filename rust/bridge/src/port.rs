@@ -83,6 +83,11 @@ impl Port {
         }
     }
 
+    #[getter]
+    fn slot(&self) -> u32 {
+        self.inner.slot().0
+    }
+
     fn fileno(&self) -> i32 {
         self.inner.as_fd().as_raw_fd()
     }

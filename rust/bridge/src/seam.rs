@@ -99,6 +99,7 @@ pub(crate) struct ConfigSpec {
     pub(crate) stop_within: Option<f64>,
     pub(crate) soft_stop_within: f64,
     pub(crate) ends_lost_runs: bool,
+    pub(crate) gives_up_slots: bool,
 }
 
 /// The parts of a NamedTuple, borrowed.

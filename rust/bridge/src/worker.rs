@@ -172,6 +172,7 @@ impl Plan {
             stop_within,
             soft_stop_within,
             ends_lost_runs: spec.ends_lost_runs,
+            gives_up_slots: spec.gives_up_slots,
             watch,
         };
         Ok(Self {

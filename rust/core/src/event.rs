@@ -57,7 +57,7 @@ kinds! {
     Lost = "lost",
     /// A run was cut off by the stop of its worker: `id`, `name`, `requeued`.
     Interrupted = "interrupted",
-    /// A run passed a limit: `id`, `name`, `seconds`, `hard`.
+    /// A run passed a limit: `id`, `name`, `seconds`, `hard`, `slot`.
     TimedOut = "timed-out",
     /// No such task here: `id`, `name`, `queue`.
     Unknown = "unknown",

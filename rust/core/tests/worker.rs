@@ -52,6 +52,7 @@ fn start(broker: Arc<dyn Broker>, page: Arc<dyn Page>) -> Worker {
         stop_within: None,
         soft_stop_within: Duration::ZERO,
         ends_lost_runs: false,
+        gives_up_slots: false,
         watch: Vec::new(),
     };
     Worker::start(config, broker, None).expect("the worker starts")

@@ -89,7 +89,7 @@ def test_the_end_tells_how_many_runs_the_stop_has_cut_off(
             "ERROR",
             "died (signal 9), the first time. It runs again",
         ),
-        (Event("timed-out", {**ABOUT, "seconds": 3.0, "hard": False}), "WARNING", "soft time limit of 3 s"),
+        (Event("timed-out", {**ABOUT, "seconds": 3.0, "hard": False, "slot": 0}), "WARNING", "soft time limit of 3 s"),
         (Event("unknown", {**ABOUT, "queue": "q"}), "ERROR", "not registered in this worker"),
         (Event("expired", ABOUT), "INFO", "had expired"),
         (
@@ -154,7 +154,7 @@ def test_a_lost_run_that_is_repeated_has_not_failed(app: FastQ, attendance: Atte
 
 def test_a_run_killed_at_its_limit_has_failed(attendance: Attendance) -> None:
     with heard(signals.task_failure) as told:
-        attendance.see_to(Event("timed-out", {**ABOUT, "seconds": 3.0, "hard": True}))
+        attendance.see_to(Event("timed-out", {**ABOUT, "seconds": 3.0, "hard": True, "slot": 0}))
     assert isinstance(told[0]["exception"], TimeLimitExceeded)
 
 
@@ -166,7 +166,7 @@ def test_a_hook_that_raises_is_logged_and_the_signal_is_sent_all_the_same(
 
     app.tasks["shop.add"].on_failure = broken  # type: ignore[method-assign]
     with heard(signals.task_failure) as told:
-        attendance.see_to(Event("timed-out", {**ABOUT, "seconds": 3.0, "hard": True}))
+        attendance.see_to(Event("timed-out", {**ABOUT, "seconds": 3.0, "hard": True, "slot": 0}))
     assert told
     assert "ZeroDivisionError" in caplog.text
 

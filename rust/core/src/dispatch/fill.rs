@@ -162,6 +162,7 @@ impl Machine {
             .with("id", held.job.id.as_str())
             .with("name", held.job.name.as_str());
         let event = event.with("seconds", seconds.as_secs_f64()).with("hard", limit == Limit::Hard);
+        let event = event.with("slot", slot.0);
         effects.push(Effect::Tell(event));
         match limit {
             Limit::Soft => effects.push(Effect::Interrupt(slot)),

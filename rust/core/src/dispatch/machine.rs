@@ -102,6 +102,8 @@ pub struct Machine {
     pub tell_received: bool,
     /// Runs whose session is over are ended, where they can be.
     pub ends_lost_runs: bool,
+    /// A slot in this process can be given up when its run passes the limit: it goes on, and nobody waits for it.
+    pub gives_up_slots: bool,
     /// So many more are asked for than there is use for, to see whether another slot would have work.
     pub probes: usize,
 }
@@ -124,6 +126,7 @@ impl Machine {
             stuck: false,
             tell_received: false,
             ends_lost_runs: false,
+            gives_up_slots: false,
             probes: 0,
         }
     }
@@ -249,14 +252,14 @@ impl Machine {
     }
 
     fn started(&mut self, now: Now, slot: SlotId, tag: Tag) {
-        let killable = self.slots.get(&slot).is_some_and(Slot::is_killable);
+        let is_limited = self.gives_up_slots || self.slots.get(&slot).is_some_and(Slot::is_killable);
         let Some(held) = self.jobs.get_mut(&tag).filter(|held| held.state == JobState::Sent(slot)) else {
             return;
         };
         held.state = JobState::Running(slot);
         self.runs += 1;
         held.run = self.runs;
-        if killable {
+        if is_limited {
             let limits = [(Limit::Soft, held.job.soft_limit()), (Limit::Hard, held.job.hard_limit())];
             for (limit, after) in limits.into_iter().filter_map(|(limit, after)| Some((limit, after?))) {
                 self.deadlines.set(now.monotonic.after(after), limit, tag, held.run);

@@ -289,6 +289,13 @@ impl Pool {
         self.signal(slot, Signal::KILL);
     }
 
+    /// Lets go of an executor in this process, which cannot be ended: what it still does counts for nothing.
+    pub fn give_up(&mut self, slot: SlotId) -> Option<Departure> {
+        let seat = self.seats.get_mut(&slot).filter(|seat| seat.process == Process::Here)?;
+        seat.expected = true;
+        self.depart(slot)
+    }
+
     /// Ends all executors that are processes.
     pub fn kill_all(&mut self) {
         let slots: Vec<SlotId> = self.seats.keys().copied().collect();

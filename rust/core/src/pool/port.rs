@@ -95,6 +95,11 @@ impl Port {
         }
     }
 
+    /// Which slot it is.
+    pub fn slot(&self) -> SlotId {
+        SlotId((self.base / WORDS_PER_SLOT) as u32)
+    }
+
     /// The next job. The first call tells the parent that this executor is ready.
     ///
     /// # Errors

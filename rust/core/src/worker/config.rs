@@ -41,6 +41,8 @@ pub struct WorkerConfig {
     pub soft_stop_within: Duration,
     /// Runs whose session is over are ended: another worker will run them from the beginning.
     pub ends_lost_runs: bool,
+    /// A slot in this process whose run passes its limit is given up, and Python makes another.
+    pub gives_up_slots: bool,
     /// Events told only on request that are wanted from the first moment on.
     pub watch: Vec<EventKind>,
 }

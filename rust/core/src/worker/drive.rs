@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::{Instant as TokioInstant, sleep_until};
 
+use super::FreeSlots;
 use super::command::Command;
 use super::config::StopHow;
 use super::stats::Stats;
@@ -57,6 +58,7 @@ pub(super) struct Drive {
     /// Decides how many; `None`: always the same.
     pub(super) scale: Option<Scale>,
     pub(super) queues: String,
+    pub(super) free_slots: FreeSlots,
     /// Told once: the first session began, or none ever can.
     pub(super) opened: Option<std::sync::mpsc::SyncSender<crate::error::Result<()>>>,
     pub(super) desk: Desk,
@@ -165,7 +167,11 @@ impl Drive {
                 Effect::Reclaim(slot) => self.reclaim(slot),
                 Effect::Reopen { slot, sequence } => self.pool.open_page(slot, sequence),
                 Effect::Interrupt(slot) => self.pool.interrupt(slot),
-                Effect::Kill(slot) => self.pool.kill(slot),
+                Effect::Kill(slot) => {
+                    self.pool.kill(slot);
+                    let departure = self.pool.give_up(slot);
+                    self.departed(departure);
+                }
                 Effect::Tell(event) => self.tell.put(event),
             }
         }

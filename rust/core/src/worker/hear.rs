@@ -1,5 +1,6 @@
 //! What the loop hears, turned into inputs of the machine and facts for Python.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::command::Command;
@@ -194,6 +195,9 @@ impl Drive {
         }
         if departure.slot.0 < self.most_children && !departure.dismissed && !self.stop.has_begun() {
             self.pool.replace(&departure, self.clock.now());
+        }
+        if departure.slot.0 >= self.most_children {
+            self.free_slots.lock().unwrap_or_else(PoisonError::into_inner).push(departure.slot);
         }
         self.desk.inputs.push_back(Input::SlotGone {
             slot: departure.slot,

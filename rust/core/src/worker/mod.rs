@@ -43,12 +43,17 @@ use tell::Tell;
 
 pub use crate::event;
 
+/// Numbers of slots that may be given out again.
+type FreeSlots = Arc<Mutex<Vec<SlotId>>>;
+
 /// A running worker. Thread-safe; dropping it stops it at once.
 pub struct Worker {
     commands: mpsc::UnboundedSender<Command>,
     tell: Tell,
     stats: Arc<Stats>,
     next_slot: AtomicU32,
+    /// Numbers of slots in this process that were given up or have left.
+    free_slots: FreeSlots,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -74,7 +79,9 @@ impl Worker {
         let (commands, commands_heard) = mpsc::unbounded_channel();
         let (opened, open) = sync_channel(1);
         let next_slot = AtomicU32::new(config.children.max(config.most_children));
+        let free_slots = FreeSlots::default();
         let assembly = Assembly {
+            free_slots: Arc::clone(&free_slots),
             config,
             broker,
             store,
@@ -89,7 +96,8 @@ impl Worker {
             .map_err(|error| {
                 Error::new(ErrorKind::Unexpected, "cannot start the core's thread").because(error)
             })?;
-        let worker = Self { commands, tell, stats, next_slot, thread: Mutex::new(Some(thread)) };
+        let thread = Mutex::new(Some(thread));
+        let worker = Self { commands, tell, stats, next_slot, free_slots, thread };
         match open.recv_timeout(Self::OPEN_WITHIN) {
             Ok(Ok(())) | Err(RecvTimeoutError::Timeout) => Ok(worker),
             Ok(Err(error)) => Err(error),
@@ -104,17 +112,24 @@ impl Worker {
     /// # Errors
     /// `Closed` when the worker has ended; `Config` when it has as many slots as its page has room for.
     pub fn port(&self) -> Result<(UnixStream, SlotId)> {
-        let slot = SlotId(self.next_slot.fetch_add(1, Ordering::Relaxed));
-        if slot.0 as usize >= SLOTS {
-            return Err(Error::new(
-                ErrorKind::Config,
-                "a worker has room for 1024 slots; start another worker",
-            ));
-        }
+        let slot = self.free_slot().ok_or_else(|| {
+            Error::new(ErrorKind::Config, "a worker has room for 1024 slots; start another worker")
+        })?;
         let (ours, theirs) = UnixStream::pair()
             .map_err(|error| Error::new(ErrorKind::Unexpected, "cannot make a socket pair").because(error))?;
         self.send(Command::Adopt(slot, ours))?;
         Ok((theirs, slot))
+    }
+
+    /// A number that no slot has. One that was used before is used again last: who was given up there may not be gone.
+    fn free_slot(&self) -> Option<SlotId> {
+        let fresh = self.next_slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
+            ((next as usize) < SLOTS).then(|| next + 1)
+        });
+        fresh.map(SlotId).ok().or_else(|| {
+            let mut free = self.free_slots.lock().unwrap_or_else(PoisonError::into_inner);
+            (!free.is_empty()).then(|| free.remove(0))
+        })
     }
 
     /// Takes what has happened, waiting up to `timeout` for the first.
@@ -161,6 +176,7 @@ impl Drop for Worker {
 
 /// What the core's thread is made of.
 struct Assembly {
+    free_slots: FreeSlots,
     config: WorkerConfig,
     broker: Arc<dyn Broker>,
     store: Option<Arc<dyn Store>>,
@@ -200,7 +216,7 @@ impl Assembly {
     }
 
     async fn drive(self) -> Result<bool> {
-        let Self { config, broker, store, tell, stats, commands, opened } = self;
+        let Self { free_slots, config, broker, store, tell, stats, commands, opened } = self;
         let clock = Clock::system();
         let (orders, orders_heard) = mpsc::unbounded_channel();
         let (news, news_heard) = mpsc::unbounded_channel();
@@ -233,6 +249,7 @@ impl Assembly {
             most_children: config.children.max(config.most_children),
             scale: Scale::between(config.children, config.most_children),
             queues,
+            free_slots,
             opened: Some(opened),
             desk: Desk::default(),
         };
@@ -244,6 +261,7 @@ fn machine(config: &WorkerConfig, delay_in_broker: bool) -> Machine {
     let mut machine = Machine::new(config.prefetch, delay_in_broker);
     machine.tell_received = config.watch.contains(&EventKind::Received);
     machine.ends_lost_runs = config.ends_lost_runs;
+    machine.gives_up_slots = config.gives_up_slots;
     machine
 }
 

@@ -59,6 +59,7 @@ fn bench() -> Bench {
         most_children: 1,
         scale: None,
         queues: String::new(),
+        free_slots: FreeSlots::default(),
         opened: None,
         desk: Desk::default(),
     };
