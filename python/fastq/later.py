@@ -80,9 +80,7 @@ APP: Final[Mapping[str, str]] = {
 TASK: Final[Mapping[str, str]] = {
     **dict.fromkeys(("add_to_chord", "chunks", "map", "starmap"), _CANVAS),
     **dict.fromkeys(("apply_async_on_commit", "delay_on_commit"), _DJANGO),
-    "replace": "replacing a task is not part of this version: send the other one, and return its id",
     "request_stack": "the request of the run at hand is `request`",
-    "send_event": _EVENTS,
     "start_strategy": "the core, written in Rust, takes messages in, and no class in Python",
 }
 """Of tasks."""

@@ -192,6 +192,9 @@ class Attributes:
     MaxRetriesExceededError: ClassVar[type[Exception]] = MaxRetriesExceededError
     OperationalError: ClassVar[type[Exception]] = OperationalError
 
+    from_config: ClassVar[tuple[tuple[str, str], ...]] = tuple(CONFIGURED.items())
+    """Attributes and the settings behind them; a class may add its own: `from_config = Task.from_config + (…,)`."""
+
     __header__: Callable[..., Any] | None = None
     """Takes what the task takes and returns at once; raises TypeError for other arguments."""
 
@@ -208,8 +211,9 @@ class Attributes:
                 )
         if "abstract" not in cls.__dict__:
             cls.abstract = False
-        for attribute, setting in CONFIGURED.items():
-            if cls.__dict__.get(attribute, cls) is None:
+        for attribute, setting in cls.from_config:
+            inherited = cls if attribute in CONFIGURED else getattr(cls, attribute, None)
+            if cls.__dict__.get(attribute, inherited) is None:
                 setattr(cls, attribute, Configured(setting))
 
     @classmethod

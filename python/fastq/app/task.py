@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar
 
 from fastq import later
-from fastq.app import arguments, current, retry
+from fastq.app import arguments, current, replace, retry
 from fastq.app.annotations import annotate
 from fastq.app.calls import Calls
 from fastq.app.context import Context
@@ -125,6 +125,39 @@ class Task(Calls[P, R], Generic[P, R]):
             max_retries=max_retries,
             options=options,
         )
+
+    def replace(self, sig: Signature[R] | Mapping[str, Any]) -> Any:
+        """End this run by another task, which takes its place: raises `Ignore`.
+
+        The other task has this run's id, so whoever waits for the result gets the other's; what was to follow this run
+        follows the other. It is sent together with the end of this run. In an eager run, and where the task is called
+        as a function, it runs at once, and what it returns is returned: write `return self.replace(…)`.
+
+        Args:
+            sig: the other task's call.
+
+        Raises:
+            Ignore: the control word that ends this run.
+            ImproperlyConfigured: the signature is part of a chord.
+            NotSupported: the signature is made of several.
+        """
+        return self.on_replace(replace.successor(self, sig))
+
+    def on_replace(self, sig: Signature[R]) -> Any:
+        """Send the task that takes this run's place, and end the run; may be overridden."""
+        return replace.hand_over(self, sig)
+
+    def send_event(
+        self, type_: str, retry: bool = True, retry_policy: Mapping[str, Any] | None = None, **fields: Any
+    ) -> None:
+        """Tell monitors of something, with this run's id; as long as fastq has no monitors nobody hears it.
+
+        Args:
+            type_: what happened, such as `task-uploaded`.
+            retry: whether it is repeated when the broker is away.
+            retry_policy: how.
+            **fields: more of it.
+        """
 
     # --------------------------------------------------------------- signatures
 

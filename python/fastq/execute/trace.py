@@ -38,6 +38,7 @@ from fastq.execute.outcome import (
     unprepared,
 )
 from fastq.execute.plan import KeptLoop, Plan, make_plan
+from fastq.execute.redelivered import succeeded_before
 from fastq.result.wait import deny_joins_while
 from fastq.states import STARTED, SUCCESS
 
@@ -87,6 +88,8 @@ class Executor:
                 trace = self._traces[job.name] = compile_trace(self._app, task, self._hostname, loop=self._loop)
             except Exception as error:  # noqa: BLE001 - settings and backends are the users'
                 return unprepared(self._app, job, error)
+        if job.redelivered and succeeded_before(self._app, job):
+            return Outcome(DONE)
         return trace(job)
 
     def close(self) -> None:

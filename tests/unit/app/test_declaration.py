@@ -364,3 +364,18 @@ def test_a_thread_sees_the_current_app_of_its_process(app: FastQ) -> None:
     thread.start()
     thread.join()
     assert seen == ["shop"]
+
+
+def test_a_class_may_name_settings_of_its_own(app: FastQ) -> None:
+    class Billed(Task[..., Any]):
+        abstract = True
+        from_config = (*Task.from_config, ("account", "billing_account"), ("rate", "billing_rate"))
+        rate = 5
+
+    app.conf["billing_account"] = "main"
+    app.conf["billing_rate"] = 7
+    job: Any = app.task(base=Billed, name="job")(lambda: None)
+    own: Any = app.task(base=Billed, name="own", account="mine")(lambda: None)
+    assert (job.account, own.account, job.rate, job.serializer) == ("main", "mine", 5, "json")
+    app.conf["billing_account"] = "other"
+    assert job.account == "other"

@@ -162,7 +162,6 @@ OPTIONS = (
         False,
         "Do not run a redelivered task whose result is SUCCESS already.",
         old="CELERYD_DEDUPLICATE_SUCCESSFUL_TASKS",
-        acts=False,
     ),
     Option(
         "worker_eta_task_limit",

@@ -1,0 +1,38 @@
+"""A message that comes again although its task has succeeded (`worker_deduplicate_successful_tasks`)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from fastq.execute import journal
+from fastq.states import SUCCESS
+
+if TYPE_CHECKING:
+    from fastq._core import Job
+    from fastq.app.protocol import App
+
+__all__ = ["succeeded_before"]
+
+
+def succeeded_before(app: App, job: Job) -> bool:
+    """Tell whether a redelivered job need not run, because the settings say so and its result is SUCCESS already.
+
+    A run and its acknowledgement are one step where results are kept beside the queues, so this matters for stores
+    elsewhere: there a worker may die between the two. When the store cannot be asked, the job runs.
+    """
+    if not app.conf.worker_deduplicate_successful_tasks:
+        return False
+    task = app.tasks[job.name]
+    if not task.acks_late or job.ignore_result or not task.backend.capability.stores:
+        return False
+    try:
+        state = app.AsyncResult(job.id, backend=task.backend).state
+    except Exception:  # noqa: BLE001 - whatever the store raises
+        journal.logger.exception("Whether task %s[%s] has succeeded could not be found out.", job.name, job.id)
+        return False
+    if state != SUCCESS:
+        return False
+    if journal.logger.isEnabledFor(logging.INFO):
+        journal.logger.info("Task %s[%s] came again and has succeeded before: it is not run.", job.name, job.id)
+    return True
