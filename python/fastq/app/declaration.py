@@ -6,12 +6,12 @@ import inspect
 import warnings
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
-from fastq.app import arguments, checks
+from fastq.app import arguments, checks, pydantic
 from fastq.app.attributes import CONFIGURED
 from fastq.app.current import all_apps, get_current_app
 from fastq.app.registry import share
 from fastq.app.task import AsyncTask, Task
-from fastq.exceptions import DuplicateTaskNameWarning, ImproperlyConfigured
+from fastq.exceptions import DuplicateTaskNameWarning
 from fastq.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -83,10 +83,7 @@ def make_task(app: App, function: Callable[..., Any], options: dict[str, Any]) -
 def _task_class(app: App, function: Callable[..., Any], name: str, options: dict[str, Any]) -> type[Task[..., Any]]:
     bind = options.pop("bind", False)
     base = options.pop("base", None) or app.Task
-    if options.pop("pydantic", False):
-        raise ImproperlyConfigured(f"Task {name}: pydantic=True is not supported. Validate the arguments in the task.")
-    for unused in ("pydantic_strict", "pydantic_context", "pydantic_dump_kwargs"):
-        options.pop(unused, None)
+    run = _validated(function, name, bind, options)
     bases = (AsyncTask, base) if inspect.iscoroutinefunction(function) and not issubclass(base, AsyncTask) else (base,)
     check = arguments.argument_check(name, function, bound=bind)
     attributes = {
@@ -94,7 +91,7 @@ def _task_class(app: App, function: Callable[..., Any], name: str, options: dict
         **{key: value for key, value in options.items() if value is not None or key not in CONFIGURED},
         "name": name,
         "bind_self": bind,
-        "run": function if bind else staticmethod(function),
+        "run": run if bind else staticmethod(run),
         "__header__": None if check is None else staticmethod(check),
         "__doc__": function.__doc__,
         "__module__": function.__module__,
@@ -103,6 +100,15 @@ def _task_class(app: App, function: Callable[..., Any], name: str, options: dict
         "_decorated": True,
     }
     return type(function.__name__, bases, attributes)
+
+
+def _validated(function: Callable[..., Any], name: str, bind: bool, options: dict[str, Any]) -> Callable[..., Any]:
+    """Return the function, or what validates its arguments and result when the decorator says `pydantic=True`."""
+    wanted = options.pop("pydantic", False)
+    settings = {key.removeprefix("pydantic_"): options.pop(key, None) for key in pydantic.OPTIONS}
+    if not wanted:
+        return function
+    return pydantic.validated(name, function, bind, **settings)
 
 
 def _warn_of_another(known: Task[..., Any], function: Callable[..., Any], name: str) -> None:
@@ -156,8 +162,10 @@ class Declaration:
             *args: the function; none returns a decorator.
             **options: `name` (module and function by default), `bind` (the task itself becomes the first argument),
                 `base` (class), `lazy` (False binds it now, and so reads the settings), `shared` (False keeps it out of
-                other apps, which is so in any case), `filter` (a function that replaces the task's). Every other one
-                becomes an attribute of the task: see `fastq.app.attributes`.
+                other apps, which is so in any case), `filter` (a function that replaces the task's), `pydantic` (True
+                validates arguments and result by the annotations, see `fastq.app.pydantic`; with `pydantic_strict`,
+                `pydantic_context` and `pydantic_dump_kwargs`). Every other one becomes an attribute of the task: see
+                `fastq.app.attributes`.
 
         Raises:
             TypeError: positional arguments other than the function.

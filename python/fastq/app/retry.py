@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from fastq.app import checks, send
+from fastq.app.pydantic import names_validation
 from fastq.exceptions import Reject, Retry, TaskPredicate
 
 if TYPE_CHECKING:
@@ -180,11 +182,18 @@ def arm(task: Any) -> None:
     run = task.run
     task.armed = True
     wanted, unwanted = _classes(task.autoretry_for), (TaskPredicate, *_classes(task.dont_autoretry_for))
-    task.run = (
-        _retrying_coroutine(task, run, wanted, unwanted)
-        if inspect.iscoroutinefunction(run)
-        else _retrying(task, run, wanted, unwanted)
-    )
+    validators = getattr(run, "validators", None)
+    if validators is not None and not names_validation(wanted):
+        # What is not valid now will not be at the next try: the retries go inside of the validation.
+        again = validators.around(_armed(task, run.__wrapped__, wanted, unwanted))
+        task.run = MethodType(again, task) if inspect.ismethod(run) else again
+        return
+    task.run = _armed(task, run, wanted, unwanted)
+
+
+def _armed(task: Any, run: Callable[..., Any], wanted: Any, unwanted: Any) -> Callable[..., Any]:
+    retrying = _retrying_coroutine if inspect.iscoroutinefunction(run) else _retrying
+    return retrying(task, run, wanted, unwanted)
 
 
 def _classes(value: Any) -> tuple[type[BaseException], ...]:

@@ -295,13 +295,6 @@ def test_an_annotation_may_wrap_a_method(app: FastQ) -> None:
     assert job(4) == 8
 
 
-def test_pydantic_is_refused_until_it_works(app: FastQ) -> None:
-    with pytest.raises(Exception, match="pydantic"):
-
-        @app.task(pydantic=True)
-        def job() -> None: ...
-
-
 @pytest.mark.parametrize("name", ["Strategy", "Request"])
 def test_python_classes_on_the_way_of_a_message_are_refused(app: FastQ, name: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=rf"Task shop.add: {name} cannot be set"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json as standard
 import math
 import traceback
@@ -12,6 +13,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, NamedTuple
 
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
@@ -231,3 +233,43 @@ def test_text_that_is_too_long_is_refused_unread() -> None:
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, lambda data: data.decode()])
 def test_text_is_read_from_bytes_and_the_like(kind: Any) -> None:
     assert json.loads(kind('["é"]'.encode())) == ["é"]
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    at: datetime | None = None
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Order(pydantic.BaseModel):
+    number: int
+    at: datetime | None = None
+
+
+MOMENT = datetime(2030, 1, 2, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (Point(1, MOMENT), {"x": 1, "at": MOMENT}),
+        ([Point(1), {"p": Point(2)}], [{"x": 1, "at": None}, {"p": {"x": 2, "at": None}}]),
+        (Order(number=1, at=MOMENT), {"number": 1, "at": "2030-01-02T00:00:00Z"}),
+        ([Colour.RED, uuid.UUID(int=1), float("inf")], ["red", uuid.UUID(int=1), float("inf")]),
+        (
+            {"all": (Order(number=2), Point(3), Colour.RED)},
+            {"all": [{"number": 2, "at": None}, {"x": 3, "at": None}, "red"]},
+        ),
+    ],
+)
+def test_models_dataclasses_and_enums_are_written_as_what_they_are_made_of(value: Any, read: Any) -> None:
+    assert json.loads(json.dumps(value)) == read
+
+
+def test_a_class_is_not_an_instance() -> None:
+    with pytest.raises(EncodeError):
+        json.dumps(Point)
