@@ -10,6 +10,9 @@ names                   content type         format
 `zstd`, `zstandard`     `application/zstd`   zstandard (package `zstandard`)
 ======================= ==================== =====================================================
 
+More are added with `register`, or by packages through the entry point group `fastq.compressions`: a tuple of what
+packs, what unpacks and the content type; the entry point's name is what users call it.
+
 What comes out is bounded: a message of a kilobyte that unpacks into gigabytes is refused when the bound is reached.
 """
 
@@ -17,9 +20,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from fastq.exceptions import DecodeError, EncodeError, SerializerNotInstalled
+from fastq.imports import entry_points
 
 __all__ = ["MAX_BYTES", "compress", "content_types", "decompress", "register"]
 
@@ -60,6 +65,7 @@ def register(compress: Compress, decompress: Decompress, content_type: str, *nam
 
 def content_types() -> dict[str, str]:
     """Return the content type of each name."""
+    _load_entry_points()
     return {name: method.content_type for name, method in _by_name.items()}
 
 
@@ -74,7 +80,7 @@ def compress(body: bytes, name: str) -> tuple[str, bytes]:
         EncodeError: there is no such method.
         SerializerNotInstalled: its package is not installed.
     """
-    method = _by_name.get(name) or _by_type.get(name)
+    method = _find(name)
     if method is None:
         raise EncodeError(f"There is no compression {name!r}; known are {', '.join(sorted(_by_name))}.")
     return method.content_type, method.compress(body)
@@ -92,7 +98,7 @@ def decompress(body: bytes, content_type: str, max_bytes: int = MAX_BYTES) -> by
         DecodeError: the method is unknown, the data damaged or cut short, or it unpacks into too much.
         SerializerNotInstalled: the method's package is not installed.
     """
-    method = _by_type.get(content_type) or _by_name.get(content_type)
+    method = _find(content_type)
     if method is None:
         raise DecodeError(f"The message is compressed as {content_type!r}, which is not known here.")
     try:
@@ -104,6 +110,23 @@ def decompress(body: bytes, content_type: str, max_bytes: int = MAX_BYTES) -> by
     if len(data) > max_bytes:
         raise DecodeError(f"The message unpacks into more than {max_bytes} bytes and is refused.")
     return data
+
+
+def _find(name: str) -> _Method | None:
+    """Return the method of that name or content type."""
+    found = _by_name.get(name) or _by_type.get(name)
+    if found is None and _load_entry_points():
+        found = _by_name.get(name) or _by_type.get(name)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _load_entry_points() -> bool:
+    """Register what other packages bring, once, when a name is asked for that is not our own. Always true."""
+    for name, point in entry_points("fastq.compressions").items():
+        if name not in _by_name:
+            register(*point.load(), name)
+    return True
 
 
 def _compressor(module: str) -> Compress:

@@ -85,3 +85,20 @@ def test_a_method_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert compress(b"ab", "back") == ("application/x-back", b"ba")
     assert decompress(b"ba", "application/x-back") == b"ab"
+
+
+def test_packages_bring_methods_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Point:
+        def load(self) -> tuple[object, ...]:
+            return (lambda data: data[::-1], lambda data, limit: data[::-1], "application/x-turned")
+
+    monkeypatch.setattr(compression, "_by_name", compression._by_name.copy())
+    monkeypatch.setattr(compression, "_by_type", compression._by_type.copy())
+    monkeypatch.setattr(compression, "entry_points", lambda group: {"turned": Point(), "zlib": Point()})
+    compression._load_entry_points.cache_clear()
+    try:
+        assert decompress(b"ba", "application/x-turned") == b"ab"
+        assert compress(b"ab", "turned") == ("application/x-turned", b"ba")
+        assert compression.content_types()["zlib"] == "application/x-gzip"
+    finally:
+        compression._load_entry_points.cache_clear()
