@@ -113,6 +113,27 @@ class Worker:
     def stop(self, how: Literal["warm", "soft", "cold"]) -> None: ...
 
 @final
+class Stepper:
+    """A worker without threads, on a clock that is turned by hand: for tests. The broker is memory://name?clock=hand."""
+
+    def __new__(cls, config: WorkerConfig, policies: Sequence[Policy]) -> Stepper: ...
+    def learn(self, policies: Sequence[Policy]) -> None:
+        """Take other policies, for what arrives from now on."""
+    def now(self) -> float:
+        """Return the time that the clock shows, in seconds since 1970."""
+    def turn(self, to: float) -> None:
+        """Turn the clock on; it never goes back. Nothing runs before `next`."""
+    def next_due(self) -> float | None:
+        """Return when the next message falls due."""
+    def next(self) -> Job | None:
+        """Return the next job of any queue that may run now; None when there is none, or one has not been finished."""
+    def finish(self, job: Job, outcome: Outcome) -> None:
+        """Carry out what a run wants done, at once."""
+    def store(self, records: Sequence[Record]) -> None: ...
+    def events(self) -> list[Event]: ...
+    def close(self) -> None: ...
+
+@final
 class Port:
     """The executor's end of a slot."""
 

@@ -1,8 +1,8 @@
 """The examples of README.md and docs/ do what the pages say.
 
 The Python of a page is one program, run in a folder of its own: a block that begins with `# shop.py` is that module,
-`print(…)  # 5` must print what the comment says, and a session (`>>>`) must answer as it is written. Where an example
-waits for a result, a worker of the page's app runs beside it.
+`print(…)  # 5` must print what the comment says, a module of tests (`# test_shop.py`) must pass, and a session (`>>>`)
+must answer as it is written. Where an example waits for a result, a worker of the page's app runs beside it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.worker import RunningWorker
 CLONE: Final = Path(__file__).resolve().parents[2]
 _BLOCK: Final = re.compile(r"^```(python|pycon)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MODULE: Final = re.compile(r"# (\w+)\.py\n")
-_PRINTED: Final = re.compile(r"^print\(.*\)  # (.*)$", re.MULTILINE)
+_PRINTED: Final = re.compile(r"^ *print\(.*\)  # (.*)$", re.MULTILINE)
 _LIMIT_SECONDS: Final = 60
 
 
@@ -31,6 +31,7 @@ class Examples:
     """The Python of one page."""
 
     modules: dict[str, str] = field(default_factory=dict)
+    tests: dict[str, str] = field(default_factory=dict)
     program: list[str] = field(default_factory=list)
     sessions: list[str] = field(default_factory=list)
 
@@ -42,6 +43,8 @@ class Examples:
             named = _MODULE.match(code)
             if language == "pycon":
                 found.sessions.append(code)
+            elif named is not None and named[1].startswith("test_"):
+                found.tests[named[1]] = code
             elif named is not None:
                 found.modules[named[1]] = code
                 found.program.append(f"from {named[1]} import *\n")
@@ -83,7 +86,7 @@ def test_the_examples_of_a_page_do_what_it_says(page: Path, tmp_path: Path, monk
     for name in [name for name in os.environ if name.startswith(("FASTQ_", "CELERY_"))]:
         monkeypatch.delenv(name)
     examples = Examples.of(page.read_text(encoding="utf-8"))
-    for name, code in examples.modules.items():
+    for name, code in {**examples.modules, **examples.tests}.items():
         (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
     (tmp_path / "page.py").write_text("\n".join(examples.program), encoding="utf-8")
     (tmp_path / "page.txt").write_text("\n".join(examples.sessions), encoding="utf-8")
@@ -91,6 +94,18 @@ def test_the_examples_of_a_page_do_what_it_says(page: Path, tmp_path: Path, monk
     def run_all() -> None:
         assert run(tmp_path, "page.py").splitlines() == _PRINTED.findall("\n".join(examples.program))
         run(tmp_path, "-m", "doctest", "page.txt")
+        if examples.tests:
+            run(
+                tmp_path,
+                "-m",
+                "pytest",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                "-p",
+                "no:benchmark",
+                *map("{}.py".format, examples.tests),
+            )
 
     if ".get(" in examples.all:
         with RunningWorker(next(iter(examples.modules)), tmp_path, ("-c", "1")):

@@ -37,6 +37,7 @@ Self = TypeVar("Self", bound="FastQ")
 # Found by name: what stands on a higher floor.
 _WORKER = "fastq.worker:Worker"
 _COMMAND_LINE = "fastq.cli.main:main"
+_TESTING = "fastq.contrib.testing:Testing"
 
 
 @later.lacks(later.APP)
@@ -237,6 +238,11 @@ class FastQ(Configuration, Declaration, Sending):
         """Run the command line for this app."""
         return symbol_by_name(_COMMAND_LINE)(argv=None if argv is None else list(argv), app=self)
 
+    @cached_property
+    def testing(self) -> Any:
+        """What tests use: it knows what was sent, turns the clock and runs what is due. See `fastq.contrib.testing`."""
+        return symbol_by_name(_TESTING)(self)
+
     def set_current(self) -> None:
         """Make this the current app."""
         current.set_current_app(self)
@@ -248,6 +254,9 @@ class FastQ(Configuration, Declaration, Sending):
     def close(self) -> None:
         """Let go of the connections; they come back when they are used again."""
         self.closed = True
+        testing = self.__dict__.pop("testing", None)
+        if testing is not None:
+            testing.close()
         backend = self.__dict__.pop("_backend", None)
         Sending.close(self)
         for watcher in getattr(backend, "watchers", {}).values():

@@ -10,6 +10,7 @@ starts later finds the app that the main thread made.
 from __future__ import annotations
 
 import weakref
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Frame",
     "all_apps",
+    "apart",
     "current_app",
     "current_frame",
     "current_task",
@@ -143,6 +145,30 @@ def get_current_app() -> App:
             raise RuntimeError("There is no current app: make one with FastQ().")
         app = _Process.fallback = _Process.fallback or _Process.make_default()
     return app
+
+
+@contextmanager
+def apart(app: App | None) -> Iterator[None]:
+    """Within, `app` is the current app, or, when it is None, asking for one raises RuntimeError; then all is as before.
+
+    For tests: what is made current within is so no longer than that.
+    """
+    names = ("current", "default", "fallback", "make_default")
+    before, here = {name: getattr(_Process, name) for name in names}, _current.get()
+    _Process.current, _Process.default, _Process.fallback = None, app, None
+    _Process.make_default = before["make_default"] if app is not None else _refuse
+    # Set back and not reset: the end of a test's fixture may run in another context than its beginning.
+    _current.set(None)
+    try:
+        yield
+    finally:
+        for name in names:
+            setattr(_Process, name, before[name])
+        _current.set(here)
+
+
+def _refuse() -> App:
+    raise RuntimeError("The current app was asked for, and this test has none: use the app that the fixture gives.")
 
 
 current_app: Final = cast("App", Proxy(get_current_app))

@@ -10,6 +10,7 @@ mod producer;
 mod results;
 mod runtime;
 mod seam;
+mod stepper;
 mod watch;
 mod worker;
 
@@ -33,6 +34,8 @@ mod module {
     use super::producer::Producer;
     #[pymodule_export]
     use super::results::Results;
+    #[pymodule_export]
+    use super::stepper::Stepper;
     #[pymodule_export]
     use super::watch::Watch;
     #[pymodule_export]

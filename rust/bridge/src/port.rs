@@ -51,6 +51,22 @@ impl Port {
     }
 }
 
+/// Calls with the outcome that an `Outcome` of Python is.
+pub(crate) fn with_outcome<T>(
+    outcome: &Bound<'_, PyAny>,
+    call: impl FnOnce(&OutcomeRef<'_>) -> PyResult<T>,
+) -> PyResult<T> {
+    let parts = OutcomeParts::read(outcome)?;
+    let records = read_all(&parts.records, read_record)?;
+    let publications = read_all(&parts.messages, read_message)?;
+    call(&OutcomeRef {
+        ending: parts.ending,
+        records: &records,
+        publications: &publications,
+        reason: parts.reason.extract()?,
+    })
+}
+
 #[pymethods]
 impl Port {
     #[staticmethod]
@@ -72,7 +88,7 @@ impl Port {
             })
         })?;
         match next {
-            Some(Some(run)) => Ok(Some(Job { run, finished: AtomicBool::new(false) })),
+            Some(Some(run)) => Ok(Some(Job::of(run))),
             Some(None) => {
                 if self.beside_core {
                     port.hang_up();
@@ -94,16 +110,8 @@ impl Port {
 
     fn finish(&self, py: Python<'_>, job: &Bound<'_, Job>, outcome: &Bound<'_, PyAny>) -> PyResult<()> {
         let port = self.here(py)?;
-        let parts = OutcomeParts::read(outcome)?;
-        let records = read_all(&parts.records, read_record)?;
-        let publications = read_all(&parts.messages, read_message)?;
-        let outcome = OutcomeRef {
-            ending: parts.ending,
-            records: &records,
-            publications: &publications,
-            reason: parts.reason.extract()?,
-        };
-        let gathered = job.get().finish(|run| port.finish(run, &outcome)).or_raise(py)?;
+        let gathered =
+            with_outcome(outcome, |outcome| job.get().finish(|run| port.finish(run, outcome)).or_raise(py))?;
         self.send_if(py, gathered)
     }
 
@@ -133,7 +141,13 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    fn finish<T>(&self, hand_over: impl FnOnce(&Run) -> Result<T>) -> Result<T> {
+    /// A job that has started.
+    pub(crate) fn of(run: Run) -> Self {
+        Self { run, finished: AtomicBool::new(false) }
+    }
+
+    /// Hands over how it ended, once.
+    pub(crate) fn finish<T>(&self, hand_over: impl FnOnce(&Run) -> Result<T>) -> Result<T> {
         if self.finished.swap(true, Ordering::AcqRel) {
             let error = Error::new(ErrorKind::Unexpected, "a job was finished twice");
             return Err(error.with("id", self.run.job.id()).with("name", self.run.job.name()));

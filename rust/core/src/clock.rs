@@ -64,6 +64,18 @@ pub struct HandClock {
 }
 
 impl HandClock {
+    /// A clock that stands at `wall`.
+    pub fn at(wall: WallTime) -> Self {
+        let milliseconds = u64::try_from(wall.0).unwrap_or(0);
+        Self { nanoseconds: AtomicU64::new(milliseconds.saturating_mul(1_000_000)) }
+    }
+
+    /// Turns both times on to `wall`; what has passed stays as it is.
+    pub fn turn_to(&self, wall: WallTime) {
+        let milliseconds = u64::try_from(wall.0).unwrap_or(0);
+        self.nanoseconds.fetch_max(milliseconds.saturating_mul(1_000_000), Ordering::SeqCst);
+    }
+
     /// Moves both times on.
     pub fn advance(&self, duration: Duration) {
         self.nanoseconds.fetch_add(u64::try_from(duration.as_nanos()).unwrap_or(0), Ordering::SeqCst);
@@ -99,5 +111,21 @@ impl Clock {
 impl Default for Clock {
     fn default() -> Self {
         Self::system()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_turned_by_hand_stands_still_and_never_goes_back() {
+        let hand = Arc::new(HandClock::at(WallTime(5_000)));
+        let clock = Clock::Hand(Arc::clone(&hand));
+        let begun = clock.now();
+        hand.turn_to(WallTime(8_000));
+        hand.turn_to(WallTime(6_000));
+        assert_eq!(clock.wall(), WallTime(8_000));
+        assert_eq!(clock.now().since(begun), Duration::from_secs(3));
     }
 }

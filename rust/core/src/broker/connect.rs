@@ -24,10 +24,7 @@ pub fn connect(url: &str, options: &str) -> Result<Arc<dyn Broker>> {
     let url = BrokerUrl::parse(url)?;
     let mut options = Options::parse("broker_transport_options", options, &url)?;
     match url.target() {
-        Target::Memory(name) => {
-            options.finish(url.scheme())?;
-            Ok(Arc::new(MemoryBroker::named(name)))
-        }
+        Target::Memory(name) => Ok(Arc::new(memory(name, options)?)),
         #[cfg(feature = "sqlite")]
         Target::Sqlite(path) => {
             let config = SqliteConfig::read(path, &mut options)?;
@@ -63,6 +60,29 @@ pub fn connect_store(url: &str, options: &str) -> Result<Arc<dyn Store>> {
         .ok_or_else(|| Error::new(ErrorKind::Unsupported, "results cannot be stored there").with("url", url))
 }
 
+/// The queues in this process that `url` names, as what they are; its clock must be one that is turned by hand.
+///
+/// # Errors
+/// As [`connect`], and `Config` for another broker or clock.
+pub fn connect_by_hand(url: &str, options: &str) -> Result<MemoryBroker> {
+    let known = BrokerUrl::parse(url)?;
+    let options = Options::parse("broker_transport_options", options, &known)?;
+    let broker = match known.target() {
+        Target::Memory(name) => Some(memory(name, options)?),
+        _ => None,
+    };
+    broker.filter(|broker| broker.hand().is_some()).ok_or_else(|| {
+        let sentence = "only a broker memory://name?clock=hand has a clock that can be turned";
+        Error::new(ErrorKind::Config, sentence).with("url", known)
+    })
+}
+
+fn memory(name: &str, mut options: Options) -> Result<MemoryBroker> {
+    let by_hand = options.word("clock", &["system", "hand"], 0)? == 1;
+    options.finish("memory")?;
+    if by_hand { MemoryBroker::by_hand(name) } else { Ok(MemoryBroker::named(name)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,12 +96,28 @@ mod tests {
             ("sqlite:///q.db", r#"{"synchronous": "never"}"#, "normal or full"),
             ("sqlite:///q.db", r#"{"publish_timeout": "soon"}"#, "a number of seconds"),
             ("sqlite:///q.db", "[]", "must be a JSON object"),
-            ("memory://", r#"{"publish_timeout": 1}"#, "it has none"),
+            ("memory://", r#"{"publish_timeout": 1}"#, "it has clock"),
+            ("memory://?clock=sun", "", "system or hand"),
         ] {
             let error = connect(url, options).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::Config, "{error}");
             assert!(error.to_string().contains(hint), "{error}");
         }
+    }
+
+    #[test]
+    fn queues_in_memory_have_one_clock() {
+        let hub = connect_by_hand("memory://by-hand?clock=hand", "").ok().unwrap();
+        let again = connect_by_hand("memory://by-hand?clock=hand", "").ok().unwrap();
+        hub.hand().unwrap().advance(std::time::Duration::from_secs(9));
+        assert_eq!(format!("{:?}", again.hand()), format!("{:?}", hub.hand()));
+        drop(connect("memory://by-machine", "").ok().unwrap());
+        for url in ["memory://by-machine?clock=hand", "memory://by-machine", "sqlite:///q.db"] {
+            assert_eq!(connect_by_hand(url, "").err().unwrap().kind(), ErrorKind::Config, "{url}");
+        }
+        hub.retire();
+        let fresh = connect_by_hand("memory://by-hand?clock=hand", "").ok().unwrap();
+        assert_ne!(format!("{:?}", fresh.hand()), format!("{:?}", hub.hand()));
     }
 
     #[test]

@@ -51,6 +51,13 @@ pub struct Run {
     started: u64,
 }
 
+impl Run {
+    /// A run that begins now.
+    pub fn beginning(job: JobFrame) -> Self {
+        Self { job, started: monotonic() }
+    }
+}
+
 /// The executor's end of a slot. Thread-safe: one thread may wait in [`Port::next`] while others hand over.
 pub struct Port {
     socket: Arc<UnixStream>,

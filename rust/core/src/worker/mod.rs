@@ -7,6 +7,7 @@ pub mod config;
 mod drive;
 mod hear;
 pub mod stats;
+pub mod stepper;
 mod stop;
 mod tell;
 

@@ -241,6 +241,11 @@ impl Hub {
         self.queues.get(queue).map_or(0, |waiting| waiting.ready.len())
     }
 
+    /// The names of all queues, in order.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.queues.keys().map(ToString::to_string).collect()
+    }
+
     /// When the next message of these queues falls due.
     pub(super) fn next_due(&self, queues: &[String]) -> Option<WallTime> {
         let first =

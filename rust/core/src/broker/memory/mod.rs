@@ -15,8 +15,8 @@ use super::{
     BoxFuture, Broker, Capabilities, DeadLetter, Depth, PriorityOrder, Publication, Queue, Session,
     Subscription, WorkerEntry,
 };
-use crate::clock::{Clock, WallTime};
-use crate::error::Result;
+use crate::clock::{Clock, HandClock, WallTime};
+use crate::error::{Error, ErrorKind, Result};
 use crate::fork;
 use crate::message::task::Headers;
 use crate::store::Store;
@@ -46,10 +46,58 @@ pub(crate) struct Shared {
 impl MemoryBroker {
     /// The hub called `name`, made when it is first asked for; everyone in this process shares it.
     pub fn named(name: &str) -> Self {
+        Self::shared(name, Clock::system)
+    }
+
+    /// As [`MemoryBroker::named`], for a hub whose clock is turned by hand and begins at the present time.
+    ///
+    /// # Errors
+    /// `Config` when the hub is there already and goes by the machine's clock.
+    pub fn by_hand(name: &str) -> Result<Self> {
+        let hub = Self::shared(name, || Clock::Hand(Arc::new(HandClock::at(Clock::system().wall()))));
+        if hub.hand().is_none() {
+            let sentence = "the queues of this name are in use with the machine's clock";
+            return Err(Error::new(ErrorKind::Config, sentence).with("name", name));
+        }
+        Ok(hub)
+    }
+
+    fn shared(name: &str, clock: impl FnOnce() -> Clock) -> Self {
         let _inside = fork::enter();
         let mut hubs = HUBS.lock().unwrap_or_else(PoisonError::into_inner);
-        let shared = hubs.entry(name.to_owned()).or_insert_with(|| Arc::new(Shared::new(Clock::system())));
+        let shared = hubs.entry(name.to_owned()).or_insert_with(|| Arc::new(Shared::new(clock())));
         Self { shared: Arc::clone(shared) }
+    }
+
+    /// The clock of the hub, when it is turned by hand.
+    pub fn hand(&self) -> Option<Arc<HandClock>> {
+        match &self.shared.clock {
+            Clock::Hand(hand) => Some(Arc::clone(hand)),
+            Clock::System(_) => None,
+        }
+    }
+
+    /// When the next message falls due, whatever its queue.
+    pub fn next_due(&self) -> Option<WallTime> {
+        let _inside = fork::enter();
+        let hub = self.shared.lock();
+        hub.next_due(&hub.names())
+    }
+
+    /// A session that takes from every queue there is at the time, not only from those of its subscription.
+    ///
+    /// # Errors
+    /// As from [`Broker::subscribe`].
+    pub fn take_all(&self, subscription: Subscription) -> Result<Box<dyn Session>> {
+        let session = MemorySession::join(Arc::clone(&self.shared), subscription)?;
+        Ok(Box::new(session.of_all_queues()))
+    }
+
+    /// Forgets the hub's name: who asks for it next gets a new one. Who has it keeps it.
+    pub fn retire(&self) {
+        let _inside = fork::enter();
+        let mut hubs = HUBS.lock().unwrap_or_else(PoisonError::into_inner);
+        hubs.retain(|_, shared| !Arc::ptr_eq(shared, &self.shared));
     }
 
     /// A hub of its own, on the clock given.

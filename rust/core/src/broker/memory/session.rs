@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
+use super::hub::Hub;
 use crate::broker::{BoxFuture, Harvest, Renewal, Session, Subscription};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork;
@@ -19,6 +20,8 @@ pub(crate) struct MemorySession {
     result_expires: Option<Duration>,
     /// The queue that is served first; moves on with every exchange, so that none starves.
     turn: usize,
+    /// It takes from every queue there is.
+    takes_all: bool,
 }
 
 impl MemorySession {
@@ -39,7 +42,13 @@ impl MemorySession {
         hub.members.insert(epoch, member);
         drop(hub);
         let (lease, result_expires) = (subscription.lease, subscription.result_expires);
-        Ok(Self { shared, epoch, queues, lease, result_expires, turn: 0 })
+        Ok(Self { shared, epoch, queues, lease, result_expires, turn: 0, takes_all: false })
+    }
+
+    /// The same session, taking from every queue there is at the time.
+    pub(super) fn of_all_queues(mut self) -> Self {
+        self.takes_all = true;
+        self
     }
 
     fn step(&mut self, commits: &mut Vec<Commit>, credit: usize) -> Result<Harvest> {
@@ -61,6 +70,23 @@ impl MemorySession {
             }
         }
         hub.promote(now);
+        if self.takes_all {
+            self.queues = hub.names();
+        }
+        self.take(&mut hub, credit, &mut harvest);
+        drop(hub);
+        self.turn = self.turn.wrapping_add(1);
+        if ended {
+            self.shared.stored.notify_all();
+        }
+        if sent {
+            self.shared.arrived.notify_waiters();
+        }
+        Ok(harvest)
+    }
+
+    /// Takes messages: of each queue its share, then what is left of any.
+    fn take(&self, hub: &mut Hub, credit: usize, harvest: &mut Harvest) {
         for turn in 0..self.queues.len() {
             let queue = &self.queues[(self.turn + turn) % self.queues.len()];
             let share = (credit - harvest.deliveries.len()).div_ceil(self.queues.len() - turn);
@@ -72,15 +98,6 @@ impl MemorySession {
         }
         harvest.deliveries.sort_by_key(|delivery| (delivery.rank, delivery.tag()));
         harvest.more = self.queues.iter().any(|queue| hub.ready(queue) > 0);
-        drop(hub);
-        self.turn = self.turn.wrapping_add(1);
-        if ended {
-            self.shared.stored.notify_all();
-        }
-        if sent {
-            self.shared.arrived.notify_waiters();
-        }
-        Ok(harvest)
     }
 
     /// How long until something is there: zero when it is.
