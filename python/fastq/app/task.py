@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar, cast
 
 from fastq import later
 from fastq.app import arguments, current, replace, retry
@@ -14,7 +14,7 @@ from fastq.conf import places
 from fastq.imports import symbol_by_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from datetime import datetime
 
     from fastq.app.protocol import App
@@ -53,17 +53,17 @@ class Task(Calls[P, R], Generic[P, R]):
     if not TYPE_CHECKING:
         abstract = True
 
-    def run(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Do the work: the task's code."""
+    def run(self, *args: P.args, **kwargs: P.kwargs) -> R | Coroutine[Any, Any, R]:
+        """Do the work: the task's code. In a class of one's own it may be a coroutine function."""
         raise NotImplementedError("A task class must have a method run().")
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the task here and now, as a function; in a run of a worker's, for `super().__call__`, run its code."""
         if _enters_run(self):
-            return self.run(*args, **kwargs)
+            return cast("R", self.run(*args, **kwargs))
         token = current.push(self, Context(args=args, kwargs=kwargs))
         try:
-            return self.run(*args, **kwargs)
+            return cast("R", self.run(*args, **kwargs))
         finally:
             current.pop(token)
 
@@ -173,7 +173,7 @@ class Task(Calls[P, R], Generic[P, R]):
         """Return a signature with these arguments."""
         return self.app.signature(self, args, kwargs)
 
-    def si(self, *args: Any, **kwargs: Any) -> Signature[R]:
+    def si(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
         """Return a signature with these arguments that takes no others, such as the result of a task before it."""
         return self.app.signature(self, args, kwargs, immutable=True)
 
@@ -315,13 +315,18 @@ class Task(Calls[P, R], Generic[P, R]):
 class AsyncTask(Task[P, R]):
     """A task whose code is a coroutine function: a direct call returns a coroutine, `delay` the result as ever."""
 
+    if TYPE_CHECKING:
+
+        async def run(self, *args: P.args, **kwargs: P.kwargs) -> R:
+            """Do the work: the task's code."""
+
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]
         """Run the task here, as a coroutine function; in a run of a worker's, for `super().__call__`, run its code."""
         if _enters_run(self):
-            return await self.run(*args, **kwargs)  # type: ignore[misc,no-any-return]
+            return await self.run(*args, **kwargs)
         token = current.push(self, Context(args=args, kwargs=kwargs))
         try:
-            return await self.run(*args, **kwargs)  # type: ignore[misc,no-any-return]
+            return await self.run(*args, **kwargs)
         finally:
             current.pop(token)
 

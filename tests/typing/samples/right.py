@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
 from typing_extensions import assert_type
 
 from fastq import AsyncResult, FastQ, Signature, Task, current_app, current_task, shared_task
+from fastq.app.task import AsyncTask
 from fastq.result import EagerResult
 
 app = FastQ("shop", broker="memory://", task_track_started=True)
@@ -98,6 +100,42 @@ assert_type(fetch.delay("u").get(), bytes)
 assert_type(fetch_bound.delay("u").get(), bytes)
 
 
+class Download(AsyncTask[[str], bytes]):
+    """A task that is a class, whose code is a coroutine function."""
+
+    async def run(self, url: str) -> bytes:
+        """Wait for something."""
+        return url.encode()
+
+
+download = app.register_task(Download())
+assert_type(download.delay("u").get(), bytes)
+assert_type(download.si("u"), Signature[bytes])
+
+
+class Order(BaseModel):
+    """What a task takes."""
+
+    number: int
+
+
+@app.task(pydantic=True, bind=True, pydantic_strict=True)
+def pay(self: Task[..., Any], order: Order, times: int = 1) -> Order:
+    """Take a model."""
+    return order
+
+
+assert_type(pay.delay(Order(number=1), times=2).get(), Order)
+
+
+@app.task(bind=True)
+def replaced(self: Task[..., Any], x: int) -> int:
+    """Have another task do it."""
+    self.send_event("task-half", done=50)
+    result: int = self.replace(add.s(x))
+    return result
+
+
 async def use() -> None:
     """Await a task."""
     assert_type(await fetch("u"), bytes)
@@ -106,6 +144,9 @@ async def use() -> None:
     assert_type(await add.aapply_async((1, 2), countdown=3), AsyncResult[int])
     assert_type(await add.aapply_async_many([(1,)]), list[AsyncResult[int]])
     assert_type(await add.s(1).adelay(), AsyncResult[int])
+    assert_type(await download("u"), bytes)
+    assert_type(await (await download.adelay("u")).aget(), bytes)
+    assert_type(await (await fetch_bound.adelay("u")).aget(), bytes)
     assert_type(await app.asend_task("far.away", (1,), queue="q"), AsyncResult[Any])
     assert_type(await app.asend_task_many("far.away", [(1,)]), list[AsyncResult[Any]])
     async with FastQ() as short:

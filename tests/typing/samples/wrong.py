@@ -6,6 +6,7 @@ from typing import Any
 
 import fastq
 from fastq import FastQ, Task, shared_task
+from fastq.app.task import AsyncTask
 
 app = FastQ("shop")
 nothing = fastq.nothing  # expect-error
@@ -27,6 +28,8 @@ text: str = add.delay(1, 2).get()  # expect-error
 add.apply_async(1)  # expect-error
 add.apply_async((1, 2), task_id=5)  # expect-error
 other: str = add.s(1).delay().get()  # expect-error
+add.si(1)  # expect-error
+add.si("x", 1)  # expect-error
 add.nonsense()  # expect-error
 two = add.s(1) | add.s(2)  # expect-error
 
@@ -64,6 +67,7 @@ async def fetch(url: str) -> bytes:
 
 fetch.delay(1)  # expect-error
 fetch.adelay(1)  # expect-error
+fetch.si(1)  # expect-error
 page: str = fetch.delay("u").get()  # expect-error
 
 
@@ -86,3 +90,32 @@ class Multiply(Task[[int, int], int]):
 
 app.register_task(Multiply()).delay(1, "x")  # expect-error
 app.register_task(5)  # expect-error
+
+
+class Download(AsyncTask[[str], bytes]):
+    """A task that is a class, whose code is a coroutine function."""
+
+    async def run(self, url: str) -> bytes:
+        """Wait."""
+        return url.encode()
+
+
+app.register_task(Download()).delay(1)  # expect-error
+number: int = app.register_task(Download()).delay("u").get()  # expect-error
+
+
+async def use() -> None:
+    """Await tasks."""
+    await add.adelay("x", 1)  # expect-error
+    _wrong: str = await (await add.adelay(1, 2)).aget()  # expect-error
+    await app.register_task(Download())(5)  # expect-error
+
+
+@shared_task(bind=True)
+def shared_bound(self: Task[..., Any], x: int) -> int:
+    """Be everywhere."""
+    return x
+
+
+shared_bound.delay("x")  # expect-error
+shared_bound.adelay()  # expect-error
