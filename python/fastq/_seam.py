@@ -113,6 +113,8 @@ class Policy:
     store_errors_even_if_ignored: bool
     time_limit: float | None
     soft_time_limit: float | None
+    rate_limit: float | None = None
+    """Runs that may begin in a second, in this worker."""
 
 
 @dataclass(frozen=True, slots=True)

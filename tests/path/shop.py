@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,12 @@ def endless(stop: str) -> None:
     pause = threading.Event()
     while not Path(stop).exists():
         pause.wait(0.01)
+
+
+@app.task(name="shop.mail", rate_limit="10/s")
+def mail(number: int) -> float:
+    """Return when it ran."""
+    return time.monotonic()
 
 
 @app.task(name="shop.where")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastq._seam import Policy
 from fastq.exceptions import ImproperlyConfigured
+from fastq.time import rate
 
 if TYPE_CHECKING:
     from fastq.app.protocol import App
@@ -48,11 +49,29 @@ def policy(task: Task[..., Any], max_deaths: int) -> Policy:
         store_errors_even_if_ignored=bool(task.store_errors_even_if_ignored),
         time_limit=hard,
         soft_time_limit=soft,
+        rate_limit=_rate(task),
     )
 
 
 def _flag(value: bool | None, otherwise: bool) -> bool:
     return otherwise if value is None else bool(value)
+
+
+def _rate(task: Task[..., Any]) -> float | None:
+    """Return how many runs may begin in a second; None: any number.
+
+    Raises:
+        ImproperlyConfigured: the limit of the task, or of the setting, is no rate.
+    """
+    value: Any = task.rate_limit
+    if value is None or task.app.conf.worker_disable_rate_limits:
+        return None
+    try:
+        return rate(value) or None
+    except (ValueError, TypeError):
+        raise ImproperlyConfigured(
+            f"Task {task.name}: rate_limit is {value!r}: write runs per second, or text such as 10/s, 10/m or 10/h."
+        ) from None
 
 
 def _limit(task: Task[..., Any], attribute: str) -> float | None:

@@ -60,6 +60,7 @@ pub(crate) struct PolicySpec {
     store_errors_even_if_ignored: bool,
     time_limit: Option<f64>,
     soft_time_limit: Option<f64>,
+    rate_limit: Option<f64>,
 }
 
 impl PolicySpec {
@@ -76,6 +77,7 @@ impl PolicySpec {
             store_errors_even_if_ignored: self.store_errors_even_if_ignored,
             time_limit: optional_duration(py, "time_limit", self.time_limit)?,
             soft_time_limit: optional_duration(py, "soft_time_limit", self.soft_time_limit)?,
+            rate_limit: self.rate_limit.filter(|rate| *rate > 0.0),
         })
     }
 }

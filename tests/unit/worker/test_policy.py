@@ -32,6 +32,7 @@ def test_a_task_that_says_nothing_has_the_settings_defaults() -> None:
         store_errors_even_if_ignored=False,
         time_limit=None,
         soft_time_limit=None,
+        rate_limit=None,
     )
 
 
@@ -81,3 +82,13 @@ def test_a_limit_that_is_no_number_is_refused() -> None:
 def test_every_task_of_the_app_has_a_policy() -> None:
     app = FastQ("shop", set_as_current=False)
     assert {found.name for found in policies(app)} == set(app.tasks)
+
+
+@pytest.mark.parametrize(("limit", "rate"), [("10/s", 10.0), ("30/m", 0.5), (2, 2.0), (None, None), (0, None)])
+def test_a_rate_limit_is_runs_per_second(limit: object, rate: float | None) -> None:
+    assert made({"rate_limit": limit}).rate_limit == rate
+
+
+def test_the_setting_is_the_limit_of_tasks_without_one_and_another_turns_all_off() -> None:
+    assert made({}, task_default_rate_limit="6/m").rate_limit == 0.1
+    assert made({"rate_limit": "10/s"}, worker_disable_rate_limits=True).rate_limit is None

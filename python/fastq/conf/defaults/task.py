@@ -167,7 +167,6 @@ OPTIONS = (
         None,
         "Rate limit of tasks without one, such as `10/m`; a number is per second.",
         old="CELERY_DEFAULT_RATE_LIMIT",
-        acts=False,
     ),
     Option("task_default_priority", INTEGER, None, "Priority of tasks without one.", old="CELERY_DEFAULT_PRIORITY"),
     Option(

@@ -154,7 +154,6 @@ OPTIONS = (
         False,
         "Ignore all rate limits.",
         old="CELERY_DISABLE_RATE_LIMITS",
-        acts=False,
     ),
     Option(
         "worker_deduplicate_successful_tasks",

@@ -1,10 +1,12 @@
 //! The prefetch buffer: jobs taken from the broker that no slot has yet. One facade over its shelves.
 
+pub mod limited;
 pub mod ready;
 pub mod waiting;
 
 use crate::clock::WallTime;
 use crate::ident::Tag;
+use limited::Limited;
 use ready::Ready;
 use waiting::Waiting;
 
@@ -13,6 +15,8 @@ use waiting::Waiting;
 pub struct Buffer {
     ready: Ready,
     waiting: Waiting,
+    /// Those that wait for their turn.
+    pub limited: Limited,
 }
 
 impl Buffer {
@@ -66,9 +70,10 @@ impl Buffer {
         self.ready.pop_last()
     }
 
-    /// Empties both shelves.
+    /// Empties all shelves.
     pub fn drain(&mut self) -> Vec<Tag> {
         let mut all: Vec<Tag> = std::iter::from_fn(|| self.ready.pop()).collect();
+        all.extend(self.limited.drain());
         all.extend(self.waiting.drain());
         all
     }

@@ -39,6 +39,9 @@ impl Machine {
             let estimate = if held.job.goes_alone() { None } else { self.estimates.short(&held.job.name) };
             let Some(slot) = self.choose(estimate) else { return };
             self.buffer.take();
+            if !self.takes_turn(now, tag) {
+                continue;
+            }
             self.hand_over(now, slot, tag, estimate, effects);
         }
     }
@@ -135,6 +138,12 @@ impl Machine {
                 self.buffer.put(tag, held.job.delivery.rank);
             }
         }
+        while let Some(tag) = self.buffer.limited.pop_due(now.monotonic) {
+            if let Some(held) = self.jobs.get_mut(&tag) {
+                (held.state, held.had_turn) = (JobState::Ready, true);
+                self.buffer.put_back(tag, held.job.delivery.rank);
+            }
+        }
         while let Some((limit, tag, run)) = self.deadlines.pop(now.monotonic) {
             self.limit_passed(limit, tag, run, effects);
         }
@@ -182,7 +191,8 @@ impl Machine {
     pub fn next_wake(&self, now: Now) -> Option<Instant> {
         let due = self.buffer.next_due().map(|due| now.monotonic.after(due.from_now(now.wall)));
         let stall = self.slots.values().filter_map(stalls_at).min();
-        [due, stall, self.deadlines.next(), self.hand_back_at()].into_iter().flatten().min()
+        let turn = self.buffer.limited.next_due();
+        [due, stall, turn, self.deadlines.next(), self.hand_back_at()].into_iter().flatten().min()
     }
 }
 

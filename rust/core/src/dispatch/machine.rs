@@ -6,8 +6,11 @@
 //! | – | Arrived, while stopping | settled | Settle(release) |
 //! | – | Arrived, due much later | settled | Settle(ack, published again as delayed) |
 //! | – | Arrived, due later | Waiting | |
+//! | – | Arrived, its task's turn has not come | Limited | |
 //! | – | Arrived | Ready | |
 //! | Waiting | Tick, its time has come | Ready | |
+//! | Ready | a slot is free, its task's turn has not come | Limited | |
+//! | Limited | Tick, its turn has come | Ready | |
 //! | Ready | a slot is free, expired | settled | Settle(ack, REVOKED), Tell(expired) |
 //! | Ready | a slot is free | Sent | Send |
 //! | Ready, acknowledged early | a slot is free | Acking; the slot is kept | Settle(ack) |
@@ -20,9 +23,9 @@
 //! | Running | Tick, soft limit passed | Running | Interrupt, Tell(timed out) |
 //! | Running | Tick, hard limit passed | Running, doomed | Kill |
 //! | Sent, Running | SlotGone, had started | settled | Settle(lost, or timed out, or interrupted), Tell(lost) |
-//! | Waiting, Ready | SessionLost | gone | |
+//! | Waiting, Limited, Ready | SessionLost | gone | |
 //! | Sent, Running | SessionLost | as it was, void | its Commit will be refused |
-//! | Waiting, Ready | Stop | settled | Settle(release) |
+//! | Waiting, Limited, Ready | Stop | settled | Settle(release) |
 //! | any | Stop at once | as it was, doomed | Kill |
 
 use std::collections::BTreeMap;
@@ -46,8 +49,6 @@ use crate::settle::decide;
 
 /// Messages due later than this wait in the broker, where it can.
 const HELD_HERE: Duration = Duration::from_secs(60);
-/// At most so many messages wait here for their time.
-const WAITING_CAPACITY: usize = 1000;
 
 /// A job in hand.
 #[derive(Debug)]
@@ -60,6 +61,8 @@ pub(super) struct Held {
     /// Its session is over: whatever is committed for it is refused.
     pub(super) void: bool,
     pub(super) ack: Ack,
+    /// It has taken its turn under the rate limit of its task, or needs none.
+    pub(super) had_turn: bool,
 }
 
 /// How far an early acknowledgement has come.
@@ -163,11 +166,11 @@ impl Machine {
 
     /// How many more messages may be asked for.
     pub fn credit(&mut self, now: Now) -> usize {
-        if self.stopping || (self.buffer.waiting() >= WAITING_CAPACITY && !self.delay_in_broker) {
+        if self.stopping || (self.waits_for_nothing_more() && !self.delay_in_broker) {
             return 0;
         }
         let slots = self.slots.values().filter(|slot| is_alive(slot.state())).count();
-        let held = self.jobs.len() - self.buffer.waiting();
+        let held = self.jobs.len() - self.buffer.waiting() - self.buffer.limited.count();
         let prefetch = if self.stuck { Prefetch::PerSlot(1) } else { self.prefetch };
         let credit = credit::credit(prefetch, slots, self.rate.per_second(now.monotonic), held);
         if slots > 0 && held < slots + self.probes { credit.max(slots + self.probes - held) } else { credit }
@@ -204,7 +207,8 @@ impl Machine {
     /// Jobs in hand, those among them that may run, those that wait for their time, and those in slots.
     pub fn counts(&self) -> [usize; 4] {
         let in_slots = self.slots.values().map(|slot| slot.sent().len()).sum();
-        [self.jobs.len(), self.buffer.ready(), self.buffer.waiting(), in_slots]
+        let waiting = self.buffer.waiting() + self.buffer.limited.count();
+        [self.jobs.len(), self.buffer.ready(), waiting, in_slots]
     }
 
     fn slot(&mut self, id: SlotId) -> Result<&mut Slot> {
@@ -233,22 +237,19 @@ impl Machine {
             );
             return;
         }
-        let due = job.due.filter(|due| *due > now.wall);
+        let due = self.due(now, &mut job);
         if let Some(due) = due
             && self.delay_in_broker
-            && (due.from_now(now.wall) > HELD_HERE || self.buffer.waiting() >= WAITING_CAPACITY)
+            && (due.from_now(now.wall) > HELD_HERE || self.waits_for_nothing_more())
         {
             effects.extend(park(&mut job));
             return;
         }
-        let state = if let Some(due) = due {
-            self.buffer.wait(tag, due);
-            JobState::Waiting
-        } else {
-            self.buffer.put(tag, job.delivery.rank);
-            JobState::Ready
-        };
-        self.jobs.insert(tag, Held { job, state, run: 0, doom: None, void: false, ack: Ack::Late });
+        let state = self.shelve(now, &job, due);
+        self.jobs.insert(
+            tag,
+            Held { job, state, run: 0, doom: None, void: false, ack: Ack::Late, had_turn: false },
+        );
     }
 
     fn started(&mut self, now: Now, slot: SlotId, tag: Tag) {

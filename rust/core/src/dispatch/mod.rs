@@ -6,6 +6,7 @@ mod fill;
 pub mod machine;
 mod release;
 pub mod scale;
+mod turns;
 
 use crate::clock::{Instant, WallTime};
 use crate::event::Event;

@@ -43,6 +43,8 @@ pub struct Job {
 pub enum JobState {
     /// Its time has not come.
     Waiting,
+    /// Its task has a rate limit, and its turn has not come.
+    Limited,
     /// It may run.
     Ready,
     /// It is being acknowledged before it is sent (early acknowledgement).

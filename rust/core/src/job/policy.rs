@@ -28,6 +28,8 @@ pub struct Policy {
     pub time_limit: Option<Duration>,
     /// Soft limit.
     pub soft_time_limit: Option<Duration>,
+    /// At most so many runs begin in a second, here.
+    pub rate_limit: Option<f64>,
 }
 
 impl Policy {
@@ -44,6 +46,7 @@ impl Policy {
             store_errors_even_if_ignored: false,
             time_limit: None,
             soft_time_limit: None,
+            rate_limit: None,
         }
     }
 }

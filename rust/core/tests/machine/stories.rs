@@ -283,6 +283,64 @@ fn runs_of_a_session_that_is_over_are_ended_where_that_is_wanted_and_only_those_
     }
 }
 
+fn at_most(per_second: f64) -> Arc<Policy> {
+    let mut policy = Policy::named("mail");
+    policy.rate_limit = Some(per_second);
+    Arc::new(policy)
+}
+
+fn deliver_limited(world: &mut World) -> Tag {
+    world.deliver(|job| (job.policy, job.name) = (at_most(10.0), "mail".into()))
+}
+
+#[test]
+fn a_job_whose_turn_has_not_come_holds_neither_a_slot_nor_credit() {
+    let mut world = World::new(Prefetch::Auto, 1);
+    let limited: Vec<Tag> = (0..3).map(|_| deliver_limited(&mut world)).collect();
+    world.begin(SLOT);
+    world.end(SLOT);
+    world.tell(SLOT, SHORT);
+    assert_eq!(world.machine.credit(world.now), 1, "as if nothing were held");
+    let other = world.deliver(|_| {});
+    assert!(world.begin(SLOT), "others pass them");
+    world.end(SLOT);
+    world.tell(SLOT, SHORT);
+    assert_eq!(world.verdict(other), Some(&Verdict::Ack));
+    assert_eq!(world.verdict(limited[1]), None);
+    world.pass(Duration::from_millis(100));
+    assert!(world.begin(SLOT), "its turn has come");
+    world.finish();
+    assert!(limited.iter().all(|tag| world.verdict(*tag) == Some(&Verdict::Ack)));
+}
+
+#[test]
+fn jobs_that_wait_for_their_turn_go_back_at_a_stop_and_are_forgotten_with_their_session() {
+    let mut world = World::new(Prefetch::Auto, 1);
+    let limited: Vec<Tag> = (0..3).map(|_| deliver_limited(&mut world)).collect();
+    world.step(Input::Stop { at_once: false });
+    assert!(limited[1..].iter().all(|tag| world.verdict(*tag) == Some(&Verdict::Release)));
+    world.finish();
+
+    let mut world = World::new(Prefetch::Auto, 1);
+    deliver_limited(&mut world);
+    deliver_limited(&mut world);
+    world.lose_session();
+    world.finish();
+    assert!(world.machine.is_empty());
+}
+
+#[test]
+fn of_limited_jobs_a_thousand_wait_here_and_the_others_in_the_broker() {
+    let mut world = World::new(Prefetch::PerSlot(0), 1);
+    for _ in 0..1100 {
+        deliver_limited(&mut world);
+    }
+    assert_eq!(
+        world.published, 99,
+        "one runs, a thousand wait, the rest is published again with the time of its turn"
+    );
+}
+
 #[test]
 fn an_executor_that_retires_gets_nothing_new() {
     let mut world = World::new(Prefetch::Auto, 2);

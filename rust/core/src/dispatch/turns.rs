@@ -1,0 +1,54 @@
+//! Rate limits: whose turn it is, and what becomes of those that would wait here for long.
+
+use super::Now;
+use super::machine::Machine;
+use crate::clock::WallTime;
+use crate::ident::Tag;
+use crate::job::{Job, JobState};
+
+/// At most so many messages wait here for their time or their turn.
+pub(super) const WAITING_CAPACITY: usize = 1000;
+
+impl Machine {
+    /// Whether a job may begin: its task has no limit, or it is its turn. Otherwise it waits on the shelf, and holds
+    /// neither a slot nor what could be taken in its place.
+    pub(super) fn takes_turn(&mut self, now: Now, tag: Tag) -> bool {
+        let Some(held) = self.jobs.get_mut(&tag) else { return false };
+        let Some(rate) = held.job.policy.rate_limit.filter(|_| !held.had_turn) else { return true };
+        held.had_turn = self.buffer.limited.may_pass(&held.job.name, rate, now.monotonic);
+        if !held.had_turn {
+            held.state = JobState::Limited;
+            self.buffer.limited.put(&held.job.name, tag);
+        }
+        held.had_turn
+    }
+
+    /// Puts a job where it waits.
+    pub(super) fn shelve(&mut self, now: Now, job: &Job, due: Option<WallTime>) -> JobState {
+        if let Some(due) = due {
+            self.buffer.wait(job.tag(), due);
+            return JobState::Waiting;
+        }
+        if job.policy.rate_limit.is_some() && !self.buffer.limited.wait(&job.name, now.monotonic).is_zero() {
+            self.buffer.limited.put(&job.name, job.tag());
+            return JobState::Limited;
+        }
+        self.buffer.put(job.tag(), job.delivery.rank);
+        JobState::Ready
+    }
+
+    /// When a job may run, if that is not now. One that would wait for its turn behind too many others has the time of
+    /// its turn: so it can wait in the broker.
+    pub(super) fn due(&self, now: Now, job: &mut Job) -> Option<WallTime> {
+        if job.policy.rate_limit.is_some() && self.waits_for_nothing_more() {
+            let turn = now.wall.after(self.buffer.limited.wait(&job.name, now.monotonic));
+            job.due = Some(job.due.map_or(turn, |due| due.max(turn)));
+        }
+        job.due.filter(|due| *due > now.wall)
+    }
+
+    /// Whether as many wait here as may.
+    pub(super) fn waits_for_nothing_more(&self) -> bool {
+        self.buffer.waiting() + self.buffer.limited.count() >= WAITING_CAPACITY
+    }
+}
