@@ -132,6 +132,7 @@ impl Machine {
 
     /// What time brings about: due jobs, limits, stalls.
     pub(super) fn tick(&mut self, now: Now, effects: &mut Effects) {
+        let was_empty = self.buffer.ready() == 0;
         while let Some(tag) = self.buffer.take_due(now.wall) {
             if let Some(held) = self.jobs.get_mut(&tag) {
                 held.state = JobState::Ready;
@@ -143,6 +144,10 @@ impl Machine {
                 (held.state, held.had_turn) = (JobState::Ready, true);
                 self.buffer.put_back(tag, held.job.delivery.rank);
             }
+        }
+        if was_empty {
+            // They wait for a slot from now on, however long ago one got on with something else.
+            self.progress_at = now.monotonic;
         }
         while let Some((limit, tag, run)) = self.deadlines.pop(now.monotonic) {
             self.limit_passed(limit, tag, run, effects);

@@ -342,6 +342,26 @@ fn of_limited_jobs_a_thousand_wait_here_and_the_others_in_the_broker() {
 }
 
 #[test]
+fn a_job_whose_time_comes_after_an_idle_while_runs_here_and_does_not_go_back() {
+    let mut world = World::new(Prefetch::Auto, 1);
+    let due = world.now.wall.after(LONG);
+    let waiting = world.deliver(|job| job.due = Some(due));
+    world.pass(LONG);
+    assert_eq!(world.verdict(waiting), None);
+    assert!(world.begin(SLOT));
+
+    let mut world = World::new(Prefetch::Auto, 1);
+    deliver_limited(&mut world);
+    world.begin(SLOT);
+    world.end(SLOT);
+    world.tell(SLOT, SHORT);
+    let limited = deliver_limited(&mut world);
+    world.pass(LONG);
+    assert_eq!(world.verdict(limited), None);
+    assert!(world.begin(SLOT));
+}
+
+#[test]
 fn an_executor_that_retires_gets_nothing_new() {
     let mut world = World::new(Prefetch::Auto, 2);
     world.step(Input::SlotRetires(SLOT));
