@@ -210,7 +210,7 @@ def test_pyproject_names_the_app(fastq: Shell, tmp_path: Path) -> None:
         (("-b", "amqp://user:secret@host//", "worker"), 1, "this version has no amqp broker"),
         (("-b", "redis://user:secret@host/one", "worker"), 1, "the path of a Redis URL is the number of a database"),
         (("--result-backend", "foo://x", "worker"), 1, "result_backend is 'foo://x'"),
-        (("worker", "-P", "threads"), 1, "The threads pool is not part of this version"),
+        (("worker", "-P", "asyncio"), 1, "The asyncio pool is not part of this version"),
         (("worker", "-X", "celery"), 1, "has no queue to take from"),
         (("worker", "--pidfile", "/not/there/pid"), 73, "Cannot write the pid file"),
         (("worker", "-f", "/not/there/log"), 73, "/not/there/log: No such file or directory"),
