@@ -152,6 +152,15 @@ class Port:
     def fileno(self) -> int: ...
     def finish(self, job: Job, outcome: Outcome) -> None:
         """Hand over how the run ended. Gathered, and sent before the next wait or after a millisecond."""
+    def heed(self) -> list[tuple[int, bool]]:
+        """Return what the parent asks of runs that go on, without waiting: the tag of each, and what is to be done:
+        True: end it, and say so by `let_go`; False: raise the soft limit in it. Only where a slot has several permits.
+
+        Raises:
+            EOFError: the parent is gone.
+        """
+    def let_go(self, job: Job) -> None:
+        """Say that a run that was to be ended holds its permit no more. Takes the place of `finish`."""
     def store(self, records: Sequence[Record]) -> None:
         """Store states of a run that goes on (STARTED, progress). Sent at once."""
     def retire(self) -> None:
@@ -164,6 +173,9 @@ class Job:
 
     @property
     def id(self) -> str: ...
+    @property
+    def tag(self) -> int:
+        """Its number among those in hand, by which `Port.heed` names it."""
     @property
     def name(self) -> str: ...
     @property

@@ -174,6 +174,57 @@ def endless(stop: str) -> None:
         pause.wait(0.01)
 
 
+@app.task(name="shop.await")
+async def await_file(begun: str, go_on: str, word: str = "done") -> str:
+    """Create one file, await another, and return the word."""
+    Path(begun).touch()
+    while not Path(go_on).exists():
+        await asyncio.sleep(0.01)
+    return word
+
+
+@app.task(name="shop.sleep", bind=True)
+async def sleep(self: Any, seconds: float) -> str:
+    """Sleep, and return the id of the task that is current then."""
+    await asyncio.sleep(seconds)
+    return str(app.current_task.request.id)
+
+
+@app.task(name="shop.sleepless", time_limit=0.3)
+async def sleepless(ended: str) -> None:
+    """Await for ever; say when that ends."""
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        Path(ended).touch()
+
+
+@app.task(name="shop.stubborn", time_limit=0.3)
+async def stubborn(stop: str) -> None:
+    """Do not end when cancelled."""
+    while not Path(stop).exists():
+        try:
+            await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            logger.warning("cancelled, and going on")
+
+
+@app.task(name="shop.stuck", time_limit=0.3)
+async def stuck() -> None:
+    """Stop the event loop for ever: but for the tests' sake only once in a message's life."""
+    await asyncio.sleep(0)
+    threading.Event().wait()
+
+
+@app.task(name="shop.child", bind=True)
+async def child(self: Any, number: int) -> int:
+    """Send a task from a coroutine, and fail the first time."""
+    if self.request.retries == 0:
+        raise self.retry(countdown=0.05)
+    await add.adelay(number, 1)
+    return number
+
+
 @app.task(name="shop.mail", rate_limit="10/s")
 def mail(number: int) -> float:
     """Return when it ran."""

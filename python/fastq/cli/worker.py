@@ -15,7 +15,7 @@ from fastq.cli.chosen import Chosen, app_options, chosen
 __all__ = ["command"]
 
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")
-_RANGES: Final = {"concurrency": (1, 1024), "prefetch_multiplier": (0, 65_535)}
+_RANGES: Final = {"concurrency": (1, 100_000), "processes": (1, 1024), "prefetch_multiplier": (0, 65_535)}
 _NAMES: Final = "NAME[,NAME…]"
 
 
@@ -63,12 +63,18 @@ def _names(_ctx: click.Context, parameter: click.Parameter, value: str | None) -
     "-n", "--hostname", metavar="NAME", help="Node name: name@host, name@ or host; %h, %n, %d stand for this host."
 )
 @click.option("-c", "--concurrency", callback=_number_or_auto, metavar="N", help="Tasks that run at once [processors].")
+@click.option(
+    "--processes",
+    callback=_number_or_auto,
+    metavar="P",
+    help="With -P asyncio: processes of -c tasks each.",
+)
 @click.option("--autoscale", metavar="MAX,MIN", help="As many processes as there is work for, between two bounds.")
 @click.option(
     "-P",
     "--pool",
     metavar="POOL",
-    help="prefork: a process per task (default); threads; solo: one task in this process, no time limits.",
+    help="prefork: a process per task (default); asyncio: many per process; threads; solo: one task, no time limits.",
 )
 @click.option("-Q", "--queues", callback=_names, metavar=_NAMES, help="Queues to take from, in place of the app's.")
 @click.option("-X", "--exclude-queues", callback=_names, metavar=_NAMES, help="Queues not to take from.")

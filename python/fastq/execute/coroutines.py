@@ -18,7 +18,7 @@ from fastq.execute import limits
 if TYPE_CHECKING:
     from fastq.exceptions import SoftTimeLimitExceeded
 
-__all__ = ["Loop"]
+__all__ = ["Interruptible", "Loop"]
 
 
 class Loop:
@@ -77,7 +77,7 @@ def _run_limited(
     seconds: float,
     guard: limits.Guard | limits.ThreadGuard,
 ) -> Any:
-    interruptible = _Interruptible(coroutine)
+    interruptible = Interruptible(coroutine)
     task = loop.create_task(interruptible)
     interruptible.cancel = lambda: loop.call_soon_threadsafe(task.cancel)
     guard.arm(seconds, interruptible.interrupt if isinstance(guard, limits.Guard) else interruptible.cancel_with)
@@ -87,7 +87,7 @@ def _run_limited(
         guard.disarm()
 
 
-class _Interruptible(Coroutine[Any, Any, Any]):
+class Interruptible(Coroutine[Any, Any, Any]):
     """A coroutine in which the soft limit can be raised, also while it awaits something.
 
     Raising it in the middle of the event loop's own code would break the loop. So a coroutine that waits is cancelled,
@@ -99,6 +99,7 @@ class _Interruptible(Coroutine[Any, Any, Any]):
         self._runs = False
         self._error: SoftTimeLimitExceeded | None = None
         self.cancel: Callable[[], object] = lambda: None
+        """Cancels the task that awaits the coroutine."""
 
     def interrupt(self, error: SoftTimeLimitExceeded) -> None:
         """Raise `error` in the coroutine; called by the signal handler."""
@@ -126,6 +127,7 @@ class _Interruptible(Coroutine[Any, Any, Any]):
         pending, self._error = self._error, None
         if pending is not None and (isinstance(error, asyncio.CancelledError) or error is asyncio.CancelledError):
             error = pending
+            _is_not_cancelled()
         self._runs = True
         try:
             return self._coroutine.throw(error)
@@ -137,7 +139,21 @@ class _Interruptible(Coroutine[Any, Any, Any]):
         self._coroutine.close()
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return self._coroutine.__await__()
+        return self  # it has what `await` uses of a generator
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def __iter__(self) -> Any:
+        return self
+
+
+def _is_not_cancelled() -> None:
+    """Have the running task forget that it was cancelled: what it waits for from now on is not to be."""
+    task = asyncio.current_task()
+    uncancel = getattr(task, "uncancel", None)  # from Python 3.11 on
+    if uncancel is not None:
+        uncancel()
 
 
 def _inside_loop() -> bool:

@@ -11,12 +11,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastq import signals
-from fastq._seam import FAILED, IGNORED, REJECTED, REQUEUED, RETRIED, UNDECODABLE, Outcome, OutgoingMessage, Record
+from fastq._seam import (
+    DONE,
+    FAILED,
+    IGNORED,
+    REJECTED,
+    REQUEUED,
+    RETRIED,
+    UNDECODABLE,
+    Outcome,
+    OutgoingMessage,
+    Record,
+)
 from fastq.app.context import Context
 from fastq.exceptions import Ignore, NotRegistered, Reject, Retry
 from fastq.execute import callbacks, journal
 from fastq.execute.errors import ExceptionInfo, let_go
-from fastq.states import FAILURE, PENDING, RETRY
+from fastq.states import FAILURE, PENDING, RETRY, SUCCESS
 from fastq.states import IGNORED as IGNORED_STATE
 from fastq.states import REJECTED as REJECTED_STATE
 from fastq.text import saferepr
@@ -36,6 +47,7 @@ __all__ = [
     "internal_error",
     "not_registered",
     "raised",
+    "succeeded",
     "undecodable",
     "unprepared",
 ]
@@ -87,6 +99,22 @@ def raised(run: Run, error: BaseException) -> Outcome:
     finally:
         if not run.plan.eager:
             let_go(error)
+
+
+def succeeded(
+    run: Run, value: Any, seconds: float, record: Record | None, followers: Sequence[OutgoingMessage]
+) -> Outcome:
+    """End a run that has returned; the tracer of tasks that run one at a time has this in line."""
+    plan, request = run.plan, run.request
+    if plan.on_success is not None:
+        hooked(plan, request, plan.on_success, value, request.id, run.args, run.kwargs)
+    if signals.task_success:
+        signals.task_success.send(plan.task, result=value, runtime=seconds)
+    if journal.logger.isEnabledFor(logging.INFO):
+        journal.succeeded(plan.task, request, value, seconds)
+    finish(run, SUCCESS, value, None)
+    records = () if record is None else (record,)
+    return Outcome(DONE, records, (*request.take_outgoing(), *followers))
 
 
 def _failed(run: Run, error: BaseException) -> Outcome:

@@ -59,8 +59,10 @@ class Plan:
     """Whether states are stored at all: eager runs may not."""
     tracks_start: bool
     stores_ignored_errors: bool
+    coroutine: Callable[..., Any] | None
+    """The user's code, where it is a coroutine function."""
     call: Callable[..., Any]
-    """Runs the user's code."""
+    """Runs the user's code to its end."""
     call_within: Callable[[float], Callable[..., Any]]
     """Returns what runs it with a soft time limit in seconds."""
     before_start: Callable[..., Any] | None
@@ -78,7 +80,8 @@ def make_plan(app: App, task: Any, hostname: str, loop: KeptLoop, eager: bool = 
     function = _code_of(task)
     plain = function
     within = lambda seconds: limited(function, seconds)  # noqa: E731 - the other half is one too
-    if inspect.iscoroutinefunction(function) or isinstance(task, AsyncTask):
+    is_coroutine = inspect.iscoroutinefunction(function) or isinstance(task, AsyncTask)
+    if is_coroutine:
         runner = loop.find().runner
         plain = runner(function)
         within = lambda seconds: runner(function, seconds)  # noqa: E731
@@ -92,6 +95,7 @@ def make_plan(app: App, task: Any, hostname: str, loop: KeptLoop, eager: bool = 
         stores=backend.capability.stores and (not eager or bool(task.store_eager_result)),
         tracks_start=bool(task.track_started) and not eager and backend.capability.stores,
         stores_ignored_errors=bool(task.store_errors_even_if_ignored),
+        coroutine=function if is_coroutine else None,
         call=plain,
         call_within=within,
         before_start=_hook(task, "before_start"),

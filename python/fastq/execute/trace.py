@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from fastq._core import Job
     from fastq.app.protocol import App
 
-__all__ = ["Executor", "Trace", "compile_trace"]
+__all__ = ["Executor", "Trace", "compile_trace", "note_start"]
 
 
 class Trace(Protocol):
@@ -145,7 +145,7 @@ def compile_trace(app: App, task: Any, hostname: str, *, loop: KeptLoop | None =
             if prerun:
                 prerun.send(task, task_id=request.id, task=task, args=args, kwargs=kwargs)
             if tracks_start and not ignored:
-                _started(plan, request)
+                note_start(plan, request)
             begun = perf_counter()
             try:
                 if followed:
@@ -194,6 +194,7 @@ def compile_trace(app: App, task: Any, hostname: str, *, loop: KeptLoop | None =
     return trace
 
 
-def _started(plan: Plan, request: Context) -> None:
+def note_start(plan: Plan, request: Context) -> None:
+    """Store that a run has begun."""
     meta = {"pid": os.getpid(), "hostname": plan.hostname}
     plan.backend.store_result(request.id or "", meta, STARTED, request=request)

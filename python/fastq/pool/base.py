@@ -23,6 +23,8 @@ class PoolSettings:
 
     node: str
     concurrency: int
+    processes: int = 1
+    """Child processes, where each runs `concurrency` jobs at the same time."""
     least: int | None = None
     """With less to do there are fewer slots, down to so many; None: always as many."""
     max_tasks_per_child: int | None = None
@@ -47,6 +49,13 @@ class Pool(ABC):
     gives_up_slots: ClassVar[bool] = False
     """A slot whose run passes its limit can be given up for another one."""
 
+    takes_processes: ClassVar[bool] = False
+    """`worker_processes` says how many children there are, `worker_concurrency` how many jobs each runs at once."""
+
+    default_concurrency: ClassVar[int | None] = None
+    """None: as many as there are processors."""
+    most_concurrency: ClassVar[int] = 1024
+
     def __init__(self, app: App, settings: PoolSettings) -> None:
         """Make the pool; nothing runs yet."""
         self.app = app
@@ -63,8 +72,13 @@ class Pool(ABC):
         return self.children
 
     @property
+    def permits(self) -> int:
+        """Jobs that a slot runs at the same time."""
+        return 1
+
+    @property
     def slots(self) -> int:
-        """Jobs that run at the same time."""
+        """Jobs that run at the same time, altogether."""
         return self.settings.concurrency
 
     def prepare(self) -> int | None:

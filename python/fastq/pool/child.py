@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fastq.pool.base import PoolSettings
     from fastq.pool.nursery import Seat
 
-__all__ = ["Childhood", "hand_over", "take_and_run"]
+__all__ = ["Childhood", "finish_as_failure", "hand_over", "leave_as_copy", "take_and_run"]
 
 _logger: Final = logging.getLogger("celery.pool")
 
@@ -57,17 +57,20 @@ class Childhood:
         settings = self._settings
         _become_child(seat.slot, settings)
         port = Port.from_fd(*seat)
-        executor = Executor(self._app, hostname=settings.node, store=port.store)
         install_soft_limit()
-        signals.worker_process_init.send(sender=settings.node)
         exit_code = 1
         try:
-            take_and_run(
-                self._app, port, executor, worn_out(settings.max_tasks_per_child, settings.max_memory_per_child)
-            )
+            self.work(port)
             exit_code = 0
         finally:
             self._leave(exit_code)
+
+    def work(self, port: Port) -> None:
+        """Run jobs until the port ends."""
+        settings = self._settings
+        executor = Executor(self._app, hostname=settings.node, store=port.store)
+        signals.worker_process_init.send(sender=settings.node)
+        take_and_run(self._app, port, executor, worn_out(settings.max_tasks_per_child, settings.max_memory_per_child))
 
     def _leave(self, exit_code: int) -> None:
         if signals.worker_process_shutdown:
@@ -101,11 +104,11 @@ def take_and_run(app: App, port: Port, executor: Executor, is_worn_out: Callable
             outcome = run(job)
             finish_lines()
             if os.getpid() != process:
-                _leave_as_copy(job, outcome)
+                leave_as_copy(job, outcome)
             try:
                 finish(job, outcome)
             except FastQError as error:
-                _finish_as_failure(app, port, job, error)
+                finish_as_failure(app, port, job, error)
             if is_worn_out is not None and is_worn_out():
                 port.retire()
     except EOFError:
@@ -119,14 +122,14 @@ def hand_over(app: App, port: Port, executor: Executor, job: Job) -> None:
     outcome = executor.run(job)
     finish_lines()
     if os.getpid() != process:
-        _leave_as_copy(job, outcome)
+        leave_as_copy(job, outcome)
     try:
         port.finish(job, outcome)
     except FastQError as error:
-        _finish_as_failure(app, port, job, error)
+        finish_as_failure(app, port, job, error)
 
 
-def _leave_as_copy(job: Job, outcome: Outcome) -> NoReturn:
+def leave_as_copy(job: Job, outcome: Outcome) -> NoReturn:
     """End a process that a task has forked and let come back: the run, its outcome and the port are the original's."""
     _logger.warning(
         "Task %s[%s] has forked, and its copy (pid %s) came back: it leaves, and only what the original returns "
@@ -139,7 +142,7 @@ def _leave_as_copy(job: Job, outcome: Outcome) -> NoReturn:
     os._exit(0 if outcome.ending == DONE else 1)
 
 
-def _finish_as_failure(app: App, port: Port, job: Job, error: FastQError) -> None:
+def finish_as_failure(app: App, port: Port, job: Job, error: FastQError) -> None:
     """End a run whose outcome the port does not take (it is larger than a frame may be): as a failure that says so."""
     _logger.error("Task %s[%s]: its outcome cannot be handed over: %s", job.name, job.id, error)
     wanted = not job.ignore_result and app.backend.capability.native

@@ -12,13 +12,14 @@ from fastq.pool.base import Pool
 __all__ = ["LATER", "NAMES", "pool_class", "processors"]
 
 _ALIASES: Final = {
+    "asyncio": "fastq.pool.loop:AsyncioPool",
     "prefork": "fastq.pool.prefork:PreforkPool",
     "processes": "fastq.pool.prefork:PreforkPool",
     "solo": "fastq.pool.solo:SoloPool",
     "threads": "fastq.pool.threads:ThreadsPool",
 }
 NAMES: Final = tuple(_ALIASES)
-LATER: Final = ("asyncio", "eventlet", "gevent", "custom")
+LATER: Final = ("eventlet", "gevent", "custom")
 """Pools that Celery's users know and that this version does not have."""
 
 
@@ -32,18 +33,19 @@ def pool_class(name: Any) -> type[Pool]:
     if given in LATER:
         raise ImproperlyConfigured(
             f"The {given} pool is not part of this version: use -P prefork (a process per task, the default), "
-            "-P threads (a thread per task) or -P solo (one task at a time in the worker's own process)."
+            "-P asyncio (many coroutines per process), -P threads (a thread per task) or -P solo (one task at a time "
+            "in the worker's own process)."
         )
     try:
         found = symbol_by_name(given)
     except (ImportError, AttributeError, ValueError) as error:
         raise ImproperlyConfigured(
-            f"worker_pool is {name!r}, which is no pool: use prefork, threads or solo, or the path of a "
+            f"worker_pool is {name!r}, which is no pool: use prefork, asyncio, threads or solo, or the path of a "
             f"class ({error})."
         ) from error
     if not (isinstance(found, type) and issubclass(found, Pool)):
         raise ImproperlyConfigured(
-            f"worker_pool is {name!r}, which is no fastq.pool.base.Pool: use prefork, threads or solo."
+            f"worker_pool is {name!r}, which is no fastq.pool.base.Pool: use prefork, asyncio, threads or solo."
         )
     return found
 

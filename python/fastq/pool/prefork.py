@@ -56,8 +56,12 @@ class PreforkPool(Pool):
                 "now stays locked there. Start threads in worker_process_init instead.",
                 join_words(threads),
             )
-        self._nursery = nursery.start(Childhood(self.app, self.settings))
+        self._nursery = nursery.start(self.childhood())
         return self._nursery.control_fd
+
+    def childhood(self) -> Childhood:
+        """Return what the children do."""
+        return Childhood(self.app, self.settings)
 
     def serve(self, core: Core, attend: Callable[[float], bool]) -> None:  # noqa: ARG002 - it feeds the children
         """Wait for Events until the worker has stopped."""

@@ -54,6 +54,7 @@ class Attendance:
         """The broker could not be reached when it was last tried: that is said once, and once that it is over."""
         self._cut_off = {True: 0, False: 0}
         """Runs that the stop has cut off: those whose message went back to its queue, and those that have failed."""
+        self._stops = False
         self.stopped: Fields | None = None
         """What the core said when it had stopped; None: it runs."""
         self._handlers: dict[str, Callable[[Fields], object]] = {
@@ -163,6 +164,7 @@ class Attendance:
         _logger.error("This should not happen, please report it: %s", fields["reason"])
 
     def _stopping(self, fields: Fields) -> None:
+        self._stops = True
         _logger.debug("The core stops (%s).", fields["how"])
 
     def _stopped(self, fields: Fields) -> None:
@@ -207,11 +209,13 @@ class Attendance:
 
     def _interrupted(self, fields: Fields) -> None:
         back = bool(fields.get("requeued", True))
-        self._cut_off[back] += 1
-        _logger.info(
-            "Task %s[%s] was cut off by the stop%s",
+        self._cut_off[back] += self._stops
+        _logger.log(
+            logging.INFO if self._stops else logging.WARNING,
+            "Task %s[%s] was cut off %s%s",
             fields["name"],
             fields["id"],
+            "by the stop" if self._stops else "with the process that ran it",
             "; it is back in its queue." if back else ": it was acknowledged when it began, and has failed.",
         )
 

@@ -29,6 +29,9 @@ def banner(app: App, node: str, pool: Pool, *, with_tasks: bool = False) -> str:
     least = f"{pool.children} to " if pool.children < pool.most_children else ""
     if pool.inline:
         what = "1 task at a time, in this process"
+    elif pool.takes_processes:
+        processes = f"{pool.children} {plural(pool.children, 'process', 'es')}"
+        what = f"{processes}, {pool.permits} {plural(pool.permits, 'task')} each"
     elif pool.children:
         what = f"{least}{slots} {plural(slots, 'process', 'es')}"
     else:

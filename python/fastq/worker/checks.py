@@ -111,6 +111,11 @@ def refuse_scaling_without_children(app: App, pool: Pool) -> None:
     Raises:
         ImproperlyConfigured: it is so.
     """
+    if app.conf.worker_autoscale and pool.takes_processes:
+        raise ImproperlyConfigured(
+            f"worker_autoscale is {app.conf.worker_autoscale!r}, but each process of the {pool.name} pool runs many "
+            "tasks, so that there are always as many: use --processes and -c."
+        )
     if app.conf.worker_autoscale and not pool.children:
         raise ImproperlyConfigured(
             f"worker_autoscale is {app.conf.worker_autoscale!r}, but the {pool.name} pool has no processes to end when "

@@ -15,25 +15,51 @@ if TYPE_CHECKING:
     from fastq.app.protocol import App
     from fastq.pool.base import Pool
 
-__all__ = ["autoscale", "concurrency", "core_config"]
+__all__ = ["autoscale", "concurrency", "core_config", "processes"]
 
 
-def concurrency(app: App) -> int:
-    """Return how many slots the settings ask for.
+def concurrency(app: App, pool: type[Pool]) -> int:
+    """Return how many jobs the settings want to run at once: in the worker, or in each of its processes.
 
     Raises:
-        ImproperlyConfigured: it is no number, or not between 1 and 1024.
+        ImproperlyConfigured: it is no number, or below 1, or above what the pool can do.
     """
     value: Any = app.conf.worker_concurrency
     if value is None or value == "auto":
-        return processors()
-    try:
-        count = int(value)
-    except (TypeError, ValueError):
-        count = 0
-    if not 1 <= count <= 1024:
-        raise ImproperlyConfigured(f"worker_concurrency is {value!r}: use a number from 1 to 1024, or `auto`.")
+        return pool.default_concurrency or processors()
+    count = _number(value)
+    if not 1 <= count <= pool.most_concurrency:
+        raise ImproperlyConfigured(
+            f"worker_concurrency is {value!r}: use a number from 1 to {pool.most_concurrency}, or `auto`."
+        )
     return count
+
+
+def processes(app: App, pool: type[Pool]) -> int:
+    """Return how many processes the settings ask for, where that is not the number of slots.
+
+    Raises:
+        ImproperlyConfigured: it is no number, or not between 1 and 1024, or the pool has no use for it.
+    """
+    value: Any = app.conf.worker_processes
+    if value is not None and not pool.takes_processes:
+        raise ImproperlyConfigured(
+            f"worker_processes (--processes) is {value!r}, which means nothing to the {pool.name} pool: use "
+            "worker_concurrency (-c), or -P asyncio."
+        )
+    if value in (None, "auto"):
+        return processors()
+    count = _number(value)
+    if not 1 <= count <= 1024:
+        raise ImproperlyConfigured(f"worker_processes is {value!r}: use a number from 1 to 1024, or `auto`.")
+    return count
+
+
+def _number(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return 0
 
 
 def autoscale(app: App) -> tuple[int, int] | None:
@@ -77,6 +103,7 @@ def core_config(app: App, node: str, pool: Pool) -> WorkerConfig:
         store_options=_json(store_options(app, store_url) if store_url else None),
         children=pool.children,
         most_children=pool.most_children,
+        permits=pool.permits,
         prefetch_multiplier=None if multiplier in (None, "auto") else int(multiplier),
         lease=conf.worker_lease,
         max_deaths=conf.task_max_deaths,

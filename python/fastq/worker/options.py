@@ -18,6 +18,7 @@ _SETTINGS: Final = {
     "autoscale": "worker_autoscale",
     "concurrency": "worker_concurrency",
     "pool": "worker_pool",
+    "processes": "worker_processes",
     "prefetch_multiplier": "worker_prefetch_multiplier",
     "time_limit": "task_time_limit",
     "soft_time_limit": "task_soft_time_limit",
@@ -40,6 +41,8 @@ class WorkerOptions:
     autoscale: str | tuple[int, int] | None = None
     """Most and least slots, `10,2`: their number follows the work."""
     pool: Any = None
+    processes: int | str | None = None
+    """Processes of a pool where each runs many tasks at once."""
     queues: tuple[str, ...] = ()
     exclude_queues: tuple[str, ...] = ()
     include: tuple[str, ...] = ()

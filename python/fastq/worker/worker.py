@@ -24,7 +24,7 @@ from fastq.text import plural
 from fastq.worker import checks
 from fastq.worker.attend import Attendance
 from fastq.worker.banner import banner
-from fastq.worker.config import autoscale, concurrency, core_config
+from fastq.worker.config import autoscale, concurrency, core_config, processes
 from fastq.worker.options import WorkerOptions
 from fastq.worker.policy import policies
 from fastq.worker.privileges import refuse_pickle_as_root
@@ -111,16 +111,17 @@ class Worker:
 
     def _make_pool(self) -> Pool:
         conf = self.app.conf
-        bounds = autoscale(self.app)
+        bounds, chosen = autoscale(self.app), pool_class(conf.worker_pool)
         settings = PoolSettings(
             node=self.hostname,
-            concurrency=bounds[1] if bounds else concurrency(self.app),
+            concurrency=bounds[1] if bounds else concurrency(self.app, chosen),
+            processes=processes(self.app, chosen),
             least=bounds[0] if bounds else None,
             max_tasks_per_child=conf.worker_max_tasks_per_child,
             max_memory_per_child=conf.worker_max_memory_per_child,
             set_up_logging=self._logging.set_up_child,
         )
-        return pool_class(conf.worker_pool)(self.app, settings)
+        return chosen(self.app, settings)
 
     def _set_up_logging(self) -> None:
         conf = self.app.conf

@@ -10,7 +10,7 @@ use fastq_core::ident::SlotId;
 use fastq_core::message::properties::{self, Properties};
 use fastq_core::pool::frame::OutcomeRef;
 use fastq_core::pool::page::Page;
-use fastq_core::pool::port::{Gathered, Next, Port as CorePort, Run};
+use fastq_core::pool::port::{Gathered, Next, Port as CorePort, Run, Wish};
 use pyo3::exceptions::PyEOFError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -115,6 +115,26 @@ impl Port {
         self.send_if(py, gathered)
     }
 
+    fn heed(&self, py: Python<'_>) -> PyResult<Vec<(u64, bool)>> {
+        let port = self.here(py)?;
+        let Some(wishes) = enter(py, || port.heed())? else {
+            return Err(PyEOFError::new_err("the worker has ended"));
+        };
+        Ok(wishes
+            .into_iter()
+            .map(|wish| match wish {
+                Wish::Interrupt(tag) => (tag.0, false),
+                Wish::Cancel(tag) => (tag.0, true),
+            })
+            .collect())
+    }
+
+    fn let_go(&self, py: Python<'_>, job: &Bound<'_, Job>) -> PyResult<()> {
+        let port = self.here(py)?;
+        let job = job.get();
+        enter(py, || job.finish(|run| port.let_go(run)))
+    }
+
     fn store(&self, py: Python<'_>, records: &Bound<'_, PyAny>) -> PyResult<()> {
         let records = tuple(records, "records")?;
         let gathered = self.here(py)?.store(&read_all(&records, read_record)?).or_raise(py)?;
@@ -162,6 +182,11 @@ impl Job {
     #[getter]
     fn id<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
         PyString::new(py, self.run.job.id())
+    }
+
+    #[getter]
+    fn tag(&self) -> u64 {
+        self.run.job.tag.0
     }
 
     #[getter]

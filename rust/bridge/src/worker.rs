@@ -163,6 +163,7 @@ impl Plan {
             policies,
             children: spec.children,
             most_children: spec.most_children,
+            permits: spec.permits,
             nursery,
             prefetch: spec.prefetch_multiplier.map_or(Prefetch::Auto, Prefetch::PerSlot),
             page,

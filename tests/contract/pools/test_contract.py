@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 SHOP = "tests.path.shop"
 
 
-@pytest.fixture(params=["prefork", "solo"])
+def one_slot(pool: str) -> tuple[str, ...]:
+    """Return the options of a worker with one slot."""
+    return ("-P", pool, "-c", "1", *(("--processes", "1") if pool == "asyncio" else ()))
+
+
+@pytest.fixture(params=["prefork", "asyncio", "threads", "solo"])
 def pool(request: pytest.FixtureRequest) -> str:
     """Return the name of each pool in turn."""
     return str(request.param)
@@ -28,7 +33,7 @@ def pool(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def worker(pool: str, start_worker: Callable[..., RunningWorker]) -> RunningWorker:
     """Return a worker with that pool and one slot."""
-    return start_worker(SHOP, ("-P", pool, "-c", "1"))
+    return start_worker(SHOP, one_slot(pool))
 
 
 @pytest.fixture
@@ -108,7 +113,7 @@ def test_a_cold_stop_gives_the_job_back(
     assert worker.wait(limit=10) == 1
     assert (depth(client)["ready"], depth(client)["in_flight"]) == (1, 0)
     go_on.touch()
-    start_worker(SHOP, ("-P", pool, "-c", "1"))
+    start_worker(SHOP, one_slot(pool))
     assert result.get(timeout=20) == "done"
 
 
@@ -121,7 +126,7 @@ def test_processes_are_told_of_their_start_and_their_end(
     pool: str, start_worker: Callable[..., RunningWorker], tmp_path: Path
 ) -> None:
     told = tmp_path / "signals"
-    worker = start_worker(SHOP, ("-P", pool, "-c", "1"), {"SHOP_SIGNALS": str(told)})
+    worker = start_worker(SHOP, one_slot(pool), {"SHOP_SIGNALS": str(told)})
     wait_for(lambda: "worker_process_init" in told.read_text(), "the start")
     assert worker.stop() == 0
     assert "worker_process_shutdown" in told.read_text()

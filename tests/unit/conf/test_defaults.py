@@ -47,6 +47,7 @@ def test_our_own_settings_are_these() -> None:
         "broker_publish_timeout": 2.0,
         "task_max_deaths": 3,
         "worker_autoscale": None,
+        "worker_processes": None,
         "worker_lease": 10.0,
         "worker_stop_timeout": 25.0,
     }

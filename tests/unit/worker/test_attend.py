@@ -59,6 +59,8 @@ def heard(signal: Signal) -> Iterator[list[dict[str, Any]]]:
 def test_the_end_tells_how_many_runs_the_stop_has_cut_off(
     attendance: Attendance, caplog: pytest.LogCaptureFixture
 ) -> None:
+    attendance.see_to(Event("interrupted", {**ABOUT, "requeued": True}))  # before the stop: with its process
+    attendance.see_to(Event("stopping", {"how": "cold"}))
     for requeued in (True, True, False):
         attendance.see_to(Event("interrupted", {**ABOUT, "requeued": requeued}))
     attendance.see_to(Event("stopped", {"clean": True}))

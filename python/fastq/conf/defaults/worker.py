@@ -12,8 +12,16 @@ OPTIONS = (
         "worker_concurrency",
         INTEGER_OR_AUTO,
         None,
-        "Tasks that run at once; None and `auto`: as many as there are processors.",
+        "Tasks that run at once; None and `auto`: one a processor; with `asyncio`, 100 in each process.",
         old="CELERYD_CONCURRENCY",
+    ),
+    Option(
+        "worker_processes",
+        INTEGER_OR_AUTO,
+        None,
+        "Processes of the `asyncio` pool, each with `worker_concurrency` tasks at once; None and `auto`: as many as "
+        "there are processors.",
+        ours=True,
     ),
     Option(
         "worker_autoscale",
@@ -34,7 +42,7 @@ OPTIONS = (
         "worker_pool",
         OBJECT,
         "prefork",
-        "Where tasks run: `prefork`, `solo`, or another pool's name or class.",
+        "Where tasks run: `prefork`, `asyncio`, `threads`, `solo`, or another pool's name or class.",
         old="CELERYD_POOL",
     ),
     Option(

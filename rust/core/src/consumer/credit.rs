@@ -13,7 +13,7 @@ pub enum Prefetch {
 
 /// As much is held as is worked off in about this time.
 const AHEAD: Duration = Duration::from_millis(20);
-/// At most so many messages are held, whatever is asked for: memory is bounded.
+/// At most so many messages are held, or as many as may run, whatever is asked for: memory is bounded.
 const CAPACITY: usize = 4096;
 
 /// How many more messages to ask for, with `slots` places where jobs run, `rate` runs ended per second lately, and
@@ -28,7 +28,7 @@ pub fn credit(prefetch: Prefetch, slots: usize, rate: f64, held: usize) -> usize
         Prefetch::PerSlot(0) => CAPACITY,
         Prefetch::PerSlot(count) => slots * count as usize,
     };
-    target.min(CAPACITY).saturating_sub(held)
+    target.min(CAPACITY.max(slots)).saturating_sub(held)
 }
 
 #[cfg(test)]
@@ -46,6 +46,8 @@ mod tests {
             (Prefetch::PerSlot(4), 2, 0.0, 3, 5),
             (Prefetch::PerSlot(1), 2, 9000.0, 9, 0),
             (Prefetch::PerSlot(0), 2, 0.0, 96, 4000),
+            (Prefetch::Auto, 5000, 0.0, 0, 5000),
+            (Prefetch::PerSlot(4), 5000, 0.0, 0, 5000),
         ] {
             assert_eq!(credit(prefetch, slots, rate, held), expected, "{prefetch:?} {slots} {rate} {held}");
         }

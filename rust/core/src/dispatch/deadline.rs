@@ -13,6 +13,8 @@ pub enum Limit {
     Soft,
     /// End the executor.
     Hard,
+    /// The executor did not let go of a run that it was to end.
+    Patience,
 }
 
 /// Limits by time. A run that ends leaves its entries behind; whoever takes one asks whether that run still goes on.

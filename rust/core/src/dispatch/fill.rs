@@ -2,6 +2,8 @@
 //!
 //! Fair: a job goes to a slot that is free. Only jobs known to be short are handed over several at once, so many that
 //! together they take about two milliseconds: less than one would notice, enough to make the pipe cost nothing.
+//!
+//! A slot with several permits gets one job for each. Among such slots the one with the least to do is taken.
 
 use std::time::Duration;
 
@@ -39,6 +41,9 @@ impl Machine {
             let estimate = if held.job.goes_alone() { None } else { self.estimates.short(&held.job.name) };
             let Some(slot) = self.choose(estimate) else { return };
             self.buffer.take();
+            if self.permits > 1 && !self.may_run_beside_others(now, slot, tag) {
+                continue;
+            }
             if !self.takes_turn(now, tag) {
                 continue;
             }
@@ -46,8 +51,14 @@ impl Machine {
         }
     }
 
-    /// An idle slot, else the slot with the least to do that may take one more short job.
+    /// A free slot, else the slot with the least to do that may take one more short job.
     fn choose(&self, estimate: Option<Duration>) -> Option<SlotId> {
+        if self.permits > 1 {
+            let free = self.slots.values().filter(|slot| slot.is_free());
+            if let Some(slot) = free.min_by_key(|slot| slot.sent().len()) {
+                return Some(slot.id());
+            }
+        }
         let mut best: Option<(Duration, SlotId)> = None;
         for (id, slot) in &self.slots {
             let backlog = match slot.state() {
@@ -116,9 +127,7 @@ impl Machine {
 
     /// Frees the slot that is kept for a job.
     pub(super) fn unreserve(&mut self, tag: Tag) -> Option<SlotId> {
-        let slot = self.slots.values_mut().find(|slot| slot.reserved() == Some(tag))?;
-        slot.unreserve();
-        Some(slot.id())
+        self.slots.values_mut().find_map(|slot| slot.unreserve(tag).then(|| slot.id()))
     }
 
     fn send(&mut self, now: Now, id: SlotId, tag: Tag, estimate: Option<Duration>, effects: &mut Effects) {
@@ -150,7 +159,7 @@ impl Machine {
             self.progress_at = now.monotonic;
         }
         while let Some((limit, tag, run)) = self.deadlines.pop(now.monotonic) {
-            self.limit_passed(limit, tag, run, effects);
+            self.limit_passed(now, limit, tag, run, effects);
         }
         let stalled =
             self.slots.values().filter(|slot| stalls_at(slot).is_some_and(|at| at <= now.monotonic));
@@ -162,28 +171,32 @@ impl Machine {
         }
     }
 
-    fn limit_passed(&mut self, limit: Limit, tag: Tag, run: u64, effects: &mut Effects) {
+    fn limit_passed(&mut self, now: Now, limit: Limit, tag: Tag, run: u64, effects: &mut Effects) {
+        if limit == Limit::Patience {
+            self.end_hanging_slot(tag, run, effects);
+            return;
+        }
         let Some(held) = self.jobs.get_mut(&tag).filter(|held| held.run == run && held.doom.is_none()) else {
             return;
         };
         let JobState::Running(slot) = held.state else { return };
-        let seconds = match limit {
-            Limit::Soft => held.job.soft_limit(),
-            Limit::Hard => held.job.hard_limit(),
-        }
-        .unwrap_or_default();
+        let (hard, soft) = (held.job.hard_limit(), held.job.soft_limit());
+        let seconds = if limit == Limit::Hard { hard } else { soft }.unwrap_or_default();
         let event = Event::new(EventKind::TimedOut)
             .with("id", held.job.id.as_str())
             .with("name", held.job.name.as_str());
         let event = event.with("seconds", seconds.as_secs_f64()).with("hard", limit == Limit::Hard);
         let event = event.with("slot", slot.0);
         effects.push(Effect::Tell(event));
-        match limit {
-            Limit::Soft => effects.push(Effect::Interrupt(slot)),
-            Limit::Hard => {
-                held.doom = Some(Doom::TimedOut(seconds));
-                effects.push(Effect::Kill(slot));
-            }
+        if limit == Limit::Soft {
+            effects.push(Effect::Interrupt(slot, tag));
+            return;
+        }
+        held.doom = Some(Doom::TimedOut(seconds));
+        if self.permits > 1 {
+            self.abandon(now, slot, tag, effects);
+        } else {
+            effects.push(Effect::Kill(slot));
         }
     }
 
@@ -203,5 +216,5 @@ impl Machine {
 
 /// When a slot counts as stalled. Also with one job: it may not have begun it, for it may be stopped or held.
 fn stalls_at(slot: &Slot) -> Option<Instant> {
-    (slot.state() == SlotState::Busy).then(|| slot.progress_at().after(STALLED))
+    slot.waits_since().map(|since| since.after(STALLED))
 }

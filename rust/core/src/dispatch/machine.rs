@@ -22,6 +22,7 @@
 //! | Sent, Running | Finished | settled | Settle(told) |
 //! | Running | Tick, soft limit passed | Running | Interrupt, Tell(timed out) |
 //! | Running | Tick, hard limit passed | Running, doomed | Kill |
+//! | Running beside others | Tick, hard limit passed | settled; its permit is kept | Settle(timed out), Cancel |
 //! | Sent, Running | SlotGone, had started | settled | Settle(lost, or timed out, or interrupted), Tell(lost) |
 //! | Waiting, Limited, Ready | SessionLost | gone | |
 //! | Sent, Running | SessionLost | as it was, void | its Commit will be refused |
@@ -107,6 +108,10 @@ pub struct Machine {
     pub ends_lost_runs: bool,
     /// A slot in this process can be given up when its run passes the limit: it goes on, and nobody waits for it.
     pub gives_up_slots: bool,
+    /// How many jobs a slot runs at the same time.
+    pub permits: usize,
+    /// Runs that are settled and go on: where, and which run. See [`super::beside`].
+    pub(super) abandoned: BTreeMap<Tag, (SlotId, u64)>,
     /// So many more are asked for than there is use for, to see whether another slot would have work.
     pub probes: usize,
 }
@@ -130,6 +135,8 @@ impl Machine {
             tell_received: false,
             ends_lost_runs: false,
             gives_up_slots: false,
+            permits: 1,
+            abandoned: BTreeMap::new(),
             probes: 0,
         }
     }
@@ -142,7 +149,7 @@ impl Machine {
         match input {
             Input::Arrived(job) => self.arrived(now, job, effects),
             Input::SlotMade { slot, killable } => {
-                self.slots.insert(slot, Slot::new(slot, killable, now.monotonic));
+                self.slots.insert(slot, Slot::new(slot, killable, self.permits, now.monotonic));
             }
             Input::SlotUp(slot) => self.slot(slot)?.hello(now.monotonic)?,
             Input::SlotRetires(slot) => self.slot(slot)?.retire()?,
@@ -154,6 +161,7 @@ impl Machine {
                 self.slot(slot)?.dropped(now.monotonic);
                 self.reopen(slot, effects)?;
             }
+            Input::LetGo(slot, tag) => self.let_go(now, slot, tag, effects)?,
             Input::Reclaimed { slot, started } => self.reclaimed(slot, started, effects)?,
             Input::SlotGone { slot, started, reason } => self.slot_gone(now, slot, started, &reason, effects),
             Input::SessionLost => self.session_lost(effects),
@@ -169,7 +177,7 @@ impl Machine {
         if self.stopping || (self.waits_for_nothing_more() && !self.delay_in_broker) {
             return 0;
         }
-        let slots = self.slots.values().filter(|slot| is_alive(slot.state())).count();
+        let slots = self.slots.values().filter(|slot| is_alive(slot.state())).map(Slot::permits).sum();
         let held = self.jobs.len() - self.buffer.waiting() - self.buffer.limited.count();
         let prefetch = if self.stuck { Prefetch::PerSlot(1) } else { self.prefetch };
         let credit = credit::credit(prefetch, slots, self.rate.per_second(now.monotonic), held);
@@ -186,12 +194,12 @@ impl Machine {
 
     /// Slots that have nothing to do, the last first.
     pub fn idle_slots(&self) -> impl Iterator<Item = SlotId> {
-        self.slots.iter().rev().filter(|(_, slot)| slot.is_free()).map(|(id, _)| *id)
+        self.slots.iter().rev().filter(|(_, slot)| slot.is_idle()).map(|(id, _)| *id)
     }
 
     /// Whether a slot has nothing to do: then nothing should be held back.
     pub fn is_hungry(&self) -> bool {
-        self.buffer.ready() == 0 && self.slots.values().any(Slot::is_free)
+        self.buffer.ready() == 0 && self.slots.values().any(Slot::is_idle)
     }
 
     /// Whether no job is in hand.
@@ -211,7 +219,7 @@ impl Machine {
         [self.jobs.len(), self.buffer.ready(), waiting, in_slots]
     }
 
-    fn slot(&mut self, id: SlotId) -> Result<&mut Slot> {
+    pub(super) fn slot(&mut self, id: SlotId) -> Result<&mut Slot> {
         self.slots.get_mut(&id).ok_or_else(|| {
             Error::new(ErrorKind::Unexpected, "an input names a slot that is not there").with("slot", id.0)
         })
@@ -280,7 +288,7 @@ impl Machine {
     ) -> Result<()> {
         let had = self.slot(slot)?.finish(tag, now.monotonic)?;
         if !had {
-            return Ok(());
+            return self.let_go(now, slot, tag, effects); // it ended by itself in the moment it was settled
         }
         self.progress_at = now.monotonic;
         self.stuck = false;

@@ -1,5 +1,6 @@
 //! Matching jobs with slots: what the machine is told, and what it wants done.
 
+mod beside;
 pub mod deadline;
 pub mod estimate;
 mod fill;
@@ -51,6 +52,8 @@ pub enum Input {
     Finished(SlotId, Tag, Box<Outcome>),
     /// The executor has dropped a job that was taken back from it.
     Dropped(SlotId, Tag),
+    /// The executor has let go of a run that was to be cancelled.
+    LetGo(SlotId, Tag),
     /// The slot was closed, as asked for by [`Effect::Reclaim`]: what came after this number never started.
     Reclaimed {
         /// Which slot.
@@ -101,8 +104,10 @@ pub enum Effect {
         /// Number of the last job that was sent.
         sequence: u64,
     },
-    /// Raise the soft limit in the slot's executor.
-    Interrupt(SlotId),
+    /// Raise the soft limit in the run of a job.
+    Interrupt(SlotId, Tag),
+    /// End the run of a job that is settled; its slot runs others.
+    Cancel(SlotId, Tag),
     /// End the slot's executor.
     Kill(SlotId),
     /// Tell Python.

@@ -60,22 +60,24 @@ impl Machine {
         effects: &mut Effects,
     ) {
         let Some(mut slot) = self.slots.remove(&id) else { return };
-        if let Some(tag) = slot.unreserve() {
+        for tag in slot.reserved().to_vec() {
+            slot.unreserve(tag);
             self.wait_for_ack(tag, effects);
         }
-        let sent = slot.eof();
-        for Sent { sequence, tag, .. } in sent.into_iter().rev() {
+        self.abandoned.retain(|_, (holder, _)| *holder != id);
+        let several = slot.permits() > 1;
+        for Sent { sequence, tag, .. } in slot.eof().into_iter().rev() {
             if sequence > started {
                 self.back_to_front(tag, effects);
             } else if let Some(held) = self.jobs.remove(&tag) {
-                Self::died(now, held, sequence == started, reason, effects);
+                Self::died(now, held, several || sequence == started, reason, effects);
             }
         }
     }
 
     /// A job had started in an executor that is gone. `current`: it was the one running; else it had ended there and
     /// its outcome was lost with the executor, so it must run again.
-    fn died(now: Now, mut held: Held, current: bool, reason: &str, effects: &mut Effects) {
+    pub(super) fn died(now: Now, mut held: Held, current: bool, reason: &str, effects: &mut Effects) {
         let job = &held.job;
         let (decision, exception) = match held.doom {
             Some(Doom::TimedOut(limit)) if current => (

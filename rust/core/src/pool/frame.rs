@@ -14,6 +14,8 @@
 //!               · headers field · properties field · body field
 //!               flags: 1 redelivered, 2 report the start, 4 nobody wants the result
 //!   2 RETIRE    run what was sent, then leave
+//!   3 INTERRUPT raise the soft limit in the run of the job `tag` (executors that run several at once)
+//!   4 CANCEL    end the run of the job `tag`: it has been settled, and how it ends is of no use (the same)
 //!
 //! to the parent
 //!   16 HELLO    ready for jobs
@@ -22,6 +24,7 @@
 //!   19 STORE    records
 //!   20 BYE      takes no more jobs
 //!   21 DROPPED  the job `tag` had been taken back and was not started
+//!   22 LET GO   the run of the job `tag`, which was to be cancelled, holds its permit no more
 //!
 //! records       count u32 · { task id field · state field · content type field · body field }
 //! publications  count u32 · { exchange field · routing key field · priority i16 · due i64 (ms since 1970, least: none)
@@ -57,6 +60,10 @@ pub enum Kind {
     Job = 1,
     /// Run what was sent, then leave.
     Retire = 2,
+    /// Raise the soft limit in the run.
+    Interrupt = 3,
+    /// End the run: it has been settled.
+    Cancel = 4,
     /// Ready for jobs.
     Hello = 16,
     /// The job starts now.
@@ -69,6 +76,8 @@ pub enum Kind {
     Bye = 20,
     /// The job was taken back before it started, and is forgotten.
     Dropped = 21,
+    /// The run that was to be cancelled holds its permit no more.
+    LetGo = 22,
 }
 
 impl Kind {
@@ -76,12 +85,15 @@ impl Kind {
         Some(match code {
             1 => Self::Job,
             2 => Self::Retire,
+            3 => Self::Interrupt,
+            4 => Self::Cancel,
             16 => Self::Hello,
             17 => Self::Started,
             18 => Self::Finished,
             19 => Self::Store,
             20 => Self::Bye,
             21 => Self::Dropped,
+            22 => Self::LetGo,
             _ => return None,
         })
     }

@@ -43,6 +43,8 @@ pub enum LinkEvent {
     Bye,
     /// It forgot a job that had been taken back from it.
     Dropped(Tag),
+    /// It holds the permit of a cancelled run no more.
+    LetGo(Tag),
     /// It is gone, and nothing follows. An error when it was not the end of file: the child must be killed then.
     Gone(Option<Error>),
 }
@@ -105,6 +107,16 @@ impl LinkHandle {
     /// Asks the executor to leave once it has run what it was sent.
     pub fn retire(&self) {
         self.put(|outgoing| frame::encode_bare(outgoing, Kind::Retire, Tag(0)));
+    }
+
+    /// Asks the executor to raise the soft limit in one of its runs.
+    pub fn interrupt(&self, tag: Tag) {
+        self.put(|outgoing| frame::encode_bare(outgoing, Kind::Interrupt, tag));
+    }
+
+    /// Asks the executor to end one of its runs.
+    pub fn cancel(&self, tag: Tag) {
+        self.put(|outgoing| frame::encode_bare(outgoing, Kind::Cancel, tag));
     }
 
     /// The executor is dead: reads what it said last and tells of its end, without waiting for the end of the file.
@@ -283,7 +295,8 @@ fn event(frame: &Frame) -> Result<LinkEvent> {
         Kind::Store => LinkEvent::Store(frame::parse_store(&frame.payload)?),
         Kind::Bye => LinkEvent::Bye,
         Kind::Dropped => LinkEvent::Dropped(frame.tag),
-        Kind::Job | Kind::Retire => {
+        Kind::LetGo => LinkEvent::LetGo(frame.tag),
+        Kind::Job | Kind::Retire | Kind::Interrupt | Kind::Cancel => {
             return Err(Error::new(ErrorKind::Decode, "a child sent a frame only the parent sends"));
         }
     })

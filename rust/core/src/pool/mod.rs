@@ -21,11 +21,11 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::clock::Instant;
 use crate::error::Result;
-use crate::ident::SlotId;
+use crate::ident::{SlotId, Tag};
 use births::Births;
 use link::{LinkEvents, LinkHandle};
 use nursery::Nursery;
-use page::{CLAIM, CLOSED, Page, TAG, WORDS_PER_SLOT};
+use page::{CLAIM, CLOSED, PERMITS, Page, TAG, WORDS_PER_SLOT};
 use replace::Replacement;
 use seat::{Process, Seat};
 
@@ -40,6 +40,8 @@ pub struct Pool {
     seats: HashMap<SlotId, Seat>,
     /// Seats made so far.
     seated: u64,
+    /// How many jobs a slot runs at the same time.
+    permits: usize,
     births: Births,
     replacement: Replacement,
 }
@@ -50,14 +52,15 @@ impl Pool {
     /// How long a child may take from its birth to its hello.
     const READY_WITHIN: Duration = Duration::from_secs(60);
 
-    /// A pool without slots.
-    pub fn new(page: Arc<dyn Page>, nursery: Option<Nursery>, events: LinkEvents) -> Self {
+    /// A pool without slots. `permits`: how many jobs each of them will run at the same time.
+    pub fn new(page: Arc<dyn Page>, nursery: Option<Nursery>, permits: usize, events: LinkEvents) -> Self {
         Self {
             page,
             nursery,
             events,
             seats: HashMap::new(),
             seated: 0,
+            permits,
             births: Births::default(),
             replacement: Replacement::default(),
         }
@@ -304,9 +307,19 @@ impl Pool {
         }
     }
 
-    /// Raises the soft limit in the executor, if it is a process.
-    pub fn interrupt(&self, slot: SlotId) {
-        self.signal(slot, Signal::USR1);
+    /// Raises the soft limit in the run of a job: by a signal, if the executor is a process that runs nothing else.
+    pub fn interrupt(&self, slot: SlotId, tag: Tag) {
+        match self.link(slot).filter(|_| self.permits > 1) {
+            Some(link) => link.interrupt(tag),
+            None => self.signal(slot, Signal::USR1),
+        }
+    }
+
+    /// Ends the run of a job in an executor that runs others beside it.
+    pub fn cancel(&self, slot: SlotId, tag: Tag) {
+        if let Some(link) = self.link(slot) {
+            link.cancel(tag);
+        }
     }
 
     fn signal(&self, slot: SlotId, number: Signal) {
@@ -343,6 +356,7 @@ impl Pool {
         let first = slot.0 as usize * WORDS_PER_SLOT;
         self.page.store(first + TAG, 0);
         self.page.store(first + CLAIM, 0);
+        self.page.store(first + PERMITS, self.permits as u64);
     }
 
     fn depart(&mut self, slot: SlotId) -> Option<Departure> {

@@ -6,7 +6,7 @@
 //!   CLAIM    sequence number of the last job this slot's child started; bit 63 set: closed by the parent
 //!   TAG      tag of that job while it runs, else 0 (for SQLite: the message's row id, so that a reaper can look it up)
 //!   SINCE    nanoseconds of CLOCK_MONOTONIC when it started
-//!   (spare)
+//!   PERMITS  how many jobs the slot runs at the same time; with more than one TAG and SINCE tell of one of them only
 //! ```
 //! A child starts job number `s` by exchanging CLAIM from `s - 1` to `s`; when that fails the parent has closed the
 //! slot and taken the job back, and the child drops it and says so. The parent takes back what it sent to a child that stalls or
@@ -28,6 +28,8 @@ pub const CLAIM: usize = 0;
 pub const TAG: usize = 1;
 /// Offset of the SINCE word.
 pub const SINCE: usize = 2;
+/// Offset of the PERMITS word.
+pub const PERMITS: usize = 3;
 /// Set in CLAIM by the parent: nothing more may start.
 pub const CLOSED: u64 = 1 << 63;
 

@@ -42,6 +42,15 @@ pub enum Next {
     Ended,
 }
 
+/// What the parent asks of a run that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Raise the soft limit in it.
+    Interrupt(Tag),
+    /// End it: it has been settled.
+    Cancel(Tag),
+}
+
 /// A job that has started.
 #[derive(Debug)]
 pub struct Run {
@@ -76,7 +85,11 @@ pub struct Port {
 struct Incoming {
     greeted: bool,
     ended: bool,
+    /// The parent is gone, and not only has it retired this slot.
+    hung_up: bool,
     jobs: VecDeque<JobFrame>,
+    /// Not heeded yet.
+    wishes: Vec<Wish>,
     buffer: BytesMut,
     scratch: Box<[u8]>,
 }
@@ -93,7 +106,9 @@ impl Port {
             incoming: Mutex::new(Incoming {
                 greeted: false,
                 ended: false,
+                hung_up: false,
                 jobs: VecDeque::new(),
+                wishes: Vec::new(),
                 buffer: BytesMut::new(),
                 scratch: vec![0; READ_BYTES].into_boxed_slice(),
             }),
@@ -163,6 +178,27 @@ impl Port {
         self.outgoing.put(|out| frame::encode_store(out, records)).map(|_| Gathered::Enough)
     }
 
+    /// What the parent asks of runs that go on, for executors that make several at the same time: reads what is there,
+    /// without waiting. Jobs that come with it wait for [`Port::next`].
+    /// `None`: the parent is gone.
+    ///
+    /// # Errors
+    /// `Decode` when the parent sends nonsense, `Unreachable` when the socket fails.
+    pub fn heed(&self) -> Result<Option<Vec<Wish>>> {
+        let mut incoming = lock(&self.incoming);
+        while !incoming.hung_up && self.receive(&mut incoming)? {}
+        Ok((!incoming.hung_up).then(|| std::mem::take(&mut incoming.wishes)))
+    }
+
+    /// Tells the parent that a cancelled run holds its permit no more.
+    ///
+    /// # Errors
+    /// `Unreachable` when the socket fails.
+    pub fn let_go(&self, run: &Run) -> Result<()> {
+        self.outgoing.put_bare(Kind::LetGo, run.job.tag);
+        self.outgoing.flush()
+    }
+
     /// Tells the parent that this executor takes no more jobs; [`Port::next`] says `Ended` from now on.
     /// What was sent and not started the parent gives to others.
     ///
@@ -228,7 +264,7 @@ impl Port {
     /// Reads what is there without waiting; returns whether anything changed.
     fn receive(&self, incoming: &mut Incoming) -> Result<bool> {
         match recv(&self.socket, &mut *incoming.scratch, RecvFlags::DONTWAIT) {
-            Ok((0, _)) | Err(Errno::CONNRESET) => incoming.ended = true,
+            Ok((0, _)) | Err(Errno::CONNRESET) => (incoming.ended, incoming.hung_up) = (true, true),
             Ok((count, _)) => {
                 incoming.buffer.extend_from_slice(&incoming.scratch[..count]);
                 incoming.parse()?;
@@ -278,6 +314,8 @@ impl Incoming {
             match frame.kind {
                 Kind::Job => self.jobs.push_back(JobFrame::parse(frame.tag, frame.payload)?),
                 Kind::Retire => self.ended = true,
+                Kind::Interrupt => self.wishes.push(Wish::Interrupt(frame.tag)),
+                Kind::Cancel => self.wishes.push(Wish::Cancel(frame.tag)),
                 kind => {
                     let error = Error::new(ErrorKind::Decode, "the parent sent a frame only executors send");
                     return Err(error.with("kind", format!("{kind:?}")));

@@ -4,9 +4,12 @@
 //! Starting --hello--> Idle --assign--> Busy --assign--> Busy --finish--> Idle     (when it was the last)
 //! Starting, Idle, Busy, Closed --retire--> Draining
 //! Draining --hello, finish, close, retire--> Draining       (it leaves by itself when it has nothing left)
-//! Busy --close--> Closed --finish--> Closed --reopen (when empty, and all dropped)--> Idle
+//! Busy --close--> Closed --finish--> Closed --reopen (when all is dropped, and a permit is left)--> Idle, Busy
 //! any --eof--> Gone
 //! ```
+//! A slot may run several jobs at the same time: it has *permits*, and is free while one is left. With one permit all
+//! that is said here of several is true of one.
+//!
 //! *Closed*: the parent has taken back what the slot had not started (see [`super::page`]); nothing may be assigned
 //! until what did start has finished and the slot is reopened.
 
@@ -64,7 +67,7 @@ pub struct Sent {
     pub estimate: Option<Duration>,
 }
 
-/// A place where one job runs at a time.
+/// A place where jobs run: one at a time, or as many as it has permits.
 #[derive(Debug)]
 pub struct Slot {
     id: SlotId,
@@ -79,15 +82,22 @@ pub struct Slot {
     owed: usize,
     /// It had begun nothing when its jobs were taken back: it gets one at a time until it ends one.
     cautious: bool,
-    /// It is kept for this job, which is being acknowledged.
-    reserved: Option<Tag>,
+    /// It is kept for these jobs, which are being acknowledged.
+    reserved: Vec<Tag>,
+    /// How many jobs it runs at the same time.
+    permits: usize,
+    /// Runs that have been settled here and go on there: each keeps its permit until the executor lets go of it.
+    abandoned: usize,
+    /// All up to this number have started, or were taken back.
+    known: u64,
     progress_at: Instant,
     killable: bool,
 }
 
 impl Slot {
-    /// A slot whose executor has yet to say hello. `killable`: it is a process of its own.
-    pub fn new(id: SlotId, killable: bool, now: Instant) -> Self {
+    /// A slot whose executor has yet to say hello. `killable`: it is a process of its own. `permits`: how many jobs it
+    /// runs at the same time, at least one.
+    pub fn new(id: SlotId, killable: bool, permits: usize, now: Instant) -> Self {
         Self {
             id,
             state: SlotState::Starting,
@@ -97,7 +107,10 @@ impl Slot {
             last_sequence: 0,
             owed: 0,
             cautious: false,
-            reserved: None,
+            reserved: Vec::new(),
+            permits: permits.max(1),
+            abandoned: 0,
+            known: 0,
             progress_at: now,
             killable,
         }
@@ -118,6 +131,11 @@ impl Slot {
         self.killable
     }
 
+    /// How many jobs it runs at the same time.
+    pub fn permits(&self) -> usize {
+        self.permits
+    }
+
     /// The jobs it has, in the order they were sent.
     pub fn sent(&self) -> impl ExactSizeIterator<Item = &Sent> {
         self.sent.iter()
@@ -128,9 +146,10 @@ impl Slot {
         self.last_sequence
     }
 
-    /// When it last began or ended a job.
-    pub fn progress_at(&self) -> Instant {
-        self.progress_at
+    /// When it last got on: it ended a job, or had nothing to begin. Nothing while all that it has is known to run.
+    pub fn waits_since(&self) -> Option<Instant> {
+        let waits = self.permits == 1 || self.last_sequence > self.known;
+        (self.state == SlotState::Busy && waits).then_some(self.progress_at)
     }
 
     /// How long what it has is thought to run; `None` when one of them is unknown.
@@ -162,7 +181,7 @@ impl Slot {
     /// Notes that `tag` goes to this slot; returns its number on the pipe.
     pub fn assign(&mut self, tag: Tag, estimate: Option<Duration>, now: Instant) -> Result<u64> {
         self.change(SlotInput::Assign)?;
-        if self.sent.is_empty() {
+        if self.sent.is_empty() || (self.permits > 1 && self.last_sequence == self.known) {
             self.progress_at = now;
         }
         self.last_sequence += 1;
@@ -175,6 +194,7 @@ impl Slot {
         let Some(position) = self.sent.iter().position(|sent| sent.tag == tag) else { return Ok(false) };
         if let Some(sent) = self.sent.remove(position) {
             self.subtract(&sent);
+            self.known = self.known.max(sent.sequence); // they start in order
         }
         self.cautious = false;
         self.progress_at = now;
@@ -200,8 +220,27 @@ impl Slot {
             }
         }
         self.owed += taken.len();
-        self.cautious = self.sent.is_empty();
+        self.cautious = self.permits == 1 && self.sent.is_empty();
+        self.known = self.last_sequence;
         Ok(taken)
+    }
+
+    /// A run that goes on has been settled: it keeps its permit, and is no more than that. `false` when it is not here.
+    pub fn abandon(&mut self, tag: Tag) -> bool {
+        let Some(position) = self.sent.iter().position(|sent| sent.tag == tag) else { return false };
+        if let Some(sent) = self.sent.remove(position) {
+            self.subtract(&sent);
+            self.known = self.known.max(sent.sequence);
+        }
+        self.abandoned += 1;
+        true
+    }
+
+    /// The executor has let go of a run that was abandoned.
+    pub fn let_go(&mut self, now: Instant) -> Result<()> {
+        self.abandoned = self.abandoned.saturating_sub(1);
+        self.progress_at = now;
+        self.change(SlotInput::Finish)
     }
 
     /// The executor has dropped a job that was taken back.
@@ -212,22 +251,30 @@ impl Slot {
 
     /// Whether it can take a job that must go to a free slot.
     pub fn is_free(&self) -> bool {
-        self.state == SlotState::Idle && self.reserved.is_none()
+        let taken = self.sent.len() + self.reserved.len() + self.abandoned;
+        matches!(self.state, SlotState::Idle | SlotState::Busy) && taken < self.permits
     }
 
-    /// Keeps it for a job.
+    /// Whether it has nothing to do.
+    pub fn is_idle(&self) -> bool {
+        self.state == SlotState::Idle && self.reserved.is_empty()
+    }
+
+    /// Keeps a permit for a job.
     pub fn reserve(&mut self, tag: Tag) {
-        self.reserved = Some(tag);
+        self.reserved.push(tag);
     }
 
-    /// The job it is kept for.
-    pub fn reserved(&self) -> Option<Tag> {
-        self.reserved
+    /// The jobs it is kept for.
+    pub fn reserved(&self) -> &[Tag] {
+        &self.reserved
     }
 
-    /// Keeps it no longer.
-    pub fn unreserve(&mut self) -> Option<Tag> {
-        self.reserved.take()
+    /// Keeps it no longer for a job; `false` when it was not.
+    pub fn unreserve(&mut self, tag: Tag) -> bool {
+        let before = self.reserved.len();
+        self.reserved.retain(|reserved| *reserved != tag);
+        self.reserved.len() < before
     }
 
     /// Whether it may get a job while it has one.
@@ -235,9 +282,9 @@ impl Slot {
         self.state == SlotState::Busy && !self.cautious
     }
 
-    /// Whether it is closed with nothing of before left in it.
+    /// Whether it is closed, has said of all that was taken back that it dropped it, and has a permit left.
     pub fn may_reopen(&self) -> bool {
-        self.state == SlotState::Closed && self.sent.is_empty() && self.owed == 0
+        self.state == SlotState::Closed && self.sent.len() + self.abandoned < self.permits && self.owed == 0
     }
 
     /// Lets it be assigned to again.
@@ -254,17 +301,18 @@ impl Slot {
     /// The pipe ended: what it had, in order.
     pub fn eof(&mut self) -> Vec<Sent> {
         self.state = SlotState::Gone;
-        (self.backlog, self.unknown) = (Duration::ZERO, 0);
+        (self.backlog, self.unknown, self.abandoned) = (Duration::ZERO, 0, 0);
         self.sent.drain(..).collect()
     }
 
     fn change(&mut self, input: SlotInput) -> Result<()> {
-        self.state = next(self.state, input, self.sent.is_empty()).ok_or_else(|| {
-            Error::new(ErrorKind::Unexpected, "a slot got an input that does not fit its state")
-                .with("slot", self.id.0)
-                .with("state", format_args!("{:?}", self.state))
-                .with("input", format_args!("{input:?}"))
-        })?;
+        self.state =
+            next(self.state, input, self.sent.is_empty() && self.abandoned == 0).ok_or_else(|| {
+                Error::new(ErrorKind::Unexpected, "a slot got an input that does not fit its state")
+                    .with("slot", self.id.0)
+                    .with("state", format_args!("{:?}", self.state))
+                    .with("input", format_args!("{input:?}"))
+            })?;
         Ok(())
     }
 }
@@ -286,7 +334,13 @@ pub fn next(state: SlotState, input: SlotInput, empty: bool) -> Option<SlotState
         (S::Draining, I::Hello | I::Finish | I::Close | I::Retire)
         | (S::Starting | S::Idle | S::Busy | S::Closed, I::Retire) => S::Draining,
         (S::Busy, I::Close) | (S::Closed, I::Finish) => S::Closed,
-        (S::Closed, I::Reopen) if empty => S::Idle,
+        (S::Closed, I::Reopen) => {
+            if empty {
+                S::Idle
+            } else {
+                S::Busy
+            }
+        }
         (_, I::Eof) => S::Gone,
         _ => return None,
     })
@@ -297,7 +351,7 @@ mod tests {
     use super::*;
 
     fn idle() -> Slot {
-        let mut slot = Slot::new(SlotId(0), true, Instant(0));
+        let mut slot = Slot::new(SlotId(0), true, 1, Instant(0));
         slot.hello(Instant(0)).unwrap();
         slot
     }
@@ -334,7 +388,7 @@ mod tests {
 
     #[test]
     fn an_input_that_does_not_fit_names_state_and_input() {
-        let mut slot = Slot::new(SlotId(3), true, Instant(0));
+        let mut slot = Slot::new(SlotId(3), true, 1, Instant(0));
         let error = slot.assign(Tag(1), None, Instant(0)).unwrap_err().to_string();
         assert!(
             error.contains("Starting") && error.contains("Assign") && error.contains("slot: 3"),

@@ -166,7 +166,8 @@ impl Drive {
                 Effect::Settle(commit) => self.desk.commits.push(commit),
                 Effect::Reclaim(slot) => self.reclaim(slot),
                 Effect::Reopen { slot, sequence } => self.pool.open_page(slot, sequence),
-                Effect::Interrupt(slot) => self.pool.interrupt(slot),
+                Effect::Interrupt(slot, tag) => self.pool.interrupt(slot, tag),
+                Effect::Cancel(slot, tag) => self.pool.cancel(slot, tag),
                 Effect::Kill(slot) => {
                     self.pool.kill(slot);
                     let departure = self.pool.give_up(slot);

@@ -59,6 +59,7 @@ impl Drive {
                     self.pool.leaves(slot);
                     self.desk.inputs.push_back(Input::SlotRetires(slot));
                 }
+                LinkEvent::LetGo(tag) => self.desk.inputs.push_back(Input::LetGo(slot, tag)),
                 LinkEvent::Dropped(tag) => self.desk.inputs.push_back(Input::Dropped(slot, tag)),
                 LinkEvent::Gone(error) => self.pipe_ended(slot, error),
             }

@@ -240,7 +240,7 @@ impl Assembly {
         let drive = Drive {
             clock,
             machine,
-            pool: Pool::new(words, nursery.transpose()?, link_events),
+            pool: Pool::new(words, nursery.transpose()?, config.permits.max(1) as usize, link_events),
             policies: config.policies,
             orders,
             tell,
@@ -263,6 +263,7 @@ fn machine(config: &WorkerConfig, delay_in_broker: bool) -> Machine {
     machine.tell_received = config.watch.contains(&EventKind::Received);
     machine.ends_lost_runs = config.ends_lost_runs;
     machine.gives_up_slots = config.gives_up_slots;
+    machine.permits = config.permits.max(1) as usize;
     machine
 }
 

@@ -165,7 +165,11 @@ impl Stepper {
                     Effect::Settle(commit) => self.commits.push(commit),
                     Effect::Tell(event) => self.events.push(event),
                     // A job that was handed out has started, and nobody but its caller can end it.
-                    Effect::Reclaim(_) | Effect::Reopen { .. } | Effect::Interrupt(_) | Effect::Kill(_) => {}
+                    Effect::Reclaim(_)
+                    | Effect::Reopen { .. }
+                    | Effect::Interrupt(..)
+                    | Effect::Cancel(..)
+                    | Effect::Kill(_) => {}
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Whole lives of jobs through the machine: stories by hand, and thousands of random schedules.
 
+mod beside;
 mod properties;
 mod stories;
 mod world;

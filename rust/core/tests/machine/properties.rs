@@ -21,6 +21,7 @@ enum Happening {
     Die(u32),
     Birth(u32),
     Pass(u64),
+    Heed(u32),
     Retire(u32),
     LoseSession,
     Answer,
@@ -56,6 +57,7 @@ fn happenings() -> impl Strategy<Value = Happening> {
         2 => slot.clone().prop_map(Happening::Die),
         4 => slot.clone().prop_map(Happening::Birth),
         8 => (0..200_u64).prop_map(Happening::Pass),
+        4 => slot.clone().prop_map(Happening::Heed),
         1 => slot.prop_map(Happening::Retire),
         6 => Just(Happening::Answer),
         1 => Just(Happening::LoseSession),
@@ -97,6 +99,7 @@ fn happen(world: &mut World, happening: Happening) {
         }
         Happening::Retire(_) => {}
         Happening::LoseSession => world.lose_session(),
+        Happening::Heed(slot) => world.heed(SlotId(slot)),
         Happening::Answer => world.answer(),
         Happening::Stop(at_once) => world.step(Input::Stop { at_once }),
     }
@@ -119,8 +122,9 @@ proptest! {
     fn every_delivery_gets_one_verdict_and_no_job_is_lost(
         schedule in prop::collection::vec(happenings(), 1..120),
         prefetch in prop_oneof![Just(Prefetch::Auto), (0..5_u32).prop_map(Prefetch::PerSlot)],
+        permits in prop_oneof![Just(1_usize), 2..20_usize],
     ) {
-        let mut world = World::new(prefetch, 2);
+        let mut world = World::with_permits(prefetch, 2, permits);
         for happening in schedule {
             happen(&mut world, happening);
         }
@@ -137,8 +141,9 @@ proptest! {
         schedule in prop::collection::vec(happenings(), 1..80),
         at_once in any::<bool>(),
         rest in prop::collection::vec(happenings(), 0..20),
+        permits in prop_oneof![Just(1_usize), 2..20_usize],
     ) {
-        let mut world = World::new(Prefetch::Auto, 2);
+        let mut world = World::with_permits(Prefetch::Auto, 2, permits);
         for happening in schedule {
             happen(&mut world, happening);
         }

@@ -14,11 +14,13 @@ use fastq_core::job::ending::{Ending, Outcome, Verdict};
 use fastq_core::job::policy::Policy;
 use fastq_core::message::Message;
 
-/// What an executor has: jobs in its pipe, the one it runs, and its word of the page.
+/// What an executor has: jobs in its pipe, those it runs, and its word of the page.
 #[derive(Default)]
 pub(crate) struct Child {
     pub(crate) pipe: VecDeque<(u64, Tag)>,
-    pub(crate) running: Option<Tag>,
+    pub(crate) running: Vec<Tag>,
+    /// It was asked to end these.
+    pub(crate) cancelled: Vec<Tag>,
     /// Ended, not yet told.
     pub(crate) ended: Vec<Tag>,
     pub(crate) started: u64,
@@ -49,6 +51,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(prefetch: Prefetch, slots: u32) -> Self {
+        Self::with_permits(prefetch, slots, 1)
+    }
+
+    /// A world whose executors run several jobs at the same time.
+    pub(crate) fn with_permits(prefetch: Prefetch, slots: u32, permits: usize) -> Self {
         let policies = vec![Arc::new(Policy::named("plain"))];
         let mut world = Self {
             machine: Machine::new(prefetch, true),
@@ -67,6 +74,7 @@ impl World {
             noted: VecDeque::new(),
             policies,
         };
+        world.machine.permits = permits;
         for slot in 0..slots {
             world.birth(SlotId(slot));
         }
@@ -164,7 +172,10 @@ impl World {
                 child.closed = false;
                 child.started = sequence;
             }
-            Effect::Interrupt(slot) => self.interrupted.push(slot),
+            Effect::Interrupt(slot, _) => self.interrupted.push(slot),
+            Effect::Cancel(slot, tag) => {
+                self.children.get_mut(&slot).expect("cancelled in nobody").cancelled.push(tag);
+            }
             Effect::Kill(slot) => self.killed.push(slot),
             Effect::Tell(_) => {}
         }
@@ -180,7 +191,7 @@ impl World {
     /// The executor begins its next job, if it has one and may; whether it did something.
     pub(crate) fn begin(&mut self, slot: SlotId) -> bool {
         let Some(child) = self.children.get_mut(&slot) else { return false };
-        if child.running.is_some() {
+        if child.running.len() >= self.machine.permits {
             return false;
         }
         let Some((sequence, tag)) = child.pipe.pop_front() else { return false };
@@ -189,9 +200,10 @@ impl World {
             return true;
         }
         child.started = sequence;
-        child.running = Some(tag);
+        child.running.push(tag);
         *self.runs.entry(tag).or_default() += 1;
-        let elsewhere = self.children.values().filter(|child| child.running == Some(tag)).count();
+        let elsewhere =
+            self.children.values().flat_map(|child| &child.running).filter(|other| **other == tag).count();
         assert_eq!(elsewhere, 1, "{tag:?} runs in two places");
         let reports = self.machine.job(tag).is_some_and(Job::must_report_start);
         if reports {
@@ -200,10 +212,21 @@ impl World {
         true
     }
 
-    /// The executor ends its job; it tells so later.
+    /// The executor lets go of what it was to end.
+    pub(crate) fn heed(&mut self, slot: SlotId) {
+        let Some(child) = self.children.get_mut(&slot) else { return };
+        let mut cancelled = std::mem::take(&mut child.cancelled);
+        cancelled.retain(|tag| child.running.contains(tag));
+        child.running.retain(|tag| !cancelled.contains(tag));
+        for tag in cancelled {
+            self.step(Input::LetGo(slot, tag));
+        }
+    }
+
+    /// The executor ends its jobs; it tells so later.
     pub(crate) fn end(&mut self, slot: SlotId) {
         let Some(child) = self.children.get_mut(&slot) else { return };
-        child.ended.extend(child.running.take());
+        child.ended.append(&mut child.running);
     }
 
     /// The executor tells what has ended.
@@ -246,6 +269,7 @@ impl World {
             let mut busy = false;
             self.answer();
             for slot in slots {
+                self.heed(slot);
                 while self.run_one(slot, Duration::from_micros(10)) {
                     busy = true;
                 }

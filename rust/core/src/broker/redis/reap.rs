@@ -19,7 +19,7 @@ use crate::clock::{Instant, WallTime};
 use crate::error::{ErrorKind, Result};
 use crate::message::envelope::{Opened, open, readdress};
 use crate::message::task::Headers;
-use crate::pool::page::{CLAIM, CLOSED, TAG, WORDS_PER_SLOT};
+use crate::pool::page::{CLAIM, CLOSED, PERMITS, TAG, WORDS_PER_SLOT};
 use crate::store::Record;
 use crate::store::record::Exception;
 use crate::store::redis::write;
@@ -359,11 +359,15 @@ fn moment(score: &str) -> Option<WallTime> {
     score.parse::<f64>().ok().map(|score| WallTime(score as i64))
 }
 
-/// The messages that children of a dead worker had started, from its slot page (see [`crate::pool::page`]).
+/// The messages that children of a dead worker had started, from its slot page (see [`crate::pool::page`]). `None` when
+/// that is not known, because a child ran several at the same time.
 fn started(page: &Path) -> Option<HashSet<u64>> {
     let bytes = std::fs::read(page).ok()?;
     let words: Vec<u64> =
         bytes.chunks_exact(8).map(|word| word.try_into().map_or(0, u64::from_ne_bytes)).collect();
     let slots = words.chunks_exact(WORDS_PER_SLOT);
+    if slots.clone().any(|slot| slot[PERMITS] > 1) {
+        return None;
+    }
     Some(slots.filter(|slot| slot[CLAIM] & !CLOSED != 0 && slot[TAG] != 0).map(|slot| slot[TAG]).collect())
 }

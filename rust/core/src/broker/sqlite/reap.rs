@@ -14,7 +14,7 @@ use crate::broker::process::Process;
 use crate::clock::WallTime;
 use crate::error::Result;
 use crate::message::task::Headers;
-use crate::pool::page::{CLAIM, CLOSED, TAG, WORDS_PER_SLOT};
+use crate::pool::page::{CLAIM, CLOSED, PERMITS, TAG, WORDS_PER_SLOT};
 use crate::store::Record;
 use crate::store::record::Exception;
 
@@ -138,12 +138,16 @@ fn count_death(
     Ok(())
 }
 
-/// The messages that children of a dead worker had started, from its slot page (see [`crate::pool::page`]).
+/// The messages that children of a dead worker had started, from its slot page (see [`crate::pool::page`]). `None` when
+/// that is not known, because a child ran several at the same time.
 fn started(page: &Path) -> Option<HashSet<i64>> {
     let bytes = std::fs::read(page).ok()?;
     let words: Vec<u64> =
         bytes.chunks_exact(8).map(|word| word.try_into().map_or(0, u64::from_ne_bytes)).collect();
     let slots = words.chunks_exact(WORDS_PER_SLOT);
+    if slots.clone().any(|slot| slot[PERMITS] > 1) {
+        return None;
+    }
     Some(
         slots
             .filter(|slot| slot[CLAIM] & !CLOSED != 0 && slot[TAG] != 0)
