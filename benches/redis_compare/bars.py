@@ -27,6 +27,7 @@ def bars(figures: Figures) -> Iterator[Bar]:
     yield from _waiting(figures)
     yield from _backlog(figures)
     yield from _idle(figures)
+    yield from _pools(figures)
     yield from _wire(figures)
 
 
@@ -80,6 +81,22 @@ def _idle(figures: Figures) -> Iterator[Bar]:
     ):
         if values := figures.values("idle", OWN, path):
             yield Bar(name, values, unit, f"< {most}{unit}", values.median < most)
+
+
+def _pools(figures: Figures) -> Iterator[Bar]:
+    own = figures.values("coroutines", "fastq-asyncio", "rate")
+    for side in ("taskiq", "taskiq-list", "saq", "arq"):
+        other = figures.values("coroutines", side, "rate")
+        if own and other:
+            yield _at_least(f"coroutines: fastq, asyncio ÷ {side}", own.over(other), 8)
+    if seconds := figures.values("10 000 sleepers", "fastq-sleepers", "seconds"):
+        yield Bar("10 000 × asyncio.sleep(1), 5 000 at once", seconds, " s", "< 4 s", seconds.median < 4)
+    if memory := figures.values("10 000 sleepers", "fastq-sleepers", "pss_mb"):
+        yield Bar("… memory of the worker", memory, " MB", "< 250 MB", memory.median < 250)
+    if part := figures.values("10 ms tasks", "fastq-prefork", "of_possible"):
+        yield Bar("10 ms tasks ÷ 200 /s, two children", part, " ×", "≥ 0.97 ×", part.median >= 0.97)
+    if growth := figures.values("soak", "fastq-prefork", "growth_percent"):
+        yield Bar("memory over 2 M tasks, last ÷ second quarter, − 1", growth, " %", "< 2 %", growth.median < 2)
 
 
 def _wire(figures: Figures) -> Iterator[Bar]:

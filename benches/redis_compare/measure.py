@@ -21,6 +21,7 @@ from part_capture import capture
 from part_drain import drain, payload
 from part_idle import idle
 from part_latency import latency
+from part_pools import share, sleepers, soak
 from part_publish import publish
 
 PARTS: dict[str, Callable[..., dict[str, Any]]] = {
@@ -32,6 +33,9 @@ PARTS: dict[str, Callable[..., dict[str, Any]]] = {
     "latency": latency,
     "payload": payload,
     "publish": publish,
+    "share": share,
+    "sleepers": sleepers,
+    "soak": soak,
 }
 
 

@@ -31,7 +31,7 @@ class Turn:
     """Whether results are stored."""
 
 
-MOST_ROUNDS = {"idle": 2}
+MOST_ROUNDS = {"idle": 2, "soak": 1}
 """Parts whose figures hardly differ from round to round, and take long."""
 
 
@@ -81,6 +81,28 @@ def backlog(sides: Sequence[str], scale: float) -> Iterator[Turn]:
         yield Turn("1 M", "fastq", "backlog", {"count": long}, long)
 
 
+def pools(sides: Sequence[str], scale: float) -> Iterator[Turn]:
+    """Yield the drains of those that run coroutines, and what fastq's pools must do beside."""
+    for side in ("taskiq", "taskiq-list", "saq", "arq", "fastq-asyncio"):
+        if side in sides:
+            count = _at_least(100, SIDES[side].drains * SECONDS * scale)
+            yield Turn("coroutines", side, "drain", {"count": count, "results": False}, count)
+    if "fastq-sleepers" in sides:
+        count = _at_least(1_000, 10_000 * scale)
+        yield Turn("10 000 sleepers", "fastq-sleepers", "sleepers", {"count": count, "seconds": 1.0}, count)
+    if "fastq-prefork" in sides:
+        count = _at_least(200, 2_000 * scale)
+        parameters = {"count": count, "seconds": 0.01, "children": 2}
+        yield Turn("10 ms tasks", "fastq-prefork", "share", parameters, count)
+
+
+def soak(sides: Sequence[str], scale: float) -> Iterator[Turn]:
+    """Yield two million tasks, for fastq."""
+    if "fastq-prefork" in sides:
+        count = _at_least(10_000, 2_000_000 * scale)
+        yield Turn("soak", "fastq-prefork", "soak", {"count": count}, count)
+
+
 def wire(_sides: Sequence[str], scale: float) -> Iterator[Turn]:
     """Yield the commands without the tasks."""
     yield Turn("wire", "wire", "wire", {"count": _at_least(1_000, 300_000 * scale)}, 0)
@@ -93,6 +115,8 @@ PARTS: dict[str, Callable[[Sequence[str], float], Iterator[Turn]]] = {
     "payload": payload,
     "backlog": backlog,
     "idle": idle,
+    "pools": pools,
+    "soak": soak,
     "wire": wire,
 }
 
