@@ -106,6 +106,8 @@ class Worker:
         """Return a new slot in this process: for solo, threads and asyncio pools."""
     def attend(self, timeout: float) -> list[Event]:
         """Return what has happened (at most 256), waiting up to `timeout` for the first; [] when a signal came."""
+    def events_fd(self) -> int:
+        """Return a descriptor that can be read when `attend` would not wait."""
     def wakeup_fd(self) -> int:
         """Return the descriptor for `signal.set_wakeup_fd`, so that a signal ends `attend`."""
     def watch(self, kinds: Iterable[str]) -> None: ...

@@ -133,8 +133,8 @@ class WorkerConfig:
     """Child processes to keep alive; 0 for pools in this process."""
     most_children: int = 0
     """As many may be kept alive when there is work for them; no less than `children`."""
-    permits: int = 1
-    """Jobs that a slot runs at the same time."""
+    permits: int | None = None
+    """Jobs that a slot runs side by side, where its executor can interrupt and end each; None: one at a time."""
     nursery_fd: int | None = None
     """The socket to the nursery; the core takes ownership."""
     prefetch_multiplier: int | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from fastq.cli.chosen import Chosen, app_options
+from fastq.platforms import green
 
 if TYPE_CHECKING:
     from fastq.app.protocol import App
@@ -178,6 +179,9 @@ def main(argv: Sequence[str] | None = None, app: App | None = None) -> NoReturn:
         argv: the arguments after the program's name; None: those of this process.
         app: the app to work on, when the caller is that app.
     """
+    if green.is_wanted(sys.argv[1:] if argv is None else argv, os.environ) and not green.patch():
+        click.echo("Error: -P gevent needs the package gevent: pip install 'fastq-tasks[gevent]'", err=True)
+        sys.exit(EXIT_USAGE)
     # Wrong use has exit code 64 (sysexits.h); 2, which click takes, is the shell's own to many scripts.
     click.UsageError.exit_code = EXIT_USAGE
     cli.main(args=None if argv is None else list(argv), prog_name="fastq", obj=Chosen(given=app))

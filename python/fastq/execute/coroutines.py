@@ -75,7 +75,7 @@ def _run_limited(
     loop: asyncio.AbstractEventLoop,
     coroutine: Coroutine[Any, Any, Any],
     seconds: float,
-    guard: limits.Guard | limits.ThreadGuard,
+    guard: limits.Guard | limits.ThreadGuard | limits.GreenGuard,
 ) -> Any:
     interruptible = Interruptible(coroutine)
     task = loop.create_task(interruptible)

@@ -14,6 +14,7 @@ import ctypes
 import signal
 import threading
 import time
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from fastq.app.current import current_frame
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-__all__ = ["SIGNAL", "Guard", "ThreadGuard", "guard", "guard_here", "install", "limited"]
+__all__ = ["SIGNAL", "GreenGuard", "Guard", "ThreadGuard", "guard", "guard_here", "install", "limited"]
 
 SIGNAL: Final = signal.SIGUSR1
 
@@ -86,7 +87,7 @@ class ThreadGuard:
     def belongs_here(self) -> None:
         """Guard the calling thread from now on."""
         self._thread = threading.get_ident()
-        _here.guard = self
+        _here.set(self)
 
     def arm(self, seconds: float, interrupt: Callable[[SoftTimeLimitExceeded], None] | None = None) -> None:  # noqa: ARG002 - as of a Guard
         """Let the run at hand be interrupted from now on; the arguments are those of `Guard.arm`."""
@@ -113,21 +114,46 @@ class ThreadGuard:
                 interrupt(SoftTimeLimitExceeded(seconds))
 
 
+class GreenGuard:
+    """The limit of the run in one green thread. They take turns in one thread of the system, so nothing is locked."""
+
+    def __init__(self) -> None:
+        """Arm nothing."""
+        self._is_armed = False
+        self._raise: Callable[[SoftTimeLimitExceeded], object] = lambda _error: None
+
+    def belongs_here(self, raise_here: Callable[[SoftTimeLimitExceeded], object]) -> None:
+        """Guard the calling green thread from now on; `raise_here` raises an exception in it, where it waits."""
+        self._raise = raise_here
+        _here.set(self)
+
+    def arm(self, seconds: float, interrupt: Callable[[SoftTimeLimitExceeded], None] | None = None) -> None:  # noqa: ARG002 - as of a Guard
+        """Let the run at hand be interrupted from now on; the arguments are those of `Guard.arm`."""
+        self._is_armed = True
+
+    def disarm(self) -> None:
+        """Let it be interrupted no more."""
+        self._is_armed = False
+
+    def interrupt(self, error: SoftTimeLimitExceeded) -> None:
+        """Raise `error` in the run, if its task's code has not ended."""
+        if self._is_armed:
+            self._is_armed = False
+            self._raise(error)
+
+
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:
     """Have an exception raised in another thread with its next line of Python; None: take back one that was not yet."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error) if error else None)
 
 
-class _Here(threading.local):
-    guard: ThreadGuard | None = None
+_here: Final[ContextVar[ThreadGuard | GreenGuard | None]] = ContextVar("fastq_guard", default=None)
+"""Not a thread's: green threads have contexts of their own, too."""
 
 
-_here: Final = _Here()
-
-
-def guard_here() -> Guard | ThreadGuard | None:
+def guard_here() -> Guard | ThreadGuard | GreenGuard | None:
     """Return what can interrupt code of the calling thread; None: nothing can."""
-    return _here.guard or (guard if install() else None)
+    return _here.get() or (guard if install() else None)
 
 
 def install() -> bool:

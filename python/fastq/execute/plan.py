@@ -28,14 +28,15 @@ class KeptLoop:
     Most workers have none, and asyncio alone takes as long to import as all of fastq that a child needs.
     """
 
-    def __init__(self) -> None:
-        """Make nothing yet."""
+    def __init__(self, kind: str = "fastq.execute.coroutines:Loop") -> None:
+        """Make nothing yet; `kind` is the class of what will be made."""
+        self._kind = kind
         self._loop: Loop | None = None
 
     def find(self) -> Loop:
         """Return the loop."""
         if self._loop is None:
-            self._loop = symbol_by_name("fastq.execute.coroutines:Loop")()
+            self._loop = symbol_by_name(self._kind)()
         return self._loop
 
     def close(self) -> None:

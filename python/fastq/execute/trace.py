@@ -65,13 +65,21 @@ class Executor:
         app: whose tasks are run.
         hostname: the node name, as `request.hostname` tells it.
         store: where states of running tasks go (`Port.store`); None: straight to the backend.
+        loop: where coroutines run; a new one by default.
     """
 
-    def __init__(self, app: App, *, hostname: str, store: Callable[[Sequence[Record]], None] | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        hostname: str,
+        store: Callable[[Sequence[Record]], None] | None = None,
+        loop: KeptLoop | None = None,
+    ) -> None:
         """Set up; tasks are compiled when they are first run."""
         self._app = app
         self._hostname = hostname
-        self._loop = KeptLoop()
+        self._loop = loop or KeptLoop()
         self._traces: dict[str, Trace] = {}
         deny_joins_while(_runs_here)
         if store is not None and app.backend.capability.native:

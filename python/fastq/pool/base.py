@@ -72,9 +72,9 @@ class Pool(ABC):
         return self.children
 
     @property
-    def permits(self) -> int:
-        """Jobs that a slot runs at the same time."""
-        return 1
+    def permits(self) -> int | None:
+        """Jobs that a slot runs side by side; None: one at a time."""
+        return None
 
     @property
     def slots(self) -> int:

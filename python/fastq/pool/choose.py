@@ -13,14 +13,15 @@ __all__ = ["LATER", "NAMES", "pool_class", "processors"]
 
 _ALIASES: Final = {
     "asyncio": "fastq.pool.loop:AsyncioPool",
+    "gevent": "fastq.pool.green:GeventPool",
     "prefork": "fastq.pool.prefork:PreforkPool",
     "processes": "fastq.pool.prefork:PreforkPool",
     "solo": "fastq.pool.solo:SoloPool",
     "threads": "fastq.pool.threads:ThreadsPool",
 }
 NAMES: Final = tuple(_ALIASES)
-LATER: Final = ("eventlet", "gevent", "custom")
-"""Pools that Celery's users know and that this version does not have."""
+LATER: Final = ("eventlet", "custom")
+"""Pools that Celery's users know and that there are none of here: eventlet is no longer kept up by anyone."""
 
 
 def pool_class(name: Any) -> type[Pool]:
@@ -32,7 +33,7 @@ def pool_class(name: Any) -> type[Pool]:
     given = name if not isinstance(name, str) else _ALIASES.get(name, name)
     if given in LATER:
         raise ImproperlyConfigured(
-            f"The {given} pool is not part of this version: use -P prefork (a process per task, the default), "
+            f"There is no {given} pool: use -P prefork (a process per task, the default), -P gevent, "
             "-P asyncio (many coroutines per process), -P threads (a thread per task) or -P solo (one task at a time "
             "in the worker's own process)."
         )
@@ -40,12 +41,12 @@ def pool_class(name: Any) -> type[Pool]:
         found = symbol_by_name(given)
     except (ImportError, AttributeError, ValueError) as error:
         raise ImproperlyConfigured(
-            f"worker_pool is {name!r}, which is no pool: use prefork, asyncio, threads or solo, or the path of a "
-            f"class ({error})."
+            f"worker_pool is {name!r}, which is no pool: use prefork, asyncio, gevent, threads or solo, or the path "
+            f"of a class ({error})."
         ) from error
     if not (isinstance(found, type) and issubclass(found, Pool)):
         raise ImproperlyConfigured(
-            f"worker_pool is {name!r}, which is no fastq.pool.base.Pool: use prefork, asyncio, threads or solo."
+            f"worker_pool is {name!r}, which is no fastq.pool.base.Pool: use prefork, asyncio, gevent, threads or solo."
         )
     return found
 

@@ -7,21 +7,30 @@ permits: coroutine tasks on its loop, others in threads beside it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from fastq import signals
+from fastq._seam import IGNORED, Outcome
+from fastq.exceptions import SoftTimeLimitExceeded
+from fastq.execute.concurrent import AsyncTrace, find_trace
+from fastq.execute.trace import Executor
 from fastq.pool.child import Childhood
+from fastq.pool.helpers import Helpers
 from fastq.pool.prefork import PreforkPool
 from fastq.pool.recycle import worn_out
-from fastq.pool.runs import Runs
+from fastq.pool.runs import PATIENCE_SECONDS, Run, Runs
 
 if TYPE_CHECKING:
-    from fastq._core import Port
+    from fastq._core import Job, Port
+    from fastq.app.protocol import App
+    from fastq.execute.coroutines import Interruptible
 
 __all__ = ["AsyncioPool"]
 
 _CLEAN_UP_SECONDS: Final = 1.0
 """How long what tasks have left running on the loop may take to end when it is cancelled."""
+_MOST_THREADS: Final = 256
 
 
 class AsyncioPool(PreforkPool):
@@ -67,8 +76,9 @@ class _LoopChildhood(Childhood):
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         signals.worker_process_init.send(sender=settings.node)
+        runs = _LoopRuns(self._app, port, settings.concurrency, is_worn_out)
         try:
-            loop.run_until_complete(Runs(self._app, port, settings.node, settings.concurrency, is_worn_out).serve())
+            loop.run_until_complete(runs.serve(settings.node))
         finally:
             _end(loop)
 
@@ -81,3 +91,87 @@ def _end(loop: asyncio.AbstractEventLoop) -> None:
     if left:
         loop.run_until_complete(asyncio.wait(left, timeout=_CLEAN_UP_SECONDS))
     loop.run_until_complete(loop.shutdown_asyncgens())
+
+
+class _LoopRun(Run):
+    """One job that runs on the loop, or in a thread beside it."""
+
+    carrier: asyncio.Task[None] | None
+    interruptible: Interruptible | None = None
+
+    def can_be_interrupted(self, work: Interruptible) -> None:
+        """Keep what its soft limit is raised in."""
+        self.interruptible = work
+
+
+class _LoopRuns(Runs[_LoopRun]):
+    """Jobs side by side on one event loop."""
+
+    def __init__(self, app: App, port: Port, permits: int, is_worn_out: Callable[[], bool] | None) -> None:
+        super().__init__(app, port, permits, is_worn_out)
+        self._traces: dict[str, AsyncTrace | None] = {}
+
+    async def serve(self, node: str) -> None:
+        """Run jobs until the port ends and all that run have ended."""
+        self._node = node
+        self._loop = asyncio.get_running_loop()
+        self._end = self._loop.create_future()
+        # Makes this executor's port the one over which states of runs are stored, too.
+        executor = Executor(self._app, hostname=node, store=self._port.store)
+        self._helpers = Helpers(min(self._permits, _MOST_THREADS), executor.run, self._ended_in_thread)
+        self._loop.add_reader(self._port.fileno(), self.hear)
+        try:
+            self.take()
+            await self._end
+        finally:
+            self.stop_hearing()
+
+    def begin(self, job: Job) -> _LoopRun:
+        """Begin a run: a task of the loop, or a turn in a thread."""
+        run, name = _LoopRun(job), job.name
+        if name not in self._traces:
+            self._traces[name] = find_trace(self._app, name, self._node)
+        trace = self._traces[name]
+        if trace is None:
+            self._helpers.put(run)
+        else:
+            run.carrier = self._loop.create_task(self._make(run, trace))
+        return run
+
+    async def _make(self, run: _LoopRun, trace: AsyncTrace) -> None:
+        self.ended(run, await trace(run.job, run.can_be_interrupted))
+
+    def _ended_in_thread(self, run: _LoopRun, outcome: Outcome) -> None:
+        self._loop.call_soon_threadsafe(self.ended, run, outcome)
+
+    def interrupt(self, run: _LoopRun) -> None:
+        """Raise the soft limit where the coroutine awaits, or in the thread."""
+        seconds = run.job.time_limits[1] or 0.0
+        if run.carrier is None:
+            self._helpers.interrupt(run, run.job.id, seconds)
+        elif run.interruptible is not None:
+            run.interruptible.cancel = run.carrier.cancel
+            run.interruptible.cancel_with(SoftTimeLimitExceeded(seconds))
+
+    def cancel(self, run: _LoopRun) -> None:
+        """Cancel the task of the loop; give up the thread."""
+        if run.carrier is not None:
+            run.carrier.cancel()
+            self._loop.call_later(PATIENCE_SECONDS, self.give_up, run)
+        elif self._helpers.forget(run):
+            self.ended(run, Outcome(IGNORED))
+        else:
+            self.give_up(run)
+
+    def soon(self, callback: Callable[[], object]) -> None:
+        """Call back in the loop's next turn."""
+        self._loop.call_soon(callback)
+
+    def over(self) -> None:
+        """End `serve`."""
+        if not self._end.done():
+            self._end.set_result(None)
+
+    def stop_hearing(self) -> None:
+        """Watch the port no more."""
+        self._loop.remove_reader(self._port.fileno())

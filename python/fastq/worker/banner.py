@@ -31,7 +31,7 @@ def banner(app: App, node: str, pool: Pool, *, with_tasks: bool = False) -> str:
         what = "1 task at a time, in this process"
     elif pool.takes_processes:
         processes = f"{pool.children} {plural(pool.children, 'process', 'es')}"
-        what = f"{processes}, {pool.permits} {plural(pool.permits, 'task')} each"
+        what = f"{processes}, {pool.permits} {plural(pool.permits or 1, 'task')} each"
     elif pool.children:
         what = f"{least}{slots} {plural(slots, 'process', 'es')}"
     else:

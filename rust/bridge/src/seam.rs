@@ -93,7 +93,7 @@ pub(crate) struct ConfigSpec {
     pub(crate) store_options: String,
     pub(crate) children: u32,
     pub(crate) most_children: u32,
-    pub(crate) permits: u32,
+    pub(crate) permits: Option<u32>,
     pub(crate) nursery_fd: Option<i32>,
     pub(crate) prefetch_multiplier: Option<u32>,
     pub(crate) lease: f64,

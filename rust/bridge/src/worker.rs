@@ -95,6 +95,10 @@ impl Worker {
         events.iter().map(|happened| event(py, happened)).collect()
     }
 
+    fn events_fd(&self, py: Python<'_>) -> PyResult<i32> {
+        Ok(self.core(py)?.events_fd().as_raw_fd())
+    }
+
     fn wakeup_fd(&self, py: Python<'_>) -> PyResult<i32> {
         Ok(self.core(py)?.wakeup_fd().as_raw_fd())
     }

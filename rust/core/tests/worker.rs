@@ -43,7 +43,7 @@ fn start(broker: Arc<dyn Broker>, page: Arc<dyn Page>) -> Worker {
         policies: Policies::new([Policy::named("add")]),
         children: 0,
         most_children: 0,
-        permits: 1,
+        permits: None,
         nursery: None,
         prefetch: Prefetch::Auto,
         page: SlotPage { words: page, file: None, path: None },

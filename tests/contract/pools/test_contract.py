@@ -24,7 +24,7 @@ def one_slot(pool: str) -> tuple[str, ...]:
     return ("-P", pool, "-c", "1", *(("--processes", "1") if pool == "asyncio" else ()))
 
 
-@pytest.fixture(params=["prefork", "asyncio", "threads", "solo"])
+@pytest.fixture(params=["prefork", "asyncio", "gevent", "threads", "solo"])
 def pool(request: pytest.FixtureRequest) -> str:
     """Return the name of each pool in turn."""
     return str(request.param)

@@ -41,7 +41,7 @@ impl Machine {
             let estimate = if held.job.goes_alone() { None } else { self.estimates.short(&held.job.name) };
             let Some(slot) = self.choose(estimate) else { return };
             self.buffer.take();
-            if self.permits > 1 && !self.may_run_beside_others(now, slot, tag) {
+            if self.side_by_side && !self.may_run_beside_others(now, slot, tag) {
                 continue;
             }
             if !self.takes_turn(now, tag) {
@@ -193,7 +193,7 @@ impl Machine {
             return;
         }
         held.doom = Some(Doom::TimedOut(seconds));
-        if self.permits > 1 {
+        if self.side_by_side {
             self.abandon(now, slot, tag, effects);
         } else {
             effects.push(Effect::Kill(slot));

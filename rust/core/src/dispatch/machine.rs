@@ -110,6 +110,8 @@ pub struct Machine {
     pub gives_up_slots: bool,
     /// How many jobs a slot runs at the same time.
     pub permits: usize,
+    /// Slots run jobs side by side, be it one, and are asked to interrupt or to end one of them.
+    pub side_by_side: bool,
     /// Runs that are settled and go on: where, and which run. See [`super::beside`].
     pub(super) abandoned: BTreeMap<Tag, (SlotId, u64)>,
     /// So many more are asked for than there is use for, to see whether another slot would have work.
@@ -136,6 +138,7 @@ impl Machine {
             ends_lost_runs: false,
             gives_up_slots: false,
             permits: 1,
+            side_by_side: false,
             abandoned: BTreeMap::new(),
             probes: 0,
         }
@@ -261,7 +264,8 @@ impl Machine {
     }
 
     fn started(&mut self, now: Now, slot: SlotId, tag: Tag) {
-        let is_limited = self.gives_up_slots || self.slots.get(&slot).is_some_and(Slot::is_killable);
+        let is_limited =
+            self.gives_up_slots || self.side_by_side || self.slots.get(&slot).is_some_and(Slot::is_killable);
         let Some(held) = self.jobs.get_mut(&tag).filter(|held| held.state == JobState::Sent(slot)) else {
             return;
         };

@@ -40,8 +40,8 @@ pub struct Pool {
     seats: HashMap<SlotId, Seat>,
     /// Seats made so far.
     seated: u64,
-    /// How many jobs a slot runs at the same time.
-    permits: usize,
+    /// How many jobs a slot runs side by side; `None`: one, and nothing is asked of it over the pipe.
+    permits: Option<u32>,
     births: Births,
     replacement: Replacement,
 }
@@ -52,8 +52,14 @@ impl Pool {
     /// How long a child may take from its birth to its hello.
     const READY_WITHIN: Duration = Duration::from_secs(60);
 
-    /// A pool without slots. `permits`: how many jobs each of them will run at the same time.
-    pub fn new(page: Arc<dyn Page>, nursery: Option<Nursery>, permits: usize, events: LinkEvents) -> Self {
+    /// A pool without slots. `permits`: how many jobs each of them will run side by side; `None`: one, and nothing is
+    /// asked of it over the pipe.
+    pub fn new(
+        page: Arc<dyn Page>,
+        nursery: Option<Nursery>,
+        permits: Option<u32>,
+        events: LinkEvents,
+    ) -> Self {
         Self {
             page,
             nursery,
@@ -309,7 +315,7 @@ impl Pool {
 
     /// Raises the soft limit in the run of a job: by a signal, if the executor is a process that runs nothing else.
     pub fn interrupt(&self, slot: SlotId, tag: Tag) {
-        match self.link(slot).filter(|_| self.permits > 1) {
+        match self.link(slot).filter(|_| self.permits.is_some()) {
             Some(link) => link.interrupt(tag),
             None => self.signal(slot, Signal::USR1),
         }
@@ -356,7 +362,7 @@ impl Pool {
         let first = slot.0 as usize * WORDS_PER_SLOT;
         self.page.store(first + TAG, 0);
         self.page.store(first + CLAIM, 0);
-        self.page.store(first + PERMITS, self.permits as u64);
+        self.page.store(first + PERMITS, u64::from(self.permits.unwrap_or(1)));
     }
 
     fn depart(&mut self, slot: SlotId) -> Option<Departure> {

@@ -21,7 +21,7 @@ fn pool() -> (Pool, Heard, UnixStream) {
     let (events, _) = mpsc::unbounded_channel();
     let nursery = Nursery::new(ours.into(), page.into(), events).unwrap();
     let (events, heard) = mpsc::unbounded_channel();
-    (Pool::new(Words::new(), Some(nursery), 1, events), heard, theirs)
+    (Pool::new(Words::new(), Some(nursery), None, events), heard, theirs)
 }
 
 fn sleeper() -> Child {

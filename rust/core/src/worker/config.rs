@@ -23,8 +23,8 @@ pub struct WorkerConfig {
     pub children: u32,
     /// As many may be kept alive when there is work for them; at least `children`.
     pub most_children: u32,
-    /// Jobs that a slot runs at the same time, at least one.
-    pub permits: u32,
+    /// Jobs that a slot runs side by side, where its executor can interrupt and end each; `None`: one at a time.
+    pub permits: Option<u32>,
     /// The socket to the nursery; `None` without children.
     pub nursery: Option<OwnedFd>,
     /// How far to take ahead of the slots.

@@ -133,6 +133,11 @@ impl Worker {
         })
     }
 
+    /// A descriptor that can be read when [`Worker::attend`] would not wait.
+    pub fn events_fd(&self) -> BorrowedFd<'_> {
+        self.tell.ear()
+    }
+
     /// Takes what has happened, waiting up to `timeout` for the first.
     pub fn attend(&self, timeout: Duration) -> Vec<Event> {
         self.tell.take(timeout)
@@ -240,7 +245,7 @@ impl Assembly {
         let drive = Drive {
             clock,
             machine,
-            pool: Pool::new(words, nursery.transpose()?, config.permits.max(1) as usize, link_events),
+            pool: Pool::new(words, nursery.transpose()?, config.permits, link_events),
             policies: config.policies,
             orders,
             tell,
@@ -263,7 +268,8 @@ fn machine(config: &WorkerConfig, delay_in_broker: bool) -> Machine {
     machine.tell_received = config.watch.contains(&EventKind::Received);
     machine.ends_lost_runs = config.ends_lost_runs;
     machine.gives_up_slots = config.gives_up_slots;
-    machine.permits = config.permits.max(1) as usize;
+    machine.permits = config.permits.unwrap_or(1).max(1) as usize;
+    machine.side_by_side = config.permits.is_some();
     machine
 }
 

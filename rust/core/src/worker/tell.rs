@@ -77,6 +77,11 @@ impl Tell {
         self.0.bell.as_fd()
     }
 
+    /// What can be read when there is something to take.
+    pub(super) fn ear(&self) -> BorrowedFd<'_> {
+        self.0.ear.as_fd()
+    }
+
     /// Events dropped because Python did not come.
     pub(super) fn dropped(&self) -> u64 {
         self.outbox().dropped()

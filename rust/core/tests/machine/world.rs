@@ -75,6 +75,7 @@ impl World {
             policies,
         };
         world.machine.permits = permits;
+        world.machine.side_by_side = permits > 1;
         for slot in 0..slots {
             world.birth(SlotId(slot));
         }

@@ -49,7 +49,7 @@ fn bench() -> Bench {
     let drive = Drive {
         clock: Clock::system(),
         machine: Machine::new(Prefetch::Auto, true),
-        pool: Pool::new(Words::new(), Some(children), 1, link_events),
+        pool: Pool::new(Words::new(), Some(children), None, link_events),
         policies: Policies::new([]),
         orders,
         tell: Tell::new().unwrap(),
