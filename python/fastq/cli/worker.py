@@ -74,7 +74,7 @@ def _names(_ctx: click.Context, parameter: click.Parameter, value: str | None) -
     "-P",
     "--pool",
     metavar="POOL",
-    help="prefork: a process per task (default); asyncio: many per process; threads; solo: one task, no time limits.",
+    help="prefork: a process per task (default); asyncio: many per process; threads; gevent; solo: one, here.",
 )
 @click.option("-Q", "--queues", callback=_names, metavar=_NAMES, help="Queues to take from, in place of the app's.")
 @click.option("-X", "--exclude-queues", callback=_names, metavar=_NAMES, help="Queues not to take from.")

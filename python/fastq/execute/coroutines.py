@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fastq.execute import limits
 
 if TYPE_CHECKING:
-    from fastq.exceptions import SoftTimeLimitExceeded
+    from fastq.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 
 __all__ = ["Interruptible", "Loop"]
 
@@ -50,8 +50,8 @@ class Loop:
         loop = self._loop
         if loop is None or loop.is_closed():
             loop = self._loop = asyncio.new_event_loop()
-        guard = None if limit_seconds is None else limits.guard_here()
-        if guard is None or limit_seconds is None:
+        guard = limits.guard_here() if limit_seconds is not None or limits.watches_hard() else None
+        if guard is None:
             return loop.run_until_complete(coroutine)
         return _run_limited(loop, coroutine, limit_seconds, guard)
 
@@ -74,13 +74,14 @@ class Loop:
 def _run_limited(
     loop: asyncio.AbstractEventLoop,
     coroutine: Coroutine[Any, Any, Any],
-    seconds: float,
-    guard: limits.Guard | limits.ThreadGuard | limits.GreenGuard,
+    seconds: float | None,
+    guard: Any,
 ) -> Any:
     interruptible = Interruptible(coroutine)
     task = loop.create_task(interruptible)
     interruptible.cancel = lambda: loop.call_soon_threadsafe(task.cancel)
-    guard.arm(seconds, interruptible.interrupt if isinstance(guard, limits.Guard) else interruptible.cancel_with)
+    from_here = isinstance(guard, (limits.ThreadGuard, limits.GreenGuard))
+    guard.arm(seconds, interruptible.cancel_with if from_here else interruptible.interrupt)
     try:
         return loop.run_until_complete(task)
     finally:
@@ -97,11 +98,11 @@ class Interruptible(Coroutine[Any, Any, Any]):
     def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         self._coroutine = coroutine
         self._runs = False
-        self._error: SoftTimeLimitExceeded | None = None
+        self._error: SoftTimeLimitExceeded | TimeLimitExceeded | None = None
         self.cancel: Callable[[], object] = lambda: None
         """Cancels the task that awaits the coroutine."""
 
-    def interrupt(self, error: SoftTimeLimitExceeded) -> None:
+    def interrupt(self, error: SoftTimeLimitExceeded | TimeLimitExceeded) -> None:
         """Raise `error` in the coroutine; called by the signal handler."""
         if self._runs:
             raise error

@@ -23,8 +23,13 @@ from fastq.exceptions import SoftTimeLimitExceeded
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
+    from typing import TypeAlias
 
-__all__ = ["SIGNAL", "GreenGuard", "Guard", "ThreadGuard", "guard", "guard_here", "install", "limited"]
+    from fastq.execute.alarm import AlarmGuard
+
+    AnyGuard: TypeAlias = "Guard" | "ThreadGuard" | "GreenGuard" | AlarmGuard
+
+__all__ = ["SIGNAL", "GreenGuard", "Guard", "ThreadGuard", "guard", "guard_here", "guard_with", "install", "limited"]
 
 SIGNAL: Final = signal.SIGUSR1
 
@@ -147,13 +152,23 @@ def _raise_in(thread: int, error: type[BaseException] | None) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error) if error else None)
 
 
-_here: Final[ContextVar[ThreadGuard | GreenGuard | None]] = ContextVar("fastq_guard", default=None)
+_here: Final[ContextVar[AnyGuard | None]] = ContextVar("fastq_guard", default=None)
 """Not a thread's: green threads have contexts of their own, too."""
 
 
-def guard_here() -> Guard | ThreadGuard | GreenGuard | None:
+def guard_with(other: AlarmGuard | None) -> None:
+    """Guard the runs of this context otherwise from now on."""
+    _here.set(other)
+
+
+def guard_here() -> AnyGuard | None:
     """Return what can interrupt code of the calling thread; None: nothing can."""
     return _here.get() or (guard if install() else None)
+
+
+def watches_hard() -> bool:
+    """Return whether the hard limit, too, is raised in the runs of this context."""
+    return getattr(_here.get(), "watches_hard", False)
 
 
 def install() -> bool:

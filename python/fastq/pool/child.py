@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from fastq import signals
 from fastq._core import Job, Port
 from fastq._seam import DONE, FAILED, Outcome
-from fastq.exceptions import FastQError
+from fastq.exceptions import FastQError, TimeLimitExceeded
 from fastq.execute import journal
 from fastq.execute.limits import install as install_soft_limit
 from fastq.execute.trace import Executor
@@ -115,11 +115,16 @@ def take_and_run(app: App, port: Port, executor: Executor, is_worn_out: Callable
         return
 
 
-def hand_over(app: App, port: Port, executor: Executor, job: Job) -> None:
-    """Run one job and hand its outcome over."""
+def hand_over(app: App, port: Port, executor: Executor, job: Job, at_end: Callable[[], object] = lambda: None) -> None:
+    """Run one job and hand its outcome over; `at_end` is called between the two."""
     process = os.getpid()
     journal.belongs_to(process)
-    outcome = executor.run(job)
+    try:
+        outcome = executor.run(job)
+    except TimeLimitExceeded as error:
+        # It came in the moment after the task's code had ended, and not a line of what followed can be relied on.
+        outcome = _failure(app, job, error)
+    at_end()
     finish_lines()
     if os.getpid() != process:
         leave_as_copy(job, outcome)
@@ -145,9 +150,13 @@ def leave_as_copy(job: Job, outcome: Outcome) -> NoReturn:
 def finish_as_failure(app: App, port: Port, job: Job, error: FastQError) -> None:
     """End a run whose outcome the port does not take (it is larger than a frame may be): as a failure that says so."""
     _logger.error("Task %s[%s]: its outcome cannot be handed over: %s", job.name, job.id, error)
+    port.finish(job, _failure(app, job, error))
+
+
+def _failure(app: App, job: Job, error: Exception) -> Outcome:
     wanted = not job.ignore_result and app.backend.capability.native
     records = (app.backend.record(job.id, FAILURE, error),) if wanted else ()
-    port.finish(job, Outcome(FAILED, records, (), str(error)))
+    return Outcome(FAILED, records, (), str(error))
 
 
 def _become_child(slot: int, settings: PoolSettings) -> None:

@@ -68,9 +68,9 @@ def test_without_a_command_it_explains_itself_and_fails(capsys: pytest.CaptureFi
     assert "Commands:" in capsys.readouterr().err
 
 
-def test_the_help_of_a_worker_tells_what_solo_lacks(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_of_a_worker_tells_of_its_pools(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("worker", "--help") == 0
-    assert "no time limits" in " ".join(capsys.readouterr().out.split())
+    assert "asyncio: many per process; threads; gevent; solo" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ def test_a_pool_is_found_by_name_path_or_class(name: object, expected: type) -> 
 
 @pytest.mark.parametrize("name", LATER)
 def test_a_pool_that_is_not_there_yet_is_refused_with_those_that_are(name: str) -> None:
-    with pytest.raises(ImproperlyConfigured, match=rf"The {name} pool .* -P prefork .* -P solo"):
+    with pytest.raises(ImproperlyConfigured, match=rf"There is no {name} pool: .* -P prefork .* -P solo"):
         pool_class(name)
 
 

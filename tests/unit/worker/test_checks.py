@@ -44,6 +44,17 @@ def solo(app: FastQ) -> SoloPool:
     return SoloPool(app, PoolSettings(node=NODE, concurrency=1))
 
 
+class Limitless(SoloPool):
+    """A pool of a user's that enforces nothing."""
+
+    name = "limitless"
+    has_limits = False
+
+
+def limitless(app: FastQ) -> SoloPool:
+    return Limitless(app, PoolSettings(node=NODE, concurrency=1))
+
+
 @pytest.mark.parametrize("name", ["a@b@c", '""', "a b@c", "a/b@c"])
 def test_a_node_name_that_cannot_be_is_refused(app: FastQ, name: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=r"The node name .* cannot be used"):
@@ -65,19 +76,21 @@ def test_a_module_of_the_settings_is_named_with_its_setting() -> None:
 
 @pytest.mark.parametrize("option", ["time_limit", "soft_time_limit"])
 def test_a_limit_that_nothing_could_enforce_is_refused(app: FastQ, option: str) -> None:
-    with pytest.raises(ImproperlyConfigured, match="has no effect with -P solo"):
-        checks.refuse_limits_without_children(WorkerOptions.of({option: 1.0}), solo(app))
-    checks.refuse_limits_without_children(WorkerOptions(), solo(app))
+    with pytest.raises(ImproperlyConfigured, match="has no effect with -P limitless"):
+        checks.refuse_limits_without_children(WorkerOptions.of({option: 1.0}), limitless(app))
+    checks.refuse_limits_without_children(WorkerOptions(), limitless(app))
+    checks.refuse_limits_without_children(WorkerOptions.of({option: 1.0}), solo(app))
 
 
 def test_tasks_whose_limits_nothing_enforces_are_named(app: FastQ, caplog: pytest.LogCaptureFixture) -> None:
     for number in range(7):
         app.task(name=f"shop.t{number}", time_limit=1)(lambda: None)
     app.task(name="shop.free")(lambda: None)
-    checks.warn_of_limits(app, solo(app))
+    checks.warn_of_limits(app, limitless(app))
     (line,) = caplog.messages
     assert line == (
-        "The solo pool enforces no time limits: shop.t0, shop.t1, shop.t2, shop.t3, shop.t4 and 2 more run without."
+        "The limitless pool enforces no time limits: "
+        "shop.t0, shop.t1, shop.t2, shop.t3, shop.t4 and 2 more run without."
     )
 
 
