@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastq_core::consumer::credit::Prefetch;
-use fastq_core::dispatch::Input;
 use fastq_core::ident::{SlotId, Tag};
 use fastq_core::job::ending::Verdict;
 use fastq_core::job::policy::Policy;
@@ -139,7 +138,7 @@ fn in_the_end_the_job_that_kills_its_executors_is_set_aside_and_no_other() {
         world.deliver(|_| {});
     }
     let mut deaths = BTreeMap::new();
-    while !deaths.get(&killer).is_some_and(|deaths| *deaths == 3) {
+    while deaths.get(&killer).is_none_or(|deaths| *deaths != 3) {
         begin_all(&mut world, SLOT);
         if !running(&world, SLOT).contains(&killer) {
             world.end(SLOT);
