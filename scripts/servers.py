@@ -40,7 +40,7 @@ class Server:
         """Return its address as fastq writes it."""
         raise NotImplementedError
 
-    def environment(self, folder: Path, port: int) -> dict[str, str]:
+    def environment(self, folder: Path, port: int) -> dict[str, str]:  # noqa: ARG002 - a kind may tell more
         """Return what tests find in their environment: the address, and what else they need to steer the server."""
         return {self.variable: self.url(port)}
 
