@@ -21,7 +21,7 @@ use crate::errors::{OrRaise, raise};
 use crate::page;
 use crate::port::Port;
 use crate::runtime::{Home, enter};
-use crate::seam::{ConfigSpec, PolicySpec, event, queues};
+use crate::seam::{ConfigSpec, PolicySpec, QueueSpec, event, queues};
 
 /// The core of a worker's parent process. Runs on threads of its own; never calls Python.
 #[pyclass(frozen, module = "fastq._core")]
@@ -114,6 +114,16 @@ impl Worker {
             None => self.core(py)?.watch(kinds),
         }
         Ok(())
+    }
+
+    fn consume(&self, py: Python<'_>, specs: Vec<QueueSpec>) -> PyResult<()> {
+        let core = self.core(py)?;
+        enter(py, || core.consume(queues(specs)))
+    }
+
+    fn cancel(&self, py: Python<'_>, queue: String) -> PyResult<()> {
+        let core = self.core(py)?;
+        enter(py, || core.cancel(queue))
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

@@ -11,6 +11,7 @@ mod fanout;
 mod priority;
 mod publish;
 mod purge;
+mod queues;
 mod redeliver;
 #[cfg(feature = "redis")]
 mod redis;
