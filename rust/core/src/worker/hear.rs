@@ -140,12 +140,7 @@ impl Drive {
                 self.tell.put(event.with("buried", renewal.buried));
             }
             News::Link { state, reason, retry_in } => self.link_changed(state, reason, retry_in),
-            News::Queues { names, refused } => {
-                self.queues = names.join(", ");
-                let reason = refused.map(|error| error.to_string()).unwrap_or_default();
-                let event = Event::new(EventKind::Queues).with("queues", self.queues.as_str());
-                self.tell.put(event.with("reason", reason));
-            }
+            News::Queues { names, refused } => self.queues_changed(&names, refused.as_ref()),
             News::Failed(error) => {
                 self.stop.fail(&error.to_string());
                 match self.opened.take() {
@@ -162,6 +157,13 @@ impl Drive {
             }
             News::Ended { clean } => self.stop.settled(clean),
         }
+    }
+
+    fn queues_changed(&mut self, names: &[String], refused: Option<&Error>) {
+        self.queues = names.join(", ");
+        let reason = refused.map(ToString::to_string).unwrap_or_default();
+        let event = Event::new(EventKind::Queues).with("queues", self.queues.as_str());
+        self.tell.put(event.with("reason", reason));
     }
 
     fn link_changed(&mut self, state: LinkState, reason: String, retry_in: Duration) {
