@@ -33,11 +33,16 @@ class Publisher(Protocol):
 
     def publish(
         self, route: Any, headers: bytes, properties: bytes, body: bytes, /, timeout: float | None = None
-    ) -> None:
-        """Send one message, confirmed."""
+    ) -> str | None:
+        """Send one message, confirmed; return the id of the call in whose favour a unique one was not sent."""
 
-    def publish_many(self, messages: Sequence[Any], /, timeout: float | None = None) -> None:
-        """Send messages together, confirmed."""
+    def publish_many(
+        self, messages: Sequence[Any], /, timeout: float | None = None, together: bool = True
+    ) -> Sequence[tuple[int, str]] | None:
+        """Send messages together, confirmed; return place and holder of unique ones that were not sent.
+
+        With `together`, one of them keeps all from being sent.
+        """
 
     def close(self) -> None:
         """Let the connection go."""

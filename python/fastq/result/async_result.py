@@ -74,6 +74,8 @@ class AsyncResult(Generic[R]):
         self.parent = parent
         self.ignored = False
         """Whether the call said that its result does not matter: `get` returns None at once."""
+        self.duplicate = False
+        """Whether it is of another call than the one that returned it: a unique one that was under way already."""
         self._meta: Meta | None = None
 
     # ------------------------------------------------------------------ waiting

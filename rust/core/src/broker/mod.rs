@@ -28,6 +28,7 @@ use crate::clock::WallTime;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::Tag;
 use crate::job::ending::Commit;
+use crate::job::limits::{Ask, Granted};
 use crate::message::Message;
 use crate::store::Store;
 
@@ -63,6 +64,24 @@ pub trait Broker: Send + Sync {
     /// # Errors
     /// `Timeout` when the deadline passes, `Unreachable`, `Busy`; nothing was sent then.
     fn publish_within(&self, publications: &[Publication], within: Option<Duration>) -> Result<()>;
+
+    /// As [`Broker::publish_within`], but a message that wants a lock ([`crate::message::bounds::Lock`]) is sent only
+    /// if no other task has it, and takes it in the same step; returns those that were not sent. `together`: if there
+    /// is one of them, none of the messages is sent. A message whose own task has the lock counts as sent before.
+    ///
+    /// # Errors
+    /// Those of [`Broker::publish_within`]; `Unsupported` without [`Capabilities::limits`]; `Encode` for a lock that
+    /// cannot be.
+    fn publish_locking(
+        &self,
+        publications: &[Publication],
+        together: bool,
+        within: Option<Duration>,
+    ) -> Result<Vec<Duplicate>> {
+        let _ = (publications, together, within);
+        let sentence = "unique tasks need a broker that keeps their locks: Redis, SQLite or memory";
+        Err(Error::new(ErrorKind::Unsupported, sentence))
+    }
 
     /// Removes the messages that wait in a queue (ready and delayed, not in flight); returns how many.
     fn purge(&self, queue: &str) -> Result<u64>;
@@ -156,6 +175,27 @@ pub trait Session: Send {
     /// Permanent when the lease was lost (another worker has taken this one for dead): the session is over.
     fn renew<'a>(&'a mut self) -> BoxFuture<'a, Result<Renewal>>;
 
+    /// Asks for turns and tokens: one round trip, whatever the number of keys. An answer for each ask, in order.
+    ///
+    /// # Errors
+    /// As [`Session::exchange`]; `Unsupported` without [`Capabilities::limits`].
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: poll it to its end.
+    fn admit<'a>(&'a mut self, asks: &'a [Ask]) -> BoxFuture<'a, Result<Vec<Granted>>> {
+        let _ = asks;
+        Box::pin(async {
+            let sentence =
+                "limits that all workers keep together need a broker that counts: Redis, SQLite or memory";
+            Err(Error::new(ErrorKind::Unsupported, sentence))
+        })
+    }
+
+    /// Whether tokens were given back since this was last asked, so that asking again may bring some.
+    fn freed(&mut self) -> bool {
+        false
+    }
+
     /// How often [`Session::renew`] wants to be called.
     fn renew_every(&self) -> Duration;
 
@@ -185,6 +225,8 @@ pub struct Capabilities {
     pub dead_letters: bool,
     /// What a killed worker held comes back by lease.
     pub leases: bool,
+    /// Its server keeps locks, turns and tokens: unique tasks, and limits that all workers keep together.
+    pub limits: bool,
 }
 
 /// Which priority goes first.
@@ -211,6 +253,15 @@ pub struct Publication {
     pub due: Option<WallTime>,
     /// What is sent.
     pub message: Message,
+}
+
+/// A message that was not sent, because another task has its lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// Its place among the publications.
+    pub place: usize,
+    /// The task that has the lock.
+    pub holder: String,
 }
 
 /// A message as received. Its Receipt is the right to settle it, once.

@@ -118,9 +118,10 @@ impl Machine {
     }
 
     /// The broker has not acknowledged it: somebody else has it.
-    pub(super) fn refused(&mut self, tag: Tag) {
+    pub(super) fn refused(&mut self, tag: Tag, effects: &mut Effects) {
         if self.jobs.get(&tag).is_some_and(|held| held.ack == Ack::Asked) {
             self.unreserve(tag);
+            self.drop_token(tag, effects);
             self.jobs.remove(&tag);
         }
     }

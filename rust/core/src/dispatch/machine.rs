@@ -30,12 +30,13 @@
 //! | any | Stop at once | as it was, doomed | Kill |
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::deadline::{Deadlines, Limit};
 use super::estimate::{Estimates, Rate};
 use super::scale::Load;
-use super::{Effect, Effects, Input, Now};
+use super::{Effect, Effects, Input, Now, bounds};
 use crate::broker::Publication;
 use crate::buffer::Buffer;
 use crate::clock::Instant;
@@ -64,6 +65,8 @@ pub(super) struct Held {
     pub(super) ack: Ack,
     /// It has taken its turn under the rate limit of its task, or needs none.
     pub(super) had_turn: bool,
+    /// The token it holds: its key.
+    pub(super) token: Option<Arc<str>>,
 }
 
 /// How far an early acknowledgement has come.
@@ -157,7 +160,7 @@ impl Machine {
             Input::SlotUp(slot) => self.slot(slot)?.hello(now.monotonic)?,
             Input::SlotRetires(slot) => self.slot(slot)?.retire()?,
             Input::Settled(tag) => self.acknowledged(now, tag, effects),
-            Input::Refused(tag) => self.refused(tag),
+            Input::Refused(tag) => self.refused(tag, effects),
             Input::Started(slot, tag) => self.started(now, slot, tag),
             Input::Finished(slot, tag, outcome) => self.finished(now, slot, tag, *outcome, effects)?,
             Input::Dropped(slot, _) => {
@@ -259,7 +262,16 @@ impl Machine {
         let state = self.shelve(now, &job, due);
         self.jobs.insert(
             tag,
-            Held { job, state, run: 0, doom: None, void: false, ack: Ack::Late, had_turn: false },
+            Held {
+                job,
+                state,
+                run: 0,
+                doom: None,
+                void: false,
+                ack: Ack::Late,
+                had_turn: false,
+                token: None,
+            },
         );
     }
 
@@ -304,10 +316,11 @@ impl Machine {
         if let Some(Verdict::Bury { reason, .. }) = &verdict {
             effects.push(Effect::Tell(super::release::buried(&held.job, reason)));
         }
+        let limits = bounds::limits(&mut held, verdict.as_ref(), &outcome.publications, now.wall);
         let settle = verdict.and_then(|verdict| Some((held.job.delivery.receipt.spend()?, verdict)));
         if settle.is_some() || held.ack == Ack::Done {
             let Outcome { records, publications, .. } = outcome;
-            effects.push(Effect::Settle(Commit { settle, records, publications, note: false }));
+            effects.push(Effect::Settle(Commit { settle, records, publications, limits, note: false }));
         }
         Ok(())
     }
@@ -342,7 +355,7 @@ fn park(job: &mut Job) -> Option<Effect> {
     let receipt = job.delivery.receipt.spend()?;
     let settle = Some((receipt, Verdict::Ack));
     let publications = vec![again(job)];
-    Some(Effect::Settle(Commit { settle, records: Vec::new(), publications, note: false }))
+    Some(Effect::Settle(Commit { settle, publications, ..Commit::default() }))
 }
 
 /// The message of a job, to be published once more.

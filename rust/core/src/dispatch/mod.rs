@@ -1,6 +1,7 @@
 //! Matching jobs with slots: what the machine is told, and what it wants done.
 
 mod beside;
+mod bounds;
 pub mod deadline;
 pub mod estimate;
 mod fill;

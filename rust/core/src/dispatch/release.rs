@@ -1,7 +1,7 @@
 //! How jobs leave without having run to their end here: lost, expired, given back.
 
 use super::machine::{Ack, Doom, Held, Machine, again};
-use super::{Effect, Effects, Now};
+use super::{Effect, Effects, Now, bounds};
 use crate::clock::WallTime;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventKind};
@@ -18,7 +18,8 @@ impl Machine {
     pub(super) fn expire(&mut self, now: Now, tag: Tag, effects: &mut Effects) {
         let Some(mut held) = self.jobs.remove(&tag) else { return };
         let Some(receipt) = held.job.delivery.receipt.spend() else { return };
-        let mut commit = Commit::settle(receipt, Verdict::Ack);
+        let limits = bounds::limits(&mut held, Some(&Verdict::Ack), &[], now.wall);
+        let mut commit = Commit { limits, ..Commit::settle(receipt, Verdict::Ack) };
         if !held.job.ignores_result() {
             commit.records.push(Record::of_exception(
                 &held.job.id,
@@ -129,10 +130,13 @@ impl Machine {
         let Some(mut held) = self.jobs.remove(&tag) else { return };
         if held.ack == Ack::Done {
             let publications = vec![again(&held.job)];
-            effects.push(Effect::Settle(Commit { publications, ..Commit::store(Vec::new()) }));
-        } else if !held.void {
-            let receipt = held.job.delivery.receipt.spend();
-            effects.extend(receipt.map(|receipt| Effect::Settle(Commit::settle(receipt, Verdict::Release))));
+            let limits = bounds::limits(&mut held, None, &publications, WallTime(0));
+            effects.push(Effect::Settle(Commit { publications, limits, ..Commit::default() }));
+        } else if !held.void
+            && let Some(receipt) = held.job.delivery.receipt.spend()
+        {
+            let limits = bounds::limits(&mut held, Some(&Verdict::Release), &[], WallTime(0));
+            effects.push(Effect::Settle(Commit { limits, ..Commit::settle(receipt, Verdict::Release) }));
         }
     }
 
@@ -154,11 +158,12 @@ impl Machine {
         }
         let asked: Vec<Tag> =
             self.jobs.iter().filter(|(_, held)| held.ack == Ack::Asked).map(|(tag, _)| *tag).collect();
-        for tag in asked {
-            self.refused(tag);
-        }
         for held in self.jobs.values_mut() {
-            held.void = true;
+            // With the session its tokens are gone: they are not another session's to give back.
+            (held.void, held.token) = (true, None);
+        }
+        for tag in asked {
+            self.refused(tag, effects);
         }
         self.reclaim_batches(effects);
         if self.ends_lost_runs {
@@ -237,13 +242,10 @@ fn commit(held: &mut Held, decision: Decision, exception: &Exception, now: WallT
     if decision.store_failure && wanted {
         records.push(Record::of_exception(&job.id, "FAILURE", exception, now));
     }
-    let settle = decision.verdict.and_then(|verdict| Some((job.delivery.receipt.spend()?, verdict)));
-    (settle.is_some() || !records.is_empty()).then(|| Commit {
-        settle,
-        records,
-        publications: Vec::new(),
-        note: false,
-    })
+    let limits = bounds::limits(held, decision.verdict.as_ref(), &[], now);
+    let settle = decision.verdict.and_then(|verdict| Some((held.job.delivery.receipt.spend()?, verdict)));
+    let is_something = settle.is_some() || !records.is_empty() || limits.is_some();
+    is_something.then(|| Commit { settle, records, limits, ..Commit::default() })
 }
 
 fn about(kind: EventKind, job: &Job) -> Event {

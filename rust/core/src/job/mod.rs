@@ -1,6 +1,7 @@
 //! What is to be done: a Delivery accepted for execution under a Policy.
 
 pub mod ending;
+pub mod limits;
 pub mod policy;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use crate::broker::Delivery;
 use crate::clock::{Instant, WallTime};
 use crate::ident::{SlotId, Tag};
+use limits::Keys;
 use policy::Policy;
 
 /// A Delivery accepted for execution.
@@ -36,6 +38,8 @@ pub struct Job {
     pub has_family: bool,
     /// When it was taken.
     pub received_at: Instant,
+    /// Its lock, and what its runs are counted under; `None` when it says nothing of these.
+    pub keys: Option<Box<Keys>>,
 }
 
 /// What a job is doing, as its worker knows it.

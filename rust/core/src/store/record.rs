@@ -105,6 +105,12 @@ impl Exception {
         Self { class: "InvalidTaskError", module: "celery.exceptions", arguments: vec![json!(reason)] }
     }
 
+    /// Another task has the lock that this one needs.
+    pub fn already_queued(name: &str, key: &str) -> Self {
+        let sentence = format!("another call of {name} is under way (unique key {key})");
+        Self { class: "TaskAlreadyQueued", module: "fastq.exceptions", arguments: vec![json!(sentence)] }
+    }
+
     /// The task was revoked, or expired before it ran.
     pub fn revoked(reason: &str) -> Self {
         Self { class: "TaskRevokedError", module: "celery.exceptions", arguments: vec![json!(reason)] }

@@ -8,6 +8,7 @@ mod consume;
 mod dead_letters;
 mod delay;
 mod fanout;
+mod locks;
 mod priority;
 mod publish;
 mod purge;

@@ -41,6 +41,7 @@ fn results_and_follow_ups_go_with_the_verdict() {
             records: vec![record("1", "STARTED"), record("1", "SUCCESS")],
             publications: vec![to("q", "next"), to("other", "callback")],
             note: false,
+            limits: None,
         }];
         let harvest = session.exchange(&mut commits, 5).await.unwrap();
         assert_eq!(ids(&harvest), ["next"]);
@@ -79,6 +80,7 @@ fn a_receipt_of_another_session_is_refused_and_nothing_of_its_commit_is_done() {
                 records: vec![record("1", "SUCCESS")],
                 publications: vec![to("q", "next")],
                 note: false,
+                limits: None,
             },
             Commit::store(vec![record("2", "SUCCESS")]),
         ];
@@ -134,6 +136,7 @@ fn a_follow_up_that_no_queue_takes_is_set_aside_and_its_commit_stands() {
             records: vec![record("1", "SUCCESS")],
             publications: vec![lost],
             note: false,
+            limits: None,
         }];
         session.exchange(&mut commits, 0).await.unwrap();
         assert_eq!(subject.depth("q").in_flight, 0);

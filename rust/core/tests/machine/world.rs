@@ -126,6 +126,7 @@ impl World {
             ignore_result: None,
             has_family: false,
             received_at: self.now.monotonic,
+            keys: None,
         };
         change(&mut job);
         self.delivered.insert((self.epoch, tag));

@@ -22,6 +22,7 @@ pub(crate) struct Hub {
     pub(super) dead: BTreeMap<u64, Dead>,
     pub(super) results: HashMap<String, Kept>,
     pub(super) members: BTreeMap<u64, Member>,
+    pub(super) bounds: super::limits::Bounds,
     last_id: u64,
 }
 
@@ -139,7 +140,14 @@ impl Hub {
         for record in commit.records {
             self.save(record, expires, now);
         }
-        for publication in &commit.publications {
+        let limits = commit.limits.as_deref();
+        if let Some((key, id)) = limits.and_then(|limits| limits.unlock.as_ref()) {
+            self.bounds.unlock(key, id);
+        }
+        for (place, publication) in commit.publications.iter().enumerate() {
+            if !self.may_go(limits, place, now, expires) {
+                continue;
+            }
             match self.route(publication) {
                 Ok(queues) => self.put(&queues, publication, now),
                 Err(error) => self.bury_unroutable(publication, &error, now),

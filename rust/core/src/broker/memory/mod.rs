@@ -1,6 +1,7 @@
 //! Queues and results in one process: for tests, for eager users, and as the shortest account of what a broker does.
 
 mod hub;
+mod limits;
 mod results;
 mod session;
 
@@ -12,8 +13,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::{
-    BoxFuture, Broker, Capabilities, DeadLetter, Depth, PriorityOrder, Publication, Queue, Session,
-    Subscription, WorkerEntry,
+    BoxFuture, Broker, Capabilities, DeadLetter, Depth, Duplicate, PriorityOrder, Publication, Queue,
+    Session, Subscription, WorkerEntry,
 };
 use crate::clock::{Clock, HandClock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
@@ -140,6 +141,7 @@ impl Broker for MemoryBroker {
             exchanges: true,
             dead_letters: true,
             leases: false,
+            limits: true,
         }
     }
 
@@ -164,14 +166,35 @@ impl Broker for MemoryBroker {
         Ok(())
     }
 
+    fn publish_locking(
+        &self,
+        publications: &[Publication],
+        together: bool,
+        _within: Option<Duration>,
+    ) -> Result<Vec<Duplicate>> {
+        let _inside = fork::enter();
+        let now = self.shared.now();
+        let mut hub = self.shared.lock();
+        let routes =
+            publications.iter().map(|publication| hub.route(publication)).collect::<Result<Vec<_>>>()?;
+        let (going, duplicates) = hub.lock_all(publications, together, now)?;
+        for place in going {
+            hub.put(&routes[place], &publications[place], now);
+        }
+        drop(hub);
+        self.shared.arrived.notify_waiters();
+        Ok(duplicates)
+    }
+
     fn purge(&self, queue: &str) -> Result<u64> {
         let _inside = fork::enter();
         let mut hub = self.shared.lock();
         let Some(waiting) = hub.queues.get_mut(queue) else { return Ok(0) };
-        let purged = waiting.ready.len() + waiting.delayed.len();
-        waiting.ready.clear();
-        waiting.delayed.clear();
-        Ok(purged as u64)
+        let ready = std::mem::take(&mut waiting.ready).into_values();
+        let purged: Vec<_> = ready.chain(std::mem::take(&mut waiting.delayed).into_values()).collect();
+        let headers: Vec<_> = purged.iter().map(|item| item.message.headers.clone()).collect();
+        hub.unlock_messages(&headers);
+        Ok(purged.len() as u64)
     }
 
     fn depths(&self) -> Result<Vec<Depth>> {

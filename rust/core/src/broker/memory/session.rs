@@ -174,7 +174,9 @@ impl Session for MemorySession {
     fn renew<'a>(&'a mut self) -> BoxFuture<'a, Result<Renewal>> {
         Box::pin(async move {
             let _inside = fork::enter();
-            let lease_until = self.shared.now().after(self.lease);
+            let now = self.shared.now();
+            let lease_until = now.after(self.lease);
+            self.shared.lock().bounds.tidy(now);
             match self.shared.lock().members.get_mut(&self.epoch) {
                 Some(member) => member.lease_until = lease_until,
                 None => return Err(Error::new(ErrorKind::Closed, "the session has ended")),

@@ -7,14 +7,15 @@ use super::mirror::Mirror;
 use super::routes::Routes;
 use super::source::Book;
 use super::wire::Batch;
-use super::{dead, publish};
+use super::{dead, lock, publish};
 use crate::broker::{Publication, Receipt};
 use crate::clock::WallTime;
 use crate::error::{ErrorKind, Result};
 use crate::ident::Tag;
 use crate::job::ending::{Commit, Verdict};
+use crate::job::limits::Limits;
 use crate::message::envelope::readdress;
-use crate::store::redis::write;
+use crate::store::redis::{write, write_over};
 
 /// What a session needs to carry out Commits.
 pub(super) struct Carrier<'a> {
@@ -39,7 +40,7 @@ impl Carrier<'_> {
     /// # Errors
     /// `Encode` when something cannot be written; then nothing must be sent.
     pub(super) fn carry_out(mut self, commits: &[Commit]) -> Result<Carried> {
-        let mut refused = Vec::new();
+        let (mut refused, mut ended) = (Vec::new(), Vec::new());
         for commit in commits {
             if let Some((receipt, verdict)) = &commit.settle
                 && !self.settle(receipt, verdict)
@@ -50,10 +51,20 @@ impl Carrier<'_> {
             for record in &commit.records {
                 write(&self.config.results, record, self.expires, self.batch)?;
             }
-            for publication in &commit.publications {
+            let limits = commit.limits.as_deref();
+            let locked = |place: usize| {
+                limits.is_some_and(|limits| limits.locked.iter().any(|locked| locked.place == place))
+            };
+            for (_, publication) in
+                commit.publications.iter().enumerate().filter(|(place, _)| !locked(*place))
+            {
                 self.publish(publication)?;
             }
+            if let Some(limits) = limits {
+                ended.push((limits, commit));
+            }
         }
+        self.loosen(&ended)?;
         self.put_in_front();
         self.mirror.remove(&self.unmirrored, self.batch);
         Ok(Carried { refused, grown: self.grown })
@@ -107,6 +118,33 @@ impl Carrier<'_> {
                 publish::bury_unroutable(config, routes, publication, &error, *now, batch)?;
             }
             Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Gives locks back, and then sends what needs one.
+    fn loosen(&mut self, ended: &[(&Limits, &Commit)]) -> Result<()> {
+        let unlocked: Vec<_> = ended.iter().filter_map(|(limits, _)| limits.unlock.clone()).collect();
+        lock::unlock(self.config, &unlocked, self.batch);
+        for (limits, commit) in ended {
+            for locked in &limits.locked {
+                let Some(publication) = commit.publications.get(locked.place) else { continue };
+                let (mut sends, mut otherwise) = (Batch::new(), Batch::new());
+                let queues = publish::publish(self.config, self.routes, publication, self.now, &mut sends);
+                let Ok(lists) = queues else {
+                    self.publish(publication)?; // it reaches no queue: set aside as any other
+                    continue;
+                };
+                self.grown.extend(lists);
+                if let Some(record) = &locked.otherwise {
+                    write_over(&self.config.results, record, self.expires, &mut otherwise)?;
+                }
+                let mut script = lock::Locked::new(false);
+                script.add(self.config, Some(&locked.lock), &sends, &otherwise);
+                let queue = publication.routing_key.clone();
+                lock::mark(self.config, &[queue], self.batch);
+                script.send(self.batch);
+            }
         }
         Ok(())
     }

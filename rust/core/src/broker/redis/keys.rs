@@ -15,6 +15,8 @@
 //! fastq:due                   zset     lists with a delayed set, by a moment not later than its first
 //! fastq:queues                hash     queue → the arguments it was declared with, "" when it was only used
 //! fastq:exchanges             hash     exchange → its type
+//! fastq:u:<key>               string   the id of the unique task that has this lock; expires
+//! fastq:locking               set      queues that may hold messages with locks
 //! ```
 //! In front of each stands `global_keyprefix`. The braces keep a list and what belongs to it in one slot of a cluster.
 
@@ -81,6 +83,11 @@ impl Keys {
     /// A session that was taken for dead.
     pub(crate) fn dead_worker(&self, session: &str) -> String {
         format!("{}fastq:d:{session}", self.prefix)
+    }
+
+    /// The lock of a unique task.
+    pub(crate) fn lock(&self, key: &str) -> String {
+        format!("{}fastq:u:{key}", self.prefix)
     }
 
     fn beside(&self, name: &str, what: &str) -> String {

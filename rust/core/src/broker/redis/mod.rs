@@ -19,6 +19,7 @@ mod keys;
 mod kombu;
 mod lease;
 mod link;
+mod lock;
 mod mirror;
 mod open;
 mod publish;
@@ -41,8 +42,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{
-    BoxFuture, Broker, Capabilities, DeadLetter, Depth, PriorityOrder, Publication, Queue, Session,
-    Subscription, WorkerEntry,
+    BoxFuture, Broker, Capabilities, DeadLetter, Depth, Duplicate, PriorityOrder, Publication, Queue,
+    Session, Subscription, WorkerEntry,
 };
 use crate::clock::Clock;
 use crate::error::Result;
@@ -74,11 +75,30 @@ impl RedisBroker {
         Self { keeper, store, routes: Mutex::default(), clock }
     }
 
-    fn send(&self, publications: &[Publication], within: Option<Duration>) -> Result<()> {
+    fn send_locking(
+        &self,
+        handle: &mut Handle,
+        publications: &[Publication],
+        together: bool,
+        until: Instant,
+    ) -> Result<Vec<Duplicate>> {
+        let config = &self.keeper.config;
+        self.learn_routes(handle, publications, until)?;
+        let now = self.clock.wall();
+        let batch = lock::publish_all(config, &mut self.routes(), publications, together, now)?;
+        lock::duplicates(batch.len(), &mut handle.call(&batch, until)?)
+    }
+
+    /// Lends the client's connection for a publish.
+    fn send<T>(
+        &self,
+        within: Option<Duration>,
+        send: impl Fn(&mut Handle, Instant) -> Result<T>,
+    ) -> Result<T> {
         let most = self.keeper.config.publish_timeout;
         let until = Instant::now() + within.map_or(most, |within| within.min(most));
         self.keeper.lend_until("publish", until, |handle, until| {
-            let result = self.send_over(handle, publications, until);
+            let result = send(handle, until);
             if result.is_err() {
                 // What was to be written down may not have been.
                 self.routes().clear();
@@ -87,13 +107,19 @@ impl RedisBroker {
         })
     }
 
-    fn send_over(&self, handle: &mut Handle, publications: &[Publication], until: Instant) -> Result<()> {
+    fn learn_routes(&self, handle: &mut Handle, publications: &[Publication], until: Instant) -> Result<()> {
         let config = &self.keeper.config;
         let unknown = self.routes().unknown(publications.iter());
-        if !unknown.is_empty() {
-            let mut answer = handle.call(&Routes::question(config, &unknown), until)?;
-            self.routes().learn(config, &unknown, &mut answer)?;
+        if unknown.is_empty() {
+            return Ok(());
         }
+        let mut answer = handle.call(&Routes::question(config, &unknown), until)?;
+        self.routes().learn(config, &unknown, &mut answer)
+    }
+
+    fn send_over(&self, handle: &mut Handle, publications: &[Publication], until: Instant) -> Result<()> {
+        let config = &self.keeper.config;
+        self.learn_routes(handle, publications, until)?;
         let batch = publish::publish_all(config, &mut self.routes(), publications, self.clock.wall())?;
         let mut replies = handle.call(&batch, until)?;
         match batch.len() {
@@ -119,6 +145,7 @@ impl Broker for RedisBroker {
             exchanges: true,
             dead_letters: true,
             leases: true,
+            limits: true,
         }
     }
 
@@ -138,7 +165,19 @@ impl Broker for RedisBroker {
     }
 
     fn publish_within(&self, publications: &[Publication], within: Option<Duration>) -> Result<()> {
-        if publications.is_empty() { Ok(()) } else { self.send(publications, within) }
+        if publications.is_empty() {
+            return Ok(());
+        }
+        self.send(within, |handle, until| self.send_over(handle, publications, until))
+    }
+
+    fn publish_locking(
+        &self,
+        publications: &[Publication],
+        together: bool,
+        within: Option<Duration>,
+    ) -> Result<Vec<Duplicate>> {
+        self.send(within, |handle, until| self.send_locking(handle, publications, together, until))
     }
 
     fn purge(&self, queue: &str) -> Result<u64> {

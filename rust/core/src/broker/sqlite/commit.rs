@@ -3,7 +3,7 @@
 use rusqlite::params;
 
 use super::connection::Handle;
-use super::publish;
+use super::{lock, publish};
 use crate::broker::Receipt;
 use crate::clock::WallTime;
 use crate::error::Result;
@@ -39,8 +39,14 @@ pub(super) fn carry_out(
             carried.put_in |= matches!(verdict, Verdict::Release | Verdict::Requeue { .. });
         }
         save(handle, &commit.records, expires, now)?;
-        for publication in &commit.publications {
+        lock::unlock(handle, commit)?;
+        for (place, publication) in commit.publications.iter().enumerate() {
             carried.put_in = true;
+            let mut refused = Vec::new();
+            if !lock::may_go(handle, commit.limits.as_deref(), place, &mut refused, now)? {
+                save(handle, &refused, expires, now)?;
+                continue;
+            }
             match publish::route(handle, publication) {
                 Ok(queues) => {
                     queues.iter().try_for_each(|queue| publish::insert(handle, publication, *queue, now))?;

@@ -13,6 +13,7 @@ mod inspect;
 mod keeper;
 mod lease;
 mod load;
+mod lock;
 mod patience;
 mod place;
 mod publish;
@@ -28,8 +29,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    BoxFuture, Broker, Capabilities, DeadLetter, Depth, PriorityOrder, Publication, Queue, Session,
-    Subscription, WorkerEntry,
+    BoxFuture, Broker, Capabilities, DeadLetter, Depth, Duplicate, PriorityOrder, Publication, Queue,
+    Session, Subscription, WorkerEntry,
 };
 use crate::clock::Clock;
 use crate::error::Result;
@@ -76,6 +77,7 @@ impl Broker for SqliteBroker {
             exchanges: true,
             dead_letters: true,
             leases: true,
+            limits: true,
         }
     }
 
@@ -92,6 +94,22 @@ impl Broker for SqliteBroker {
             publish::publish(handle, publications, self.clock.wall())?;
             handle.ringer.ring_workers();
             Ok(())
+        })
+    }
+
+    fn publish_locking(
+        &self,
+        publications: &[Publication],
+        together: bool,
+        within: Option<Duration>,
+    ) -> Result<Vec<Duplicate>> {
+        let most = self.keeper.config.publish_timeout;
+        self.keeper.lend("publish", within.map_or(most, |within| within.min(most)), |handle| {
+            let now = self.clock.wall();
+            let duplicates =
+                handle.transaction(|handle| lock::publish_locking(handle, publications, together, now))?;
+            handle.ringer.ring_workers();
+            Ok(duplicates)
         })
     }
 

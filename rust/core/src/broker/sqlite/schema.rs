@@ -15,6 +15,10 @@
 //! worker   one row for each lease: who holds it, until when, and how to find out whether it is dead
 //! result   one row for each task: the last state stored; expires in milliseconds since 1970, NULL for ever. With row
 //!          ids, so that a random task id moves an index entry and not the whole row (measured: 9 µs against 16)
+//! lock     one row for each unique task under way: who has the lock, until when (milliseconds since 1970)
+//! turn     one row for each rate limit that all workers keep: when the next run may begin (microseconds since 1970)
+//! token    one row for each key and worker: how many of the key's tokens the worker holds, and how many it waits for
+//!          since when (milliseconds since 1970)
 //! ```
 
 use rusqlite::Connection;
@@ -34,7 +38,9 @@ pub(super) const DELAYED: i64 = 2;
 /// Marks the file as ours (`PRAGMA application_id`): "fstq".
 const APPLICATION: i64 = 0x6673_7471;
 /// The version of these tables (`PRAGMA user_version`).
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+/// The version before: it had no tables of limits, and gets them.
+const WITHOUT_LIMITS: i64 = 1;
 /// The first SQLite without the bug that loses commits when two connections write and checkpoint at once.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
@@ -74,6 +80,17 @@ CREATE TABLE result (
 CREATE INDEX result_expires ON result (expires) WHERE expires IS NOT NULL;
 ";
 
+const LIMITS: &str = "
+CREATE TABLE lock (key TEXT PRIMARY KEY, task_id TEXT NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX lock_expires ON lock (expires);
+CREATE TABLE turn (key TEXT PRIMARY KEY, free_at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE token (
+    key TEXT NOT NULL, worker INTEGER NOT NULL, held INTEGER NOT NULL, wanted INTEGER NOT NULL, since INTEGER NOT NULL,
+    PRIMARY KEY (key, worker)
+) WITHOUT ROWID;
+CREATE INDEX token_worker ON token (worker);
+";
+
 /// Refuses an SQLite library with a known way to lose data.
 ///
 /// # Errors
@@ -86,7 +103,7 @@ pub(super) fn check_library() -> Result<()> {
         .with("linked", rusqlite::version()))
 }
 
-/// Makes the tables in an empty file, or checks that the file has them.
+/// Makes the tables in an empty file, adds what a file of the version before lacks, or checks that the file has them.
 ///
 /// # Errors
 /// `Mismatch` when the file is another program's, or of another version of fastq.
@@ -105,13 +122,20 @@ fn make(connection: &Connection) -> Result<()> {
     if is_ours(connection)? {
         return Ok(());
     }
-    connection.execute_batch(TABLES)?;
+    if version_of(connection)? != WITHOUT_LIMITS {
+        connection.execute_batch(TABLES)?;
+    }
+    connection.execute_batch(LIMITS)?;
     connection.pragma_update(None, "application_id", APPLICATION)?;
     connection.pragma_update(None, "user_version", VERSION)?;
     Ok(())
 }
 
-/// Whether the file has our tables; false when it is empty.
+fn version_of(connection: &Connection) -> Result<i64> {
+    Ok(connection.query_row("SELECT user_version FROM pragma_user_version", [], |row| row.get(0))?)
+}
+
+/// Whether the file has our tables; false when it is empty, or of the version before.
 fn is_ours(connection: &Connection) -> Result<bool> {
     // In one statement, which sees one moment: another process may be making the tables just now.
     let look = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
@@ -120,6 +144,9 @@ fn is_ours(connection: &Connection) -> Result<bool> {
     let (application, version, tables): (i64, i64, i64) = found;
     if application == APPLICATION && version == VERSION {
         return Ok(true);
+    }
+    if application == APPLICATION && version == WITHOUT_LIMITS {
+        return Ok(false);
     }
     if application == APPLICATION {
         let hint = if version > VERSION { "update fastq" } else { "move it away, and fastq makes a new one" };

@@ -13,7 +13,7 @@ use super::keeper::Keeper;
 use super::lease::Lease;
 use super::load::Load;
 use super::watch::Watch;
-use super::{consume, reap, wake};
+use super::{consume, lock, reap, wake};
 use crate::broker::{Harvest, Queue, Renewal};
 use crate::clock::{Clock, WallTime};
 use crate::error::Result;
@@ -194,6 +194,7 @@ fn tidy(handle: &Handle, now: WallTime, busy: bool) -> Result<()> {
     let began = Instant::now();
     let limit = if busy { TIDY_BUSY } else { TIDY_IDLE };
     while reap::delete_expired(handle, now, EXPIRED_CHUNK)? > 0 && began.elapsed() < limit {}
+    lock::tidy(handle, now)?;
     wake::sweep(handle.ringer.directory());
     Ok(())
 }

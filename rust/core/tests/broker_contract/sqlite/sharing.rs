@@ -77,6 +77,7 @@ fn work(path: &std::path::Path, done: &AtomicUsize, all: usize) -> Vec<String> {
                     records: vec![record(&id, "SUCCESS")],
                     publications: Vec::new(),
                     note: false,
+                    limits: None,
                 });
                 mine.push(id);
             }
