@@ -6,6 +6,7 @@
 pub mod accept;
 pub mod credit;
 pub mod link;
+mod listening;
 mod words;
 
 use std::collections::VecDeque;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant as TokioInstant, sleep_until, timeout_at};
 
-use crate::broker::{BoxFuture, Broker, Harvest, Renewal, Session, Subscription};
+use crate::broker::{BoxFuture, Broker, Harvest, Renewal, Said, Session, Subscription};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::Tag;
@@ -23,6 +24,7 @@ use crate::job::ending::Commit;
 use crate::settle::batch::Batch;
 use crate::store::Store;
 use link::{Link, LinkInput, LinkState};
+use listening::Listening;
 
 pub use words::{News, Order};
 
@@ -58,6 +60,8 @@ pub struct Consumer {
     uncounted: VecDeque<(u64, usize)>,
     hurry: bool,
     draining: bool,
+    /// What hears of what is called off, while there is a session.
+    listening: Option<Listening>,
     /// A session has begun: what is wrong with the broker from now on is taken for something that passes.
     has_begun: bool,
 }
@@ -91,6 +95,7 @@ impl Consumer {
             uncounted: VecDeque::new(),
             hurry: true,
             draining: false,
+            listening: None,
             has_begun: false,
         }
     }
@@ -106,6 +111,7 @@ impl Consumer {
                     self.has_begun = true;
                     self.step(LinkInput::Ready, String::new());
                     clean = self.attend(session).await;
+                    self.listening = None;
                 }
                 Err(error) if self.has_begun || error.is_temporary() => {
                     self.step(LinkInput::TemporaryFault, error.to_string());
@@ -124,6 +130,7 @@ impl Consumer {
     async fn attend(&mut self, mut session: Box<dyn Session>) -> bool {
         let mut visit =
             Visit { renew_at: TokioInstant::now() + session.renew_every(), retry_at: None, more: true };
+        self.listening = session.ear().map(|ear| Listening::begin(ear, self.news.clone()));
         loop {
             self.obey_waiting();
             let now = TokioInstant::now();
@@ -191,7 +198,7 @@ impl Consumer {
         let credit = if self.draining { 0 } else { self.credit };
         let commits = self.batch.commits();
         let mut noted: Vec<Tag> = commits.iter().filter_map(Commit::noted).collect();
-        let Harvest { deliveries, refused, more } =
+        let Harvest { deliveries, refused, more, revoked } =
             session.exchange(commits, credit).await.map_err(Fault::Session)?;
         self.works();
         if !refused.is_empty() {
@@ -200,6 +207,9 @@ impl Consumer {
         }
         if !noted.is_empty() {
             self.say(News::Settled(noted));
+        }
+        if !revoked.is_empty() {
+            self.say(News::Said(Said::Revoked(revoked))); // before what was taken: it may be among that
         }
         if !deliveries.is_empty() {
             self.credit = self.credit.saturating_sub(deliveries.len());
@@ -261,6 +271,11 @@ impl Consumer {
                 self.uncounted.retain(|(harvest, _)| *harvest > seen);
                 let uncounted: usize = self.uncounted.iter().map(|(_, taken)| taken).sum();
                 self.credit = credit.saturating_sub(uncounted);
+            }
+            Some(Order::Say(word)) => {
+                if let Some(listening) = &self.listening {
+                    listening.say(word);
+                }
             }
             Some(Order::Drain) | None => {
                 self.draining = true;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::link::LinkState;
-use crate::broker::{Delivery, Renewal};
+use crate::broker::{Delivery, Renewal, Said, Word};
 use crate::error::Error;
 use crate::ident::Tag;
 use crate::job::ending::Commit;
@@ -22,6 +22,8 @@ pub enum Order {
         /// Somebody waits: hold nothing back.
         hurry: bool,
     },
+    /// Say this to whoever listens beside the queues.
+    Say(Word),
     /// Settle what is known, give the rest back, end.
     Drain,
 }
@@ -40,6 +42,8 @@ pub enum News {
     Settled(Vec<Tag>),
     /// Commits that were not carried out, because their Receipt is no longer ours.
     Refused(Vec<Tag>),
+    /// What was heard beside the messages.
+    Said(Said),
     /// The lease was renewed and the dead were reaped.
     Renewed(Renewal),
     /// The connection changed.

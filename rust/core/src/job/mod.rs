@@ -2,6 +2,7 @@
 
 pub mod ending;
 pub mod policy;
+pub mod revocation;
 
 use std::sync::Arc;
 use std::time::Duration;

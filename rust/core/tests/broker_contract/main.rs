@@ -12,6 +12,7 @@ mod priority;
 mod publish;
 mod purge;
 mod redeliver;
+mod revoked;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "redis")]

@@ -2,6 +2,7 @@
 
 mod hub;
 mod results;
+mod revoked;
 mod session;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use super::{
 use crate::clock::{Clock, HandClock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork;
+use crate::job::revocation::Revocation;
 use crate::message::task::Headers;
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
@@ -40,6 +42,8 @@ pub(crate) struct Shared {
     arrived: Notify,
     /// Results were stored. Heard by the store's waiters.
     stored: Condvar,
+    /// Tasks were called off. Heard by ears.
+    revoked: Notify,
     clock: Clock,
 }
 
@@ -116,7 +120,7 @@ impl MemoryBroker {
 
 impl Shared {
     fn new(clock: Clock) -> Self {
-        Self { hub: Mutex::default(), arrived: Notify::new(), stored: Condvar::new(), clock }
+        Self { hub: Mutex::default(), arrived: Notify::new(), stored: Condvar::new(), revoked: Notify::new(), clock }
     }
 
     /// The hub's state, for a moment: never held while waiting for anything else.
@@ -140,6 +144,8 @@ impl Broker for MemoryBroker {
             exchanges: true,
             dead_letters: true,
             leases: false,
+            revocations: true,
+            mailbox: false,
         }
     }
 
@@ -220,6 +226,15 @@ impl Broker for MemoryBroker {
             queues: member.queues.clone(),
         };
         Ok(hub.members.iter().map(entry).collect())
+    }
+
+    fn revoke(&self, revocations: &[Revocation]) -> Result<()> {
+        self.shared.revoke(revocations);
+        Ok(())
+    }
+
+    fn revoked(&self) -> Result<Vec<Revocation>> {
+        Ok(self.shared.recorded())
     }
 
     fn store(&self) -> Option<Arc<dyn Store>> {

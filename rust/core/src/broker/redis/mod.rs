@@ -12,6 +12,7 @@ mod commit;
 mod config;
 mod connection;
 mod dead;
+mod ear;
 mod error;
 mod inspect;
 mod keeper;
@@ -25,6 +26,7 @@ mod publish;
 mod reap;
 mod resp;
 mod resync;
+mod revoked;
 mod ring;
 mod routes;
 mod session;
@@ -45,6 +47,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::job::revocation::Revocation;
 use crate::store::Store;
 use crate::store::redis::RedisStore;
 use routes::Routes;
@@ -118,6 +121,8 @@ impl Broker for RedisBroker {
             exchanges: true,
             dead_letters: true,
             leases: true,
+            revocations: true,
+            mailbox: true,
         }
     }
 
@@ -162,6 +167,16 @@ impl Broker for RedisBroker {
 
     fn workers(&self) -> Result<Vec<WorkerEntry>> {
         inspect::workers(&self.keeper)
+    }
+
+    fn revoke(&self, revocations: &[Revocation]) -> Result<()> {
+        let mut batch = Batch::new();
+        revoked::revoke(&self.keeper.config, revocations, self.clock.wall(), true, &mut batch);
+        self.keeper.call("revoke", &batch)?.skip(batch.len())
+    }
+
+    fn revoked(&self) -> Result<Vec<Revocation>> {
+        revoked::all(&self.keeper)
     }
 
     fn store(&self) -> Option<Arc<dyn Store>> {

@@ -13,6 +13,8 @@
 //!          headers, properties: JSON objects       body      as sent
 //! dead     a message set aside, with the reason and the time
 //! worker   one row for each lease: who holds it, until when, and how to find out whether it is dead
+//! revoked  tasks that are called off, each demand once, as JSON (job/revocation.rs); id grows for ever, so that a worker
+//!          reads what is new; expires as below, and never NULL
 //! result   one row for each task: the last state stored; expires in milliseconds since 1970, NULL for ever. With row
 //!          ids, so that a random task id moves an index entry and not the whole row (measured: 9 µs against 16)
 //! ```
@@ -34,7 +36,7 @@ pub(super) const DELAYED: i64 = 2;
 /// Marks the file as ours (`PRAGMA application_id`): "fstq".
 const APPLICATION: i64 = 0x6673_7471;
 /// The version of these tables (`PRAGMA user_version`).
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// The first SQLite without the bug that loses commits when two connections write and checkpoint at once.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
@@ -68,6 +70,10 @@ CREATE TABLE worker (
     started_at INTEGER NOT NULL, lease_until INTEGER NOT NULL,
     queues TEXT NOT NULL, page TEXT, bell TEXT
 );
+CREATE TABLE revoked (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, demand TEXT NOT NULL UNIQUE, expires INTEGER NOT NULL
+);
+CREATE INDEX revoked_expires ON revoked (expires);
 CREATE TABLE result (
     task_id TEXT PRIMARY KEY, state TEXT NOT NULL, content_type TEXT NOT NULL, body BLOB NOT NULL, expires INTEGER
 );
