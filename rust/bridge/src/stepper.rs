@@ -35,6 +35,7 @@ impl Stepper {
             max_deaths: config.max_deaths,
             page: None,
             result_expires: optional_duration(py, "result_expires", config.result_expires)?,
+            mailbox: None,
         };
         let (url, options) = (config.broker_url, config.broker_options);
         let core = enter(py, || CoreStepper::new(connect_by_hand(&url, &options)?, subscription, policies))?;

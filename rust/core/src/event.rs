@@ -65,6 +65,12 @@ kinds! {
     Unknown = "unknown",
     /// It expired before it ran: `id`, `name`.
     Expired = "expired",
+    /// It was called off: `id`, `name`, `terminated`, `signal` (what ended its run, if one was).
+    Revoked = "revoked",
+    /// A run is being ended because it was called off: `id`, `name`, `slot`, `signal`.
+    Terminating = "terminating",
+    /// It cannot be heard what is called off from now on: `reason`.
+    Deaf = "deaf",
     /// It was set aside: `id`, `name`, `queue`, `reason`.
     Buried = "buried",
     /// Commits came too late and were dropped, because the lease was lost meanwhile: `count`.

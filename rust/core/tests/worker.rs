@@ -50,6 +50,8 @@ fn start(broker: Arc<dyn Broker>, page: Arc<dyn Page>) -> Worker {
         lease: Duration::from_secs(10),
         max_deaths: 3,
         result_expires: None,
+        mailbox: None,
+        revoke_expires: Duration::from_secs(10_800),
         stop_within: None,
         soft_stop_within: Duration::ZERO,
         ends_lost_runs: false,

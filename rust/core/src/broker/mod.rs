@@ -8,6 +8,7 @@ pub mod connect;
 pub mod memory;
 mod nearest;
 mod options;
+mod overhear;
 #[cfg(any(feature = "redis", feature = "sqlite"))]
 mod process;
 pub mod receipt;
@@ -29,10 +30,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ident::Tag;
 use crate::job::ending::Commit;
 use crate::job::limits::{Ask, Granted};
+use crate::job::revocation::Revocation;
 use crate::message::Message;
 use crate::store::Store;
 
 pub use connect::{connect, connect_store};
+pub use overhear::{Ear, Said, Word};
 pub use receipt::Receipt;
 pub use topology::Queue;
 
@@ -100,6 +103,23 @@ pub trait Broker: Send + Sync {
 
     /// The workers that hold a lease.
     fn workers(&self) -> Result<Vec<WorkerEntry>>;
+
+    /// Calls tasks off: writes it into a record that lasts until the time each names, and tells all workers. At most so
+    /// many are kept as [`crate::buffer::revoked::MOST`] says; those that end first go first.
+    ///
+    /// # Errors
+    /// `Unsupported` without [`Capabilities::revocations`]; what a publish can bring.
+    fn revoke(&self, _revocations: &[Revocation]) -> Result<()> {
+        Err(overhear::no_record())
+    }
+
+    /// The record: which tasks are called off now.
+    ///
+    /// # Errors
+    /// As [`Broker::revoke`].
+    fn revoked(&self) -> Result<Vec<Revocation>> {
+        Err(overhear::no_record())
+    }
 
     /// The store on the same server, when there is one: then a Commit is one transaction.
     fn store(&self) -> Option<Arc<dyn Store>>;
@@ -196,6 +216,12 @@ pub trait Session: Send {
         false
     }
 
+    /// What hears, beside this session, of tasks that are called off and of remote commands. `None`: there is nothing to
+    /// hear, or it was asked for before.
+    fn ear(&mut self) -> Option<Box<dyn Ear>> {
+        None
+    }
+
     /// How often [`Session::renew`] wants to be called.
     fn renew_every(&self) -> Duration;
 
@@ -227,6 +253,10 @@ pub struct Capabilities {
     pub leases: bool,
     /// Its server keeps locks, turns and tokens: unique tasks, and limits that all workers keep together.
     pub limits: bool,
+    /// It keeps a record of the tasks that were called off.
+    pub revocations: bool,
+    /// Workers of other libraries may hear remote commands there.
+    pub mailbox: bool,
 }
 
 /// Which priority goes first.
@@ -309,6 +339,8 @@ pub struct Subscription {
     pub page: Option<PathBuf>,
     /// How long stored results live; `None` for ever.
     pub result_expires: Option<Duration>,
+    /// The exchange of remote commands to listen at, such as `celery.pidbox`; `None`: at none.
+    pub mailbox: Option<String>,
 }
 
 /// What one [`Session::exchange`] brought.
@@ -320,6 +352,8 @@ pub struct Harvest {
     pub refused: Vec<Tag>,
     /// The queue had more than was asked for.
     pub more: bool,
+    /// Tasks that were called off since the last one, the deliveries above perhaps among them.
+    pub revoked: Vec<Revocation>,
 }
 
 /// What one [`Session::renew`] did.

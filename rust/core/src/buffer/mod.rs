@@ -2,7 +2,10 @@
 
 pub mod limited;
 pub mod ready;
+pub mod revoked;
 pub mod waiting;
+
+use std::collections::HashSet;
 
 use crate::clock::WallTime;
 use crate::ident::Tag;
@@ -68,6 +71,13 @@ impl Buffer {
     /// Takes the job that would run last.
     pub fn take_last(&mut self) -> Option<Tag> {
         self.ready.pop_last()
+    }
+
+    /// Takes some jobs off whatever shelf they are on.
+    pub fn remove(&mut self, tags: &HashSet<Tag>) {
+        self.ready.retain(|tag| !tags.contains(tag));
+        self.waiting.retain(|tag| !tags.contains(tag));
+        self.limited.retain(|tag| !tags.contains(tag));
     }
 
     /// Empties all shelves.

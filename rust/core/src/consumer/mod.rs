@@ -6,6 +6,7 @@
 pub mod accept;
 pub mod credit;
 pub mod link;
+mod listening;
 mod queues;
 mod words;
 
@@ -16,7 +17,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant as TokioInstant, sleep_until, timeout_at};
 
-use crate::broker::{BoxFuture, Broker, Harvest, Renewal, Session, Subscription};
+use crate::broker::{BoxFuture, Broker, Harvest, Renewal, Said, Session, Subscription};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::Tag;
@@ -24,6 +25,7 @@ use crate::job::ending::Commit;
 use crate::settle::batch::Batch;
 use crate::store::Store;
 use link::{Link, LinkInput, LinkState};
+use listening::Listening;
 use queues::Change;
 
 pub use words::{News, Order};
@@ -62,6 +64,8 @@ pub struct Consumer {
     draining: bool,
     /// Other queues to take from, in the order they were asked for.
     changes: VecDeque<Change>,
+    /// What hears of what is called off, while there is a session.
+    listening: Option<Listening>,
     /// A session has begun: what is wrong with the broker from now on is taken for something that passes.
     has_begun: bool,
 }
@@ -96,6 +100,7 @@ impl Consumer {
             hurry: true,
             draining: false,
             changes: VecDeque::new(),
+            listening: None,
             has_begun: false,
         }
     }
@@ -111,6 +116,7 @@ impl Consumer {
                     self.has_begun = true;
                     self.step(LinkInput::Ready, String::new());
                     clean = self.attend(session).await;
+                    self.listening = None;
                 }
                 Err(error) if self.has_begun || error.is_temporary() => {
                     self.step(LinkInput::TemporaryFault, error.to_string());
@@ -129,6 +135,7 @@ impl Consumer {
     async fn attend(&mut self, mut session: Box<dyn Session>) -> bool {
         let mut visit =
             Visit { renew_at: TokioInstant::now() + session.renew_every(), retry_at: None, more: true };
+        self.listening = session.ear().map(|ear| Listening::begin(ear, self.news.clone()));
         loop {
             self.obey_waiting();
             let now = TokioInstant::now();
@@ -206,7 +213,7 @@ impl Consumer {
         let credit = if self.draining { 0 } else { self.credit };
         let commits = self.batch.commits();
         let mut noted: Vec<Tag> = commits.iter().filter_map(Commit::noted).collect();
-        let Harvest { deliveries, refused, more } =
+        let Harvest { deliveries, refused, more, revoked } =
             session.exchange(commits, credit).await.map_err(Fault::Session)?;
         self.works();
         if !refused.is_empty() {
@@ -215,6 +222,9 @@ impl Consumer {
         }
         if !noted.is_empty() {
             self.say(News::Settled(noted));
+        }
+        if !revoked.is_empty() {
+            self.say(News::Said(Said::Revoked(revoked))); // before what was taken: it may be among that
         }
         if !deliveries.is_empty() {
             self.credit = self.credit.saturating_sub(deliveries.len());
@@ -279,6 +289,11 @@ impl Consumer {
             }
             Some(Order::Consume(queues)) => self.changes.push_back(Change::Consume(queues)),
             Some(Order::Cancel(queue)) => self.changes.push_back(Change::Cancel(queue)),
+            Some(Order::Say(word)) => {
+                if let Some(listening) = &self.listening {
+                    listening.say(word);
+                }
+            }
             Some(Order::Drain) | None => {
                 self.draining = true;
                 self.hurry = true;

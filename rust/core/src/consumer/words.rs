@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::link::LinkState;
-use crate::broker::{Delivery, Queue, Renewal};
+use crate::broker::{Delivery, Queue, Renewal, Said, Word};
 use crate::error::Error;
 use crate::ident::Tag;
 use crate::job::ending::Commit;
@@ -26,6 +26,8 @@ pub enum Order {
     Consume(Vec<Queue>),
     /// Take nothing more from this queue.
     Cancel(String),
+    /// Say this to whoever listens beside the queues.
+    Say(Word),
     /// Settle what is known, give the rest back, end.
     Drain,
 }
@@ -44,6 +46,8 @@ pub enum News {
     Settled(Vec<Tag>),
     /// Commits that were not carried out, because their Receipt is no longer ours.
     Refused(Vec<Tag>),
+    /// What was heard beside the messages.
+    Said(Said),
     /// The lease was renewed and the dead were reaped.
     Renewed(Renewal),
     /// The connection changed.

@@ -29,6 +29,10 @@ impl Machine {
     /// Hands out ready jobs while there are slots for them.
     pub(super) fn fill(&mut self, now: Now, effects: &mut Effects) {
         while let Some(tag) = self.buffer.peek() {
+            if self.drop_if_revoked(now, tag, effects) {
+                self.buffer.take();
+                continue;
+            }
             let Some(held) = self.jobs.get(&tag) else {
                 self.buffer.take();
                 continue;
@@ -110,6 +114,8 @@ impl Machine {
         let slot = self.unreserve(tag);
         if self.stopping {
             self.give_back(tag, effects);
+        } else if self.drop_if_revoked(now, tag, effects) {
+            // It had been called off before the answer came.
         } else if let Some(slot) = slot.filter(|id| self.slots.get(id).is_some_and(Slot::is_free)) {
             self.send(now, slot, tag, None, effects);
         } else {
@@ -177,10 +183,16 @@ impl Machine {
             self.end_hanging_slot(tag, run, effects);
             return;
         }
-        let Some(held) = self.jobs.get_mut(&tag).filter(|held| held.run == run && held.doom.is_none()) else {
-            return;
-        };
+        let Some(held) = self.jobs.get_mut(&tag).filter(|held| held.run == run) else { return };
         let JobState::Running(slot) = held.state else { return };
+        match held.doom {
+            None => {}
+            Some(Doom::Terminated(_)) if limit == Limit::Hard => {
+                effects.push(Effect::Kill(slot)); // the signal was not enough
+                return;
+            }
+            Some(_) => return,
+        }
         let (hard, soft) = (held.job.hard_limit(), held.job.soft_limit());
         let seconds = if limit == Limit::Hard { hard } else { soft }.unwrap_or_default();
         let event = Event::new(EventKind::TimedOut)

@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | – | Arrived, of a job held here | as it was | the new Receipt is adopted |
 //! | – | Arrived, while stopping | settled | Settle(release) |
+//! | – | Arrived, called off | settled | Settle(ack, REVOKED), Tell(revoked) |
 //! | – | Arrived, due much later | settled | Settle(ack, published again as delayed) |
 //! | – | Arrived, due later | Waiting | |
 //! | – | Arrived, its task's turn has not come | Limited | |
@@ -12,6 +13,8 @@
 //! | Ready | a slot is free, its task's turn has not come | Limited | |
 //! | Limited | Tick, its turn has come | Ready | |
 //! | Ready | a slot is free, expired | settled | Settle(ack, REVOKED), Tell(expired) |
+//! | Waiting, Limited, Ready | Revoked | settled | Settle(ack, REVOKED), Tell(revoked) |
+//! | Ready, Acking | a slot is free, or Settled; called off | settled | Settle(REVOKED), Tell(revoked) |
 //! | Ready | a slot is free | Sent | Send |
 //! | Ready, acknowledged early | a slot is free | Acking; the slot is kept | Settle(ack) |
 //! | Acking | Settled | Sent | Send |
@@ -20,10 +23,12 @@
 //! | Sent | Started | Running | limits set |
 //! | Sent | Reclaimed or SlotGone, never started | Ready, at the front | |
 //! | Sent, Running | Finished | settled | Settle(told) |
+//! | Sent, Running | Revoked | as it was | Reclaim |
+//! | Sent, Running | Reclaimed, had started, is to be ended | Running, doomed | Terminate, or Kill, or Cancel |
 //! | Running | Tick, soft limit passed | Running | Interrupt, Tell(timed out) |
 //! | Running | Tick, hard limit passed | Running, doomed | Kill |
 //! | Running beside others | Tick, hard limit passed | settled; its permit is kept | Settle(timed out), Cancel |
-//! | Sent, Running | SlotGone, had started | settled | Settle(lost, or timed out, or interrupted), Tell(lost) |
+//! | Sent, Running | SlotGone, had started | settled | Settle(lost, timed out, REVOKED or interrupted), Tell(lost) |
 //! | Waiting, Limited, Ready | SessionLost | gone | |
 //! | Sent, Running | SessionLost | as it was, void | its Commit will be refused |
 //! | Waiting, Limited, Ready | Stop | settled | Settle(release) |
@@ -33,18 +38,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use super::deadline::{Deadlines, Limit};
 use super::estimate::{Estimates, Rate};
 use super::scale::Load;
 use super::{Effect, Effects, Input, Now, bounds};
 use crate::broker::Publication;
 use crate::buffer::Buffer;
+use crate::buffer::revoked::Revoked;
 use crate::clock::Instant;
 use crate::consumer::credit::{self, Prefetch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventKind};
 use crate::ident::{ByTag, SlotId, Tag};
-use crate::job::ending::{Commit, Outcome, Verdict};
+use crate::job::ending::{Commit, Ending, Outcome, Verdict};
 use crate::job::{Job, JobState};
 use crate::pool::slot::{Slot, SlotState};
 use crate::settle::decide;
@@ -60,6 +68,8 @@ pub(super) struct Held {
     /// Which run this is, so that limits of an earlier one are not applied to it.
     pub(super) run: u64,
     pub(super) doom: Option<Doom>,
+    /// Its run is to be ended by this signal, if it has begun. See [`super::revoke`].
+    pub(super) to_end: Option<Signal>,
     /// Its session is over: whatever is committed for it is refused.
     pub(super) void: bool,
     pub(super) ack: Ack,
@@ -67,6 +77,13 @@ pub(super) struct Held {
     pub(super) had_turn: bool,
     /// The token it holds: its key.
     pub(super) token: Option<Arc<str>>,
+}
+
+impl Held {
+    fn new(job: Box<Job>, state: JobState) -> Self {
+        let (run, doom, to_end, void, ack) = (0, None, None, false, Ack::Late);
+        Self { job, state, run, doom, to_end, void, ack, had_turn: false, token: None }
+    }
 }
 
 /// How far an early acknowledgement has come.
@@ -84,6 +101,7 @@ pub(super) enum Ack {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Doom {
     TimedOut(Duration),
+    Terminated(Signal),
     Stopped,
 }
 
@@ -93,6 +111,7 @@ pub(super) enum Doom {
 pub struct Machine {
     pub(super) jobs: ByTag<Held>,
     pub(super) buffer: Buffer,
+    pub(super) revoked: Revoked,
     pub(super) slots: BTreeMap<SlotId, Slot>,
     pub(super) deadlines: Deadlines,
     pub(super) estimates: Estimates,
@@ -127,6 +146,7 @@ impl Machine {
         Self {
             jobs: ByTag::default(),
             buffer: Buffer::default(),
+            revoked: Revoked::default(),
             slots: BTreeMap::new(),
             deadlines: Deadlines::default(),
             estimates: Estimates::default(),
@@ -168,8 +188,9 @@ impl Machine {
                 self.reopen(slot, effects)?;
             }
             Input::LetGo(slot, tag) => self.let_go(now, slot, tag, effects)?,
-            Input::Reclaimed { slot, started } => self.reclaimed(slot, started, effects)?,
+            Input::Reclaimed { slot, started } => self.reclaimed(now, slot, started, effects)?,
             Input::SlotGone { slot, started, reason } => self.slot_gone(now, slot, started, &reason, effects),
+            Input::Revoked(revocations) => self.revoke(now, &revocations, effects),
             Input::SessionLost => self.session_lost(effects),
             Input::Stop { at_once } => self.stop(at_once, effects),
             Input::Tick => self.tick(now, effects),
@@ -218,6 +239,11 @@ impl Machine {
         self.jobs.get(&tag).map(|held| &*held.job)
     }
 
+    /// The jobs in hand and what they are doing.
+    pub fn jobs(&self) -> impl Iterator<Item = (&Job, JobState)> {
+        self.jobs.values().map(|held| (&*held.job, held.state))
+    }
+
     /// Jobs in hand, those among them that may run, those that wait for their time, and those in slots.
     pub fn counts(&self) -> [usize; 4] {
         let in_slots = self.slots.values().map(|slot| slot.sent().len()).sum();
@@ -241,6 +267,10 @@ impl Machine {
             held.job.delivery.receipt = job.delivery.receipt;
             return;
         }
+        if !self.stopping && self.is_revoked(now, &job) {
+            super::revoke::settle(now, &mut Held::new(job, JobState::Ready), None, effects);
+            return;
+        }
         effects.extend(self.tell_received.then(|| Effect::Tell(received(&job))));
         if self.stopping {
             effects.extend(
@@ -260,19 +290,7 @@ impl Machine {
             return;
         }
         let state = self.shelve(now, &job, due);
-        self.jobs.insert(
-            tag,
-            Held {
-                job,
-                state,
-                run: 0,
-                doom: None,
-                void: false,
-                ack: Ack::Late,
-                had_turn: false,
-                token: None,
-            },
-        );
+        self.jobs.insert(tag, Held::new(job, state));
     }
 
     fn started(&mut self, now: Now, slot: SlotId, tag: Tag) {
@@ -311,6 +329,11 @@ impl Machine {
         self.rate.note();
         self.reopen(slot, effects)?;
         let Some(mut held) = self.jobs.remove(&tag) else { return Ok(()) };
+        self.end_wanted(now, slot, effects);
+        if let (Some(Doom::Terminated(signal)), Ending::Ignored) = (held.doom, outcome.ending) {
+            super::revoke::settle(now, &mut held, Some(signal), effects); // it has been raised in the run
+            return Ok(());
+        }
         self.estimates.note(&held.job.name, outcome.runtime);
         let verdict = decide::told(&held.job.policy, outcome.ending, &outcome.reason, held.ack != Ack::Late);
         if let Some(Verdict::Bury { reason, .. }) = &verdict {

@@ -7,14 +7,18 @@ pub mod estimate;
 mod fill;
 pub mod machine;
 mod release;
+mod revoke;
 pub mod scale;
 mod turns;
+
+use nix::sys::signal::Signal;
 
 use crate::clock::{Instant, WallTime};
 use crate::event::Event;
 use crate::ident::{SlotId, Tag};
 use crate::job::Job;
 use crate::job::ending::{Commit, Outcome};
+use crate::job::revocation::Revocation;
 
 pub use machine::Machine;
 
@@ -71,6 +75,8 @@ pub enum Input {
         /// How it went, for logs and stored failures.
         reason: String,
     },
+    /// Tasks are called off.
+    Revoked(Vec<Revocation>),
     /// The session is over: what is held belongs to others now.
     SessionLost,
     /// Take no more, give back what has not started. `at_once`: and end what runs.
@@ -109,6 +115,13 @@ pub enum Effect {
     Interrupt(SlotId, Tag),
     /// End the run of a job that is settled; its slot runs others.
     Cancel(SlotId, Tag),
+    /// End the run that a closed slot began last: the executor is told by a signal, and begins nothing more.
+    Terminate {
+        /// Which slot.
+        slot: SlotId,
+        /// Which signal, where the executor is a process of its own.
+        signal: Signal,
+    },
     /// End the slot's executor.
     Kill(SlotId),
     /// Tell Python.

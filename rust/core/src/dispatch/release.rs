@@ -17,23 +17,18 @@ impl Machine {
     /// A job's time ran out before a slot was free.
     pub(super) fn expire(&mut self, now: Now, tag: Tag, effects: &mut Effects) {
         let Some(mut held) = self.jobs.remove(&tag) else { return };
-        let Some(receipt) = held.job.delivery.receipt.spend() else { return };
-        let limits = bounds::limits(&mut held, Some(&Verdict::Ack), &[], now.wall);
-        let mut commit = Commit { limits, ..Commit::settle(receipt, Verdict::Ack) };
-        if !held.job.ignores_result() {
-            commit.records.push(Record::of_exception(
-                &held.job.id,
-                "REVOKED",
-                &Exception::revoked("expired"),
-                now.wall,
-            ));
-        }
         effects.push(Effect::Tell(about(EventKind::Expired, &held.job)));
-        effects.push(Effect::Settle(commit));
+        effects.extend(super::revoke::commit(&mut held, "expired", now.wall).map(Effect::Settle));
     }
 
     /// A slot was closed: what had not started may go to another.
-    pub(super) fn reclaimed(&mut self, id: SlotId, started: u64, effects: &mut Effects) -> Result<()> {
+    pub(super) fn reclaimed(
+        &mut self,
+        now: Now,
+        id: SlotId,
+        started: u64,
+        effects: &mut Effects,
+    ) -> Result<()> {
         let slot = self.slots.get_mut(&id).ok_or_else(|| {
             Error::new(ErrorKind::Unexpected, "a slot was reclaimed that is not there").with("slot", id.0)
         })?;
@@ -48,6 +43,7 @@ impl Machine {
         for tag in slot.close(started)?.into_iter().rev() {
             self.back_to_front(tag, effects);
         }
+        self.end_wanted(now, id, effects);
         self.reopen(id, effects)
     }
 
@@ -79,6 +75,9 @@ impl Machine {
     /// A job had started in an executor that is gone. `current`: it was the one running; else it had ended there and
     /// its outcome was lost with the executor, so it must run again.
     pub(super) fn died(now: Now, mut held: Held, current: bool, reason: &str, effects: &mut Effects) {
+        if let Some(Doom::Terminated(signal)) = held.doom.filter(|_| current) {
+            return super::revoke::settle(now, &mut held, Some(signal), effects);
+        }
         let job = &held.job;
         let (decision, exception) = match held.doom {
             Some(Doom::TimedOut(limit)) if current => (
@@ -105,6 +104,7 @@ impl Machine {
     /// Puts a job that never started where it was.
     pub(super) fn back_to_front(&mut self, tag: Tag, effects: &mut Effects) {
         let Some(held) = self.jobs.get_mut(&tag) else { return };
+        held.to_end = None;
         if self.stopping || (held.void && held.ack != Ack::Done) {
             self.give_back(tag, effects);
         } else {

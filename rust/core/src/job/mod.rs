@@ -3,6 +3,7 @@
 pub mod ending;
 pub mod limits;
 pub mod policy;
+pub mod revocation;
 
 use std::sync::Arc;
 use std::time::Duration;

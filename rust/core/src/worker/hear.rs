@@ -135,6 +135,7 @@ impl Drive {
                 Stats::add(&self.stats.refused, tags.len());
                 self.tell.put(Event::new(EventKind::Refused).with("count", tags.len() as u64));
             }
+            News::Said(said) => self.said(said),
             News::Renewed(renewal) => {
                 let event = Event::new(EventKind::Recovered).with("recovered", renewal.recovered);
                 self.tell.put(event.with("buried", renewal.buried));

@@ -169,6 +169,7 @@ impl Stepper {
                     | Effect::Reopen { .. }
                     | Effect::Interrupt(..)
                     | Effect::Cancel(..)
+                    | Effect::Terminate { .. }
                     | Effect::Kill(_) => {}
                 }
             }
@@ -187,6 +188,9 @@ impl Stepper {
         self.inputs.extend(settled.map(Input::Settled));
         self.inputs.extend(harvest.refused.iter().copied().map(Input::Refused));
         let took = !harvest.deliveries.is_empty();
+        if !harvest.revoked.is_empty() {
+            self.inputs.push_back(Input::Revoked(harvest.revoked));
+        }
         for delivery in harvest.deliveries {
             match accept(delivery, &self.policies, now.monotonic, now.wall) {
                 Accepted::Job(job) => self.inputs.push_back(Input::Arrived(job)),
@@ -242,6 +246,7 @@ mod tests {
             max_deaths: 3,
             page: None,
             result_expires: None,
+            mailbox: None,
         };
         let mut policy = Policy::named("add");
         change(&mut policy);

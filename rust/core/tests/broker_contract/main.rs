@@ -18,6 +18,7 @@ mod redeliver;
 mod redis;
 #[cfg(feature = "redis")]
 mod redis_server;
+mod revoked;
 mod settle;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -167,6 +167,7 @@ pub(crate) fn subscription(queues: &[&str]) -> Subscription {
         max_deaths: 3,
         page: None,
         result_expires: Some(Duration::from_secs(3600)),
+        mailbox: Some("celery.pidbox".into()),
     }
 }
 

@@ -2,5 +2,6 @@
 
 mod beside;
 mod properties;
+mod revoked;
 mod stories;
 mod world;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fastq_core::clock::WallTime;
 use fastq_core::consumer::credit::Prefetch;
 use fastq_core::dispatch::Input;
-use fastq_core::ident::SlotId;
+use fastq_core::ident::{SlotId, Tag};
 use proptest::prelude::*;
 
 use crate::world::World;
@@ -25,6 +25,8 @@ enum Happening {
     Retire(u32),
     LoseSession,
     Answer,
+    Revoke(usize, bool),
+    Heard(u32),
     Stop(bool),
 }
 
@@ -61,6 +63,8 @@ fn happenings() -> impl Strategy<Value = Happening> {
         1 => slot.prop_map(Happening::Retire),
         6 => Just(Happening::Answer),
         1 => Just(Happening::LoseSession),
+        6 => (0..60_usize, any::<bool>()).prop_map(|(back, ends)| Happening::Revoke(back, ends)),
+        6 => (0..3_u32).prop_map(Happening::Heard),
     ]
 }
 
@@ -101,6 +105,14 @@ fn happen(world: &mut World, happening: Happening) {
         Happening::LoseSession => world.lose_session(),
         Happening::Heed(slot) => world.heed(SlotId(slot)),
         Happening::Answer => world.answer(),
+        // Of those that came last, which are still here; and of one that comes next.
+        Happening::Revoke(back, ends) => {
+            world.revoke(Tag((world.next_tag + 1).saturating_sub(back as u64).max(1)), ends);
+        }
+        Happening::Heard(slot) if world.children.get(&SlotId(slot)).is_some_and(|child| child.signalled) => {
+            world.die(SlotId(slot));
+        }
+        Happening::Heard(_) => {}
         Happening::Stop(at_once) => world.step(Input::Stop { at_once }),
     }
     // A killed executor dies before anything else happens.

@@ -12,7 +12,9 @@ use fastq_core::ident::{SlotId, Tag};
 use fastq_core::job::Job;
 use fastq_core::job::ending::{Ending, Outcome, Verdict};
 use fastq_core::job::policy::Policy;
+use fastq_core::job::revocation::{Revocation, Target};
 use fastq_core::message::Message;
+use nix::sys::signal::Signal;
 
 /// What an executor has: jobs in its pipe, those it runs, and its word of the page.
 #[derive(Default)]
@@ -25,6 +27,8 @@ pub(crate) struct Child {
     pub(crate) ended: Vec<Tag>,
     pub(crate) started: u64,
     pub(crate) closed: bool,
+    /// It was told by a signal to end the run it began last.
+    pub(crate) signalled: bool,
 }
 
 /// Everything around one machine.
@@ -41,6 +45,8 @@ pub(crate) struct World {
     pub(crate) records: Vec<(String, String)>,
     pub(crate) published: usize,
     pub(crate) killed: Vec<SlotId>,
+    /// Tasks that were called off, a run included.
+    pub(crate) to_end: HashSet<Tag>,
     pub(crate) interrupted: Vec<SlotId>,
     pub(crate) epoch: u64,
     pub(crate) next_tag: u64,
@@ -68,6 +74,7 @@ impl World {
             records: Vec::new(),
             published: 0,
             killed: Vec::new(),
+            to_end: HashSet::new(),
             interrupted: Vec::new(),
             epoch: 1,
             next_tag: 0,
@@ -171,6 +178,7 @@ impl World {
             }
             Effect::Reopen { slot, sequence } => {
                 let child = self.children.get_mut(&slot).expect("reopened nobody");
+                assert!(!child.signalled, "an executor was opened that is to be ended");
                 child.closed = false;
                 child.started = sequence;
             }
@@ -179,6 +187,14 @@ impl World {
                 self.children.get_mut(&slot).expect("cancelled in nobody").cancelled.push(tag);
             }
             Effect::Kill(slot) => self.killed.push(slot),
+            Effect::Terminate { slot, .. } => {
+                let child = self.children.get_mut(&slot).expect("ended nobody");
+                assert!(child.closed, "an executor is ended that may begin another run");
+                child.signalled = true;
+                // The signal comes when it comes: whatever there is that it could hit must be what is called off.
+                let there = child.running.iter().chain(&child.ended);
+                assert!(there.clone().all(|tag| self.to_end.contains(tag)), "{there:?} would be hit");
+            }
             Effect::Tell(_) => {}
         }
     }
@@ -223,6 +239,17 @@ impl World {
         for tag in cancelled {
             self.step(Input::LetGo(slot, tag));
         }
+    }
+
+    /// Calls a task off; `terminate`: and ends its run.
+    pub(crate) fn revoke(&mut self, tag: Tag, terminate: bool) {
+        if terminate {
+            self.to_end.insert(tag);
+        }
+        let until = self.now.wall.after(Duration::from_secs(3600));
+        let terminate = terminate.then_some(Signal::SIGTERM);
+        let revocation = Revocation { target: Target::Id(format!("id-{}", tag.0)), terminate, until };
+        self.step(Input::Revoked(vec![revocation]));
     }
 
     /// The executor ends its jobs; it tells so later.
@@ -271,6 +298,11 @@ impl World {
             let mut busy = false;
             self.answer();
             for slot in slots {
+                if self.children.get(&slot).is_some_and(|child| child.signalled) {
+                    self.die(slot);
+                    self.birth(slot);
+                    continue;
+                }
                 self.heed(slot);
                 while self.run_one(slot, Duration::from_micros(10)) {
                     busy = true;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::revoked::Recorded;
 use crate::broker::topology::{Topology, same_arguments};
 use crate::broker::{Delivery, Depth, Publication, Queue, Receipt};
 use crate::clock::WallTime;
@@ -23,6 +24,7 @@ pub(crate) struct Hub {
     pub(super) results: HashMap<String, Kept>,
     pub(super) members: BTreeMap<u64, Member>,
     pub(super) bounds: super::limits::Bounds,
+    pub(super) recorded: Recorded,
     last_id: u64,
 }
 

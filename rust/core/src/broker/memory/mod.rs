@@ -3,6 +3,7 @@
 mod hub;
 mod limits;
 mod results;
+mod revoked;
 mod session;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use super::{
 use crate::clock::{Clock, HandClock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork;
+use crate::job::revocation::Revocation;
 use crate::message::task::Headers;
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
@@ -41,6 +43,8 @@ pub(crate) struct Shared {
     arrived: Notify,
     /// Results were stored. Heard by the store's waiters.
     stored: Condvar,
+    /// Tasks were called off. Heard by ears.
+    revoked: Notify,
     clock: Clock,
 }
 
@@ -117,7 +121,13 @@ impl MemoryBroker {
 
 impl Shared {
     fn new(clock: Clock) -> Self {
-        Self { hub: Mutex::default(), arrived: Notify::new(), stored: Condvar::new(), clock }
+        Self {
+            hub: Mutex::default(),
+            arrived: Notify::new(),
+            stored: Condvar::new(),
+            revoked: Notify::new(),
+            clock,
+        }
     }
 
     /// The hub's state, for a moment: never held while waiting for anything else.
@@ -142,6 +152,8 @@ impl Broker for MemoryBroker {
             dead_letters: true,
             leases: false,
             limits: true,
+            revocations: true,
+            mailbox: false,
         }
     }
 
@@ -243,6 +255,15 @@ impl Broker for MemoryBroker {
             queues: member.queues.clone(),
         };
         Ok(hub.members.iter().map(entry).collect())
+    }
+
+    fn revoke(&self, revocations: &[Revocation]) -> Result<()> {
+        self.shared.revoke(revocations);
+        Ok(())
+    }
+
+    fn revoked(&self) -> Result<Vec<Revocation>> {
+        Ok(self.shared.recorded())
     }
 
     fn store(&self) -> Option<Arc<dyn Store>> {

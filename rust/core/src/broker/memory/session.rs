@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::Shared;
 use super::hub::Hub;
-use crate::broker::{BoxFuture, Harvest, Queue, Renewal, Session, Subscription};
+use super::revoked::MemoryEar;
+use crate::broker::{BoxFuture, Ear, Harvest, Queue, Renewal, Session, Subscription};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork;
 use crate::job::ending::Commit;
@@ -22,6 +23,10 @@ pub(crate) struct MemorySession {
     turn: usize,
     /// It takes from every queue there is.
     takes_all: bool,
+    /// What it has told of the record.
+    told: u64,
+    /// Its ear was asked for.
+    is_heard: bool,
 }
 
 impl MemorySession {
@@ -42,7 +47,17 @@ impl MemorySession {
         hub.members.insert(epoch, member);
         drop(hub);
         let (lease, result_expires) = (subscription.lease, subscription.result_expires);
-        Ok(Self { shared, epoch, queues, lease, result_expires, turn: 0, takes_all: false })
+        Ok(Self {
+            shared,
+            epoch,
+            queues,
+            lease,
+            result_expires,
+            turn: 0,
+            takes_all: false,
+            told: 0,
+            is_heard: false,
+        })
     }
 
     /// The same session, taking from every queue there is at the time.
@@ -74,6 +89,7 @@ impl MemorySession {
             self.queues = hub.names();
         }
         self.take(&mut hub, credit, &mut harvest);
+        harvest.revoked = hub.recorded.after(&mut self.told);
         drop(hub);
         self.turn = self.turn.wrapping_add(1);
         if ended {
@@ -183,6 +199,11 @@ impl Session for MemorySession {
             }
             Ok(Renewal { asked: true, ..Renewal::default() })
         })
+    }
+
+    fn ear(&mut self) -> Option<Box<dyn Ear>> {
+        let is_first = !std::mem::replace(&mut self.is_heard, true);
+        is_first.then(|| Box::new(MemoryEar::new(Arc::clone(&self.shared))) as Box<dyn Ear>)
     }
 
     fn renew_every(&self) -> Duration {

@@ -12,6 +12,7 @@ mod commit;
 mod config;
 mod connection;
 mod dead;
+mod ear;
 mod error;
 mod inspect;
 mod keeper;
@@ -27,6 +28,7 @@ mod queues;
 mod reap;
 mod resp;
 mod resync;
+mod revoked;
 mod ring;
 mod routes;
 mod session;
@@ -47,6 +49,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::job::revocation::Revocation;
 use crate::store::Store;
 use crate::store::redis::RedisStore;
 use routes::Routes;
@@ -146,6 +149,8 @@ impl Broker for RedisBroker {
             dead_letters: true,
             leases: true,
             limits: true,
+            revocations: true,
+            mailbox: true,
         }
     }
 
@@ -202,6 +207,16 @@ impl Broker for RedisBroker {
 
     fn workers(&self) -> Result<Vec<WorkerEntry>> {
         inspect::workers(&self.keeper)
+    }
+
+    fn revoke(&self, revocations: &[Revocation]) -> Result<()> {
+        let mut batch = Batch::new();
+        revoked::revoke(&self.keeper.config, revocations, self.clock.wall(), true, &mut batch);
+        self.keeper.call("revoke", &batch)?.skip(batch.len())
+    }
+
+    fn revoked(&self) -> Result<Vec<Revocation>> {
+        revoked::all(&self.keeper)
     }
 
     fn store(&self) -> Option<Arc<dyn Store>> {

@@ -3,24 +3,12 @@
 //! What was taken refers to the place of its list, so lists are added at the end and closed where they are. The session
 //! writes its lists down before it takes from them: whoever reaps it finds what it held.
 
-use super::config::RedisConfig;
-use super::link::Link;
 use super::routes;
 use super::session::RedisSession;
-use super::wire::{self, Batch};
+use super::wire::Batch;
 use crate::broker::Queue;
 use crate::broker::topology::ExchangeKind;
 use crate::error::Result;
-
-/// Makes queues and bindings exist, before there is a session.
-pub(super) async fn declare(config: &RedisConfig, link: &mut Link, queues: &[Queue]) -> Result<()> {
-    if queues.iter().all(|queue| queue.no_declare) {
-        return Ok(());
-    }
-    let known = link.call(&routes::declared(config, queues)).await?;
-    let batch = routes::declare(config, queues, known)?;
-    wire::committed(&mut link.call(&batch).await?, batch.len())
-}
 
 impl RedisSession {
     /// Takes from more queues.

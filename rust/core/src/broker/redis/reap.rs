@@ -19,7 +19,7 @@ use crate::clock::{Instant, WallTime};
 use crate::error::{ErrorKind, Result};
 use crate::message::envelope::{Opened, open, readdress};
 use crate::message::task::Headers;
-use crate::pool::page::{CLAIM, CLOSED, PERMITS, TAG, WORDS_PER_SLOT};
+use crate::pool::page::{self, CLAIM, PERMITS, TAG, WORDS_PER_SLOT};
 use crate::store::Record;
 use crate::store::record::Exception;
 use crate::store::redis::write;
@@ -369,5 +369,10 @@ fn started(page: &Path) -> Option<HashSet<u64>> {
     if slots.clone().any(|slot| slot[PERMITS] > 1) {
         return None;
     }
-    Some(slots.filter(|slot| slot[CLAIM] & !CLOSED != 0 && slot[TAG] != 0).map(|slot| slot[TAG]).collect())
+    Some(
+        slots
+            .filter(|slot| page::started(slot[CLAIM]) != 0 && slot[TAG] != 0)
+            .map(|slot| slot[TAG])
+            .collect(),
+    )
 }

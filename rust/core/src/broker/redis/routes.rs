@@ -16,8 +16,6 @@ use crate::error::Result;
 
 /// How long bindings are believed without asking again.
 const BELIEVED: Duration = Duration::from_secs(5);
-/// Exchanges that are fanout in every Celery program on Redis, whoever asks.
-const FANOUT: [&str; 2] = ["celery.pidbox", "celeryev"];
 
 /// What is known of exchanges and queues.
 #[derive(Default)]
@@ -140,13 +138,19 @@ impl Exchange {
         }
         let kind = match kind {
             Some(kind) => ExchangeKind::parse(&String::from_utf8_lossy(&kind))?,
-            None if FANOUT.contains(&name) => ExchangeKind::Fanout,
+            None if is_fanout(name) => ExchangeKind::Fanout,
             None if bindings.is_empty() => return Ok(None),
             None if has_pattern => ExchangeKind::Topic,
             None => ExchangeKind::Direct,
         };
         Ok(Some(Self { kind, bindings, asked: Instant::now() }))
     }
+}
+
+/// Whether an exchange is fanout in every Celery program on Redis: that of events, and those of remote commands, whatever
+/// `control_exchange` calls them. The exchanges of answers are not.
+fn is_fanout(name: &str) -> bool {
+    name == "celeryev" || (name.ends_with(".pidbox") && !name.starts_with("reply."))
 }
 
 /// The channel of a fanout exchange (kombu-layouts.md §2.4).

@@ -15,14 +15,14 @@ use super::lease::{Lease, lost};
 use super::link::Link;
 use super::mirror::Mirror;
 use super::open::{self, ClientName, end_clients};
-use super::queues::declare;
 use super::reap::Neighbours;
+use super::revoked::Overheard;
 use super::routes::Routes;
 use super::source::Book;
 use super::transaction::Doubt;
 use super::waiter::Waiters;
 use super::wire::{self, Batch, Replies, string};
-use crate::broker::{BoxFuture, Harvest, Queue, Renewal, Session, Subscription};
+use crate::broker::{BoxFuture, Ear, Harvest, Queue, Renewal, Session, Subscription};
 use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{self, Tag};
@@ -65,6 +65,7 @@ pub(super) struct RedisSession {
     pub(super) confirmed_until: Instant,
     pub(super) next_due: Option<WallTime>,
     pub(super) turn: usize,
+    pub(super) overheard: Overheard,
     pid: u32,
     pub(super) is_lost: bool,
     has_ended: bool,
@@ -80,9 +81,11 @@ impl RedisSession {
         let book = Book::new(&config, &subscription.queues, &session);
         let lease = Lease::new(&config, &subscription, session);
         let mut link = Link::open(&config).await?;
-        declare(&config, &mut link, &subscription.queues).await?;
+        link.declare(&config, &subscription.queues).await?;
         let waiters = Waiters::new(&config, &book.sources, &subscription.queues).await?;
+        let overheard = Overheard::new(&config, &clock, subscription.mailbox.as_deref());
         let mut session = Self {
+            overheard,
             neighbours: Neighbours::new(clock.now()),
             ahead: ahead(&clock, link.welcome.time),
             last_client: link.client(),
@@ -109,6 +112,7 @@ impl RedisSession {
             has_ended: false,
         };
         session.join(&subscription).await?;
+        session.learn_revoked().await?;
         Ok(session)
     }
 
@@ -192,6 +196,7 @@ impl RedisSession {
         }
         harvest.deliveries.sort_by_key(|delivery| delivery.rank);
         harvest.more = self.has_known() || !self.book.landed.is_empty();
+        harvest.revoked = std::mem::take(&mut self.overheard.record);
         if credit > 0 && harvest.deliveries.len() == credit {
             self.stop_waiting().await;
         }
@@ -385,6 +390,10 @@ impl Session for RedisSession {
             let renewed = self.renew_and_reap().await;
             renewed.map_err(|error| error.during("renew the lease").with("server", &self.config.shown))
         })
+    }
+
+    fn ear(&mut self) -> Option<Box<dyn Ear>> {
+        self.overheard.ear.take().map(|ear| Box::new(ear) as Box<dyn Ear>)
     }
 
     fn renew_every(&self) -> Duration {

@@ -18,6 +18,7 @@ mod patience;
 mod place;
 mod publish;
 mod reap;
+mod revoked;
 mod schema;
 mod session;
 mod thread;
@@ -34,6 +35,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::job::revocation::Revocation;
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
 
@@ -78,6 +80,8 @@ impl Broker for SqliteBroker {
             dead_letters: true,
             leases: true,
             limits: true,
+            revocations: true,
+            mailbox: false,
         }
     }
 
@@ -142,6 +146,19 @@ impl Broker for SqliteBroker {
 
     fn workers(&self) -> Result<Vec<WorkerEntry>> {
         self.with("list workers", |handle| inspect::workers(handle))
+    }
+
+    fn revoke(&self, revocations: &[Revocation]) -> Result<()> {
+        self.with("revoke", |handle| {
+            let now = self.clock.wall();
+            handle.transaction(|handle| revoked::add(handle, revocations, now))?;
+            handle.ringer.ring_ears();
+            Ok(())
+        })
+    }
+
+    fn revoked(&self) -> Result<Vec<Revocation>> {
+        self.with("list revoked tasks", |handle| Ok(revoked::after(handle, 0, self.clock.wall())?.0))
     }
 
     fn store(&self) -> Option<Arc<dyn Store>> {

@@ -14,7 +14,7 @@ use crate::broker::process::Process;
 use crate::clock::WallTime;
 use crate::error::Result;
 use crate::message::task::Headers;
-use crate::pool::page::{CLAIM, CLOSED, PERMITS, TAG, WORDS_PER_SLOT};
+use crate::pool::page::{self, CLAIM, PERMITS, TAG, WORDS_PER_SLOT};
 use crate::store::Record;
 use crate::store::record::Exception;
 
@@ -150,7 +150,7 @@ fn started(page: &Path) -> Option<HashSet<i64>> {
     }
     Some(
         slots
-            .filter(|slot| slot[CLAIM] & !CLOSED != 0 && slot[TAG] != 0)
+            .filter(|slot| page::started(slot[CLAIM]) != 0 && slot[TAG] != 0)
             .map(|slot| slot[TAG] as i64)
             .collect(),
     )

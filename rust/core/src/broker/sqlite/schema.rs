@@ -13,6 +13,8 @@
 //!          headers, properties: JSON objects       body      as sent
 //! dead     a message set aside, with the reason and the time
 //! worker   one row for each lease: who holds it, until when, and how to find out whether it is dead
+//! revoked  tasks that are called off, each demand once, as JSON (job/revocation.rs); id grows for ever, so that a worker
+//!          reads what is new; expires as below, and never NULL
 //! result   one row for each task: the last state stored; expires in milliseconds since 1970, NULL for ever. With row
 //!          ids, so that a random task id moves an index entry and not the whole row (measured: 9 µs against 16)
 //! lock     one row for each unique task under way: who has the lock, until when (milliseconds since 1970)
@@ -39,8 +41,8 @@ pub(super) const DELAYED: i64 = 2;
 const APPLICATION: i64 = 0x6673_7471;
 /// The version of these tables (`PRAGMA user_version`).
 const VERSION: i64 = 2;
-/// The version before: it had no tables of limits, and gets them.
-const WITHOUT_LIMITS: i64 = 1;
+/// The version before: it lacks what is in ADDED, and gets it.
+const BEFORE: i64 = 1;
 /// The first SQLite without the bug that loses commits when two connections write and checkpoint at once.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
@@ -80,7 +82,11 @@ CREATE TABLE result (
 CREATE INDEX result_expires ON result (expires) WHERE expires IS NOT NULL;
 ";
 
-const LIMITS: &str = "
+const ADDED: &str = "
+CREATE TABLE revoked (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, demand TEXT NOT NULL UNIQUE, expires INTEGER NOT NULL
+);
+CREATE INDEX revoked_expires ON revoked (expires);
 CREATE TABLE lock (key TEXT PRIMARY KEY, task_id TEXT NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX lock_expires ON lock (expires);
 CREATE TABLE turn (key TEXT PRIMARY KEY, free_at INTEGER NOT NULL) WITHOUT ROWID;
@@ -122,10 +128,10 @@ fn make(connection: &Connection) -> Result<()> {
     if is_ours(connection)? {
         return Ok(());
     }
-    if version_of(connection)? != WITHOUT_LIMITS {
+    if version_of(connection)? != BEFORE {
         connection.execute_batch(TABLES)?;
     }
-    connection.execute_batch(LIMITS)?;
+    connection.execute_batch(ADDED)?;
     connection.pragma_update(None, "application_id", APPLICATION)?;
     connection.pragma_update(None, "user_version", VERSION)?;
     Ok(())
@@ -145,7 +151,7 @@ fn is_ours(connection: &Connection) -> Result<bool> {
     if application == APPLICATION && version == VERSION {
         return Ok(true);
     }
-    if application == APPLICATION && version == WITHOUT_LIMITS {
+    if application == APPLICATION && version == BEFORE {
         return Ok(false);
     }
     if application == APPLICATION {

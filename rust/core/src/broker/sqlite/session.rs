@@ -15,10 +15,11 @@ use super::keeper::Keeper;
 use super::lease::Lease;
 use super::load::{Exchanged, Load, gone};
 use super::place::run_directory;
+use super::revoked::SqliteEar;
 use super::thread::{self, Look, Order, SessionThread};
 use super::wake::{Bell, BellPlace};
 use super::watch::Watch;
-use crate::broker::{BoxFuture, Harvest, Queue, Renewal, Session, Subscription};
+use crate::broker::{BoxFuture, Ear, Harvest, Queue, Renewal, Session, Subscription};
 use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident;
@@ -46,6 +47,8 @@ pub(super) struct SqliteSession {
     look_at: Instant,
     pace: Duration,
     looking: Option<oneshot::Receiver<Look>>,
+    /// Where ears listen; `None` once this session has one.
+    ears: Option<PathBuf>,
 }
 
 impl SqliteSession {
@@ -57,6 +60,7 @@ impl SqliteSession {
         let (orders, receiver) = channel();
         let (answer, begun) = oneshot::channel();
         let lease = subscription.lease;
+        let ears = Some(run_directory(&config.path));
         let thread_clock = clock.clone();
         std::thread::Builder::new()
             .name("fastq-sqlite".into())
@@ -81,6 +85,7 @@ impl SqliteSession {
             look_at: Instant::now(),
             pace: LOOK_SOON,
             looking: None,
+            ears,
         })
     }
 
@@ -150,7 +155,7 @@ impl SqliteSession {
 }
 
 /// Waits for a ring and takes all that have come: one visit answers them together.
-async fn heard(bell: Option<&UnixDatagram>) {
+pub(super) async fn heard(bell: Option<&UnixDatagram>) {
     let Some(bell) = bell else { return std::future::pending().await };
     let mut ring = [0; 8];
     if bell.recv(&mut ring).await.is_err() {
@@ -180,8 +185,17 @@ fn run(
     match join(&keeper, &clock, subscription) {
         Ok(Joined { lease, watch, bell, begun }) => {
             let checkpointer = Checkpointer::start(keeper.config.clone());
-            let thread =
-                SessionThread { keeper, clock, lease, watch, checkpointer, turn: 0, busy: true, begun };
+            let thread = SessionThread {
+                keeper,
+                clock,
+                lease,
+                watch,
+                checkpointer,
+                turn: 0,
+                busy: true,
+                begun,
+                told: 0,
+            };
             // Nobody waits any more when the subscriber has given up: the orders have ended too, and the row goes.
             drop(answer.send(Ok(bell)));
             thread.serve(orders);
@@ -259,6 +273,11 @@ impl Session for SqliteSession {
 
     fn renew<'a>(&'a mut self) -> BoxFuture<'a, Result<Renewal>> {
         Box::pin(async move { self.ask(|answer| Order::Renew { answer }).await? })
+    }
+
+    fn ear(&mut self) -> Option<Box<dyn Ear>> {
+        let directory = self.ears.take()?;
+        Some(Box::new(SqliteEar::new(self.orders.clone(), &directory)))
     }
 
     fn renew_every(&self) -> Duration {

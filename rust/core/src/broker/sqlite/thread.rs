@@ -13,11 +13,12 @@ use super::keeper::Keeper;
 use super::lease::Lease;
 use super::load::Load;
 use super::watch::Watch;
-use super::{consume, lock, reap, wake};
+use super::{consume, lock, reap, revoked, wake};
 use crate::broker::{Harvest, Queue, Renewal};
 use crate::clock::{Clock, WallTime};
 use crate::error::Result;
 use crate::job::ending::Commit;
+use crate::job::revocation::Revocation;
 
 /// How long an order may wait for other processes; then it is an error, and the session tries again.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -34,6 +35,8 @@ pub(super) enum Order {
     Look { answer: oneshot::Sender<Look> },
     Subscribe { queues: Vec<Queue>, answer: oneshot::Sender<Result<()>> },
     Unsubscribe { queue: String, answer: oneshot::Sender<Result<()>> },
+    Revoked { seen: i64, answer: oneshot::Sender<Result<revoked::News>> },
+    Revoke { revocations: Vec<Revocation>, answer: oneshot::Sender<Result<()>> },
     Close { answer: oneshot::Sender<Result<()>> },
 }
 
@@ -57,6 +60,8 @@ pub(super) struct SessionThread {
     pub(super) busy: bool,
     /// What was put back when the session began; told with the first renewal.
     pub(super) begun: Renewal,
+    /// The last number of the record of revocations that was told.
+    pub(super) told: i64,
 }
 
 impl SessionThread {
@@ -70,6 +75,8 @@ impl SessionThread {
                 Order::Look { answer } => drop(answer.send(self.look().unwrap_or_default())),
                 Order::Subscribe { queues, answer } => drop(answer.send(self.subscribe_to(&queues))),
                 Order::Unsubscribe { queue, answer } => drop(answer.send(self.unsubscribe_from(&queue))),
+                Order::Revoked { seen, answer } => drop(answer.send(self.revoked(seen))),
+                Order::Revoke { revocations, answer } => drop(answer.send(self.revoke(&revocations))),
                 Order::Close { answer } => {
                     let ended = self.end();
                     self.keeper.close();
@@ -84,7 +91,8 @@ impl SessionThread {
 
     fn exchange(&mut self, load: Load, credit: usize) {
         match self.carry_out_and_claim(&load.commits, credit) {
-            Ok((harvest, next_due)) => {
+            Ok((harvest, next_due, told)) => {
+                self.told = told;
                 let busy = !load.commits.is_empty() || !harvest.deliveries.is_empty();
                 if busy {
                     self.checkpointer.nudge();
@@ -97,18 +105,24 @@ impl SessionThread {
         }
     }
 
-    fn carry_out_and_claim(&self, commits: &[Commit], credit: usize) -> Result<(Harvest, Option<WallTime>)> {
+    fn carry_out_and_claim(
+        &self,
+        commits: &[Commit],
+        credit: usize,
+    ) -> Result<(Harvest, Option<WallTime>, i64)> {
         let now = self.clock.wall();
         let Self { keeper, lease, turn, .. } = self;
         let expires = lease.result_expires.map(|after| now.after(after));
         keeper.lend("exchange", PATIENCE, |handle| {
-            let (harvest, next_due, put_in) = handle.transaction(|handle| {
+            let (harvest, next_due, put_in, told) = handle.transaction(|handle| {
                 lease.check(handle)?;
                 let carried = carry_out(handle, lease.worker, commits, now, expires)?;
                 let next_due = consume::promote(handle, now)?;
                 let deliveries = consume::claim(handle, lease.worker, &lease.sources, credit, *turn)?;
                 let more = consume::any_ready(handle, &lease.sources)?;
-                Ok((Harvest { deliveries, refused: carried.refused, more }, next_due, carried.put_in))
+                let (revoked, told) = revoked::after(handle, self.told, now)?;
+                let harvest = Harvest { deliveries, refused: carried.refused, more, revoked };
+                Ok((harvest, next_due, carried.put_in, told))
             })?;
             if put_in {
                 handle.ringer.ring_workers();
@@ -118,7 +132,7 @@ impl SessionThread {
             };
             let records = commits.iter().filter(refused).flat_map(|commit| commit::ended(&commit.records));
             handle.ringer.tell_waiters(records);
-            Ok((harvest, next_due))
+            Ok((harvest, next_due, told))
         })
     }
 
@@ -139,6 +153,20 @@ impl SessionThread {
     fn unsubscribe_from(&mut self, queue: &str) -> Result<()> {
         let Self { keeper, lease, .. } = self;
         keeper.lend("take from fewer queues", PATIENCE, |handle| lease.remove(handle, queue))
+    }
+
+    fn revoked(&self, seen: i64) -> Result<revoked::News> {
+        let now = self.clock.wall();
+        self.keeper.lend("look for revoked tasks", PATIENCE, |handle| revoked::after(handle, seen, now))
+    }
+
+    fn revoke(&self, revocations: &[Revocation]) -> Result<()> {
+        let now = self.clock.wall();
+        self.keeper.lend("revoke", PATIENCE, |handle| {
+            handle.transaction(|handle| revoked::add(handle, revocations, now))?;
+            handle.ringer.ring_ears();
+            Ok(())
+        })
     }
 
     fn renew(&mut self) -> Result<Renewal> {

@@ -15,6 +15,7 @@ fn session(orders: Sender<Order>) -> SqliteSession {
         look_at: Instant::now(),
         pace: LOOK_SOON,
         looking: None,
+        ears: None,
     }
 }
 
