@@ -48,6 +48,8 @@ class Capabilities(TypedDict):
     dead_letters: bool
     leases: bool
     limits: bool
+    revocations: bool
+    mailbox: bool
     native_store: bool
 
 @final
@@ -70,6 +72,14 @@ class Producer:
     def dead_letters(self, queue: str | None, limit: int) -> list[DeadLetterInfo]: ...
     def requeue_dead(self, queue: str | None, ids: Sequence[str]) -> int: ...
     def drop_dead(self, queue: str | None, ids: Sequence[str]) -> int: ...
+    def revoke(self, revocations: bytes, expires: float) -> None:
+        """Call tasks off, for so many seconds: a JSON list of objects as in rust/core/src/job/revocation.rs.
+
+        Raises:
+            NotSupported: this broker keeps no record of them.
+        """
+    def revoked(self) -> bytes:
+        """Return what is called off now, in the same form, each with `until`, in seconds since 1970."""
     def workers(self) -> list[WorkerInfo]: ...
     def capabilities(self) -> Capabilities: ...
     def close(self) -> None: ...
@@ -169,6 +179,8 @@ class Port:
         Raises:
             EOFError: the parent is gone.
         """
+    def is_ending(self) -> bool:
+        """Whether the parent ends the run of the last job: then a signal that came is meant for it."""
     def let_go(self, job: Job) -> None:
         """Say that a run that was to be ended holds its permit no more. Takes the place of `finish`."""
     def store(self, records: Sequence[Record]) -> None:

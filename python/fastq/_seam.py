@@ -162,3 +162,7 @@ class WorkerConfig:
     """Runs whose lease was lost are ended: another worker makes them from the beginning."""
     gives_up_slots: bool = False
     """A slot in this process whose run passes its limit is given up; Python makes another."""
+    mailbox: str | None = None
+    """The exchange of remote commands that are obeyed, such as `celery.pidbox`; None: none are."""
+    revoke_expires: float = 10_800.0
+    """How long it is remembered what a remote command calls off."""

@@ -17,15 +17,8 @@ Class = TypeVar("Class", bound=type)
 _CANVAS: Final = (
     "chains, groups and chords are not part of this version: give the call link=, or have the task send what follows it"
 )
-_CONTROL: Final = (
-    "remote control is not part of this version: `fastq status` and `fastq queues` show what runs, and signals stop a "
-    "worker"
-)
 _PERIODIC: Final = "periodic tasks are not part of this version: let cron, or a systemd timer, run `fastq call`"
 _EVENTS: Final = "events for monitors are not part of this version: connect a receiver to a signal of fastq.signals"
-_REVOKE: Final = (
-    "revoking tasks is not part of this version: give the call expires=, or have the task look whether to go on"
-)
 _CHILDREN: Final = (
     "walking results is not part of this version: `children` of a result lists those of the tasks it sent"
 )
@@ -68,7 +61,6 @@ APP: Final[Mapping[str, str]] = {
     **dict.fromkeys(("either", "prepare_config"), _SETUP),
     "annotations": "write the setting task_annotations",
     "bugreport": _REPORT,
-    "control": _CONTROL,
     "loader": _LOADER,
     "log": "logging is set up by fastq.log, and the signal setup_logging replaces that",
     "on_after_fork": "connect a receiver to the signal worker_process_init",
@@ -87,14 +79,13 @@ TASK: Final[Mapping[str, str]] = {
 
 RESULT: Final[Mapping[str, str]] = {
     **dict.fromkeys(("build_graph", "collect", "get_leaf", "graph", "iterdeps"), _CHILDREN),
-    **dict.fromkeys(("revoke", "revoke_by_stamped_headers"), _REVOKE),
     "then": "promises are not part of this version: give the call link=, or get() a callback",
     "throw": "use maybe_throw()",
 }
 """Of results."""
 
 SIGNATURE: Final[Mapping[str, str]] = {
-    "election": _CONTROL,
+    "election": "elections among workers are not part of this version: give the call unique work to one queue",
     "stamp": "stamping is not part of this version: give the call headers=",
     "stamp_links": "stamping is not part of this version: give the call headers=",
     "unchain_tasks": _CANVAS,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
     from datetime import datetime, tzinfo
 
+    from fastq.app.control import Control
     from fastq.app.outbox import Outbox
     from fastq.app.queues import Queues
     from fastq.app.registry import TaskRegistry
@@ -85,6 +86,10 @@ class App(Protocol):
     @property
     def producer(self) -> Publisher:
         """The connection that tasks are published on; made on first use."""
+
+    @property
+    def control(self) -> Control:
+        """What calls off tasks."""
 
     @property
     def outbox(self) -> Outbox:

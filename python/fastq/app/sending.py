@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
+    from fastq.app.control import Control
     from fastq.app.outbox import Outbox
     from fastq.app.protocol import App, Publisher
     from fastq.result import AsyncResult
@@ -65,6 +66,13 @@ class Sending:
         from fastq.app import awaiting
 
         return await awaiting.send_many(bulk.named(self._whole, name), args, kwargs, options)
+
+    @property
+    def control(self) -> Control:
+        """Calls off tasks that were sent, and tells workers what to do."""
+        from fastq.app.control import Control
+
+        return Control(self._whole)
 
     @property
     def outbox(self) -> Outbox:

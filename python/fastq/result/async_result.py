@@ -8,6 +8,7 @@ from uuid import UUID
 from fastq import later
 from fastq.imports import symbol_by_name
 from fastq.result import wait as waiting
+from fastq.result.revoking import Revocable
 from fastq.states import FAILURE, PROPAGATE_STATES, READY_STATES, SUCCESS
 from fastq.text import saferepr
 from fastq.time import from_iso
@@ -43,7 +44,7 @@ class RemoteTraceback(Exception):  # noqa: N818 - it is no error but shows where
 
 
 @later.lacks(later.RESULT)
-class AsyncResult(Generic[R]):
+class AsyncResult(Revocable, Generic[R]):
     """The result of a task that was sent; `R` is what the task returns.
 
     Args:

@@ -166,7 +166,12 @@ class Worker:
         self._core = core
         set_title(worker_title(f"{self.hostname}:MainProcess"))
         attendance = Attendance(
-            self.app, self.hostname, consumer=self, on_ready=self._ready, on_limit=pool.limit_passed
+            self.app,
+            self.hostname,
+            consumer=self,
+            on_ready=self._ready,
+            on_limit=pool.limit_passed,
+            on_termination=pool.terminated,
         )
         stopping = Stopping(
             core,

@@ -6,12 +6,14 @@ use std::time::Duration;
 use fastq_core::broker::{
     self, Broker, DeadLetter, Depth, Duplicate, PriorityOrder, Publication, WorkerEntry,
 };
+use fastq_core::clock::Clock;
 use fastq_core::error::Result;
+use fastq_core::job::revocation::Revocation;
 use fastq_core::message::bounds::Lock;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::convert::{timeout as until, tuple};
+use crate::convert::{duration, timeout as until, tuple};
 use crate::runtime::enter;
 use crate::seam::{QueueSpec, queues, read_all, read_message, read_route};
 
@@ -98,6 +100,16 @@ impl Producer {
         enter(py, || self.broker()?.drop_dead(queue, &ids))
     }
 
+    fn revoke(&self, py: Python<'_>, revocations: &[u8], expires: f64) -> PyResult<()> {
+        let until = Clock::system().wall().after(duration(py, "expires", expires)?);
+        enter(py, || self.broker()?.revoke(&Revocation::list(revocations, until)?))
+    }
+
+    fn revoked<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let revoked = enter(py, || self.broker()?.revoked())?;
+        Ok(PyBytes::new(py, Revocation::write(&revoked).as_bytes()))
+    }
+
     fn workers<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let workers = enter(py, || self.broker()?.workers())?;
         workers.iter().map(|worker| worker_entry(py, worker)).collect()
@@ -123,6 +135,8 @@ impl Producer {
         entry.set_item("dead_letters", can.dead_letters)?;
         entry.set_item("leases", can.leases)?;
         entry.set_item("limits", can.limits)?;
+        entry.set_item("revocations", can.revocations)?;
+        entry.set_item("mailbox", can.mailbox)?;
         entry.set_item("native_store", native_store)?;
         Ok(entry)
     }

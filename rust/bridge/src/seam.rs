@@ -118,6 +118,8 @@ pub(crate) struct ConfigSpec {
     pub(crate) soft_stop_within: f64,
     pub(crate) ends_lost_runs: bool,
     pub(crate) gives_up_slots: bool,
+    pub(crate) mailbox: Option<String>,
+    pub(crate) revoke_expires: f64,
 }
 
 /// The parts of a NamedTuple, borrowed.

@@ -169,6 +169,7 @@ impl Plan {
         let result_expires = optional_duration(py, "result_expires", spec.result_expires)?;
         let stop_within = optional_duration(py, "stop_within", spec.stop_within)?;
         let soft_stop_within = duration(py, "soft_stop_within", spec.soft_stop_within)?;
+        let revoke_expires = duration(py, "revoke_expires", spec.revoke_expires)?;
         let nursery: Option<OwnedFd> =
             spec.nursery_fd.map(|number| descriptor(py, "nursery_fd", number)).transpose()?;
         let config = move |page, watch| WorkerConfig {
@@ -188,6 +189,8 @@ impl Plan {
             soft_stop_within,
             ends_lost_runs: spec.ends_lost_runs,
             gives_up_slots: spec.gives_up_slots,
+            mailbox: spec.mailbox,
+            revoke_expires,
             watch,
         };
         Ok(Self {

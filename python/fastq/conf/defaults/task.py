@@ -198,6 +198,14 @@ OPTIONS = (
         "Which queue a task goes to: a map of names or patterns, a list of such maps, or functions.",
         old="CELERY_ROUTES",
     ),
+    Option(
+        "task_revoke_expires",
+        NUMBER,
+        10_800.0,
+        "How long it is remembered that a task was revoked; at least as long as its message may wait.",
+        unit="s",
+        ours=True,
+    ),
     Option("task_ignore_result", FLAG, False, "Store no results.", old="CELERY_IGNORE_RESULT"),
     Option(
         "task_store_errors_even_if_ignored",

@@ -128,9 +128,8 @@ OPTIONS = (
         "worker_enable_remote_control",
         FLAG,
         True,
-        "Answer `fastq inspect` and obey `fastq control`.",
+        "Obey remote commands that Celery's clients, and those of fastq, broadcast; and broadcast revocations to them.",
         old="CELERY_ENABLE_REMOTE_CONTROL",
-        acts=False,
     ),
     Option(
         "worker_send_task_events",

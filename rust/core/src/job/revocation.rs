@@ -80,6 +80,16 @@ impl Revocation {
         values.iter().map(|value| Self::of_json(value, until)).collect()
     }
 
+    /// Writes a list of them as JSON text, each with `until`, in seconds since 1970.
+    pub fn write(revocations: &[Self]) -> String {
+        let whole = |revocation: &Self| {
+            let mut object = revocation.to_json();
+            object["until"] = json!(revocation.until.seconds());
+            object
+        };
+        Value::Array(revocations.iter().map(whole).collect()).to_string()
+    }
+
     /// Whether another one demands the same, however long.
     pub fn is_like(&self, other: &Self) -> bool {
         self.target == other.target && self.terminate == other.terminate

@@ -5,13 +5,15 @@
 
 use std::sync::Arc;
 
+use redis::Value;
+
 use super::config::RedisConfig;
 use super::ear::RedisEar;
 use super::keeper::Keeper;
 use super::open;
 use super::routes;
 use super::session::RedisSession;
-use super::wire::{Batch, Replies, pairs};
+use super::wire::{Batch, Replies, string};
 use crate::buffer::revoked::MOST;
 use crate::clock::{Clock, WallTime};
 use crate::error::Result;
@@ -62,9 +64,20 @@ pub(super) fn question(config: &RedisConfig, now: WallTime, batch: &mut Batch) {
     batch.add(&[b"ZRANGEBYSCORE", record.as_bytes(), since.as_bytes(), b"+inf", b"WITHSCORES"]);
 }
 
-/// Reads the answer to the [`question`].
+/// Reads the answer to the [`question`]: in the second version of the protocol members and scores in turn, in the third
+/// a list of pairs.
 pub(super) fn answer(replies: &mut Replies) -> Result<Vec<Revocation>> {
-    Ok(pairs(replies.next()?)?.into_iter().filter_map(|(demand, until)| read(&until, &demand)).collect())
+    let answered = replies.array()?.into_iter().flat_map(|value| match value {
+        Value::Array(pair) => pair,
+        value => vec![value],
+    });
+    let texts: Vec<String> = answered
+        .map(|value| match value {
+            Value::Double(score) => Ok(score.to_string()),
+            value => string(value),
+        })
+        .collect::<Result<_>>()?;
+    Ok(texts.chunks_exact(2).filter_map(|pair| read(&pair[1], &pair[0])).collect())
 }
 
 /// Reads what was said on the [`channel`].
