@@ -342,8 +342,9 @@ impl Machine {
         let limits = bounds::limits(&mut held, verdict.as_ref(), &outcome.publications, now.wall);
         let settle = verdict.and_then(|verdict| Some((held.job.delivery.receipt.spend()?, verdict)));
         if settle.is_some() || held.ack == Ack::Done {
-            let Outcome { records, publications, .. } = outcome;
-            effects.push(Effect::Settle(Commit { settle, records, publications, limits, note: false }));
+            let Outcome { records, publications, chords, .. } = outcome;
+            let commit = Commit { settle, records, publications, chords, limits, note: false };
+            effects.push(Effect::Settle(commit));
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::broker::{Publication, Receipt};
 use crate::ident::Tag;
 use crate::job::limits::Limits;
-use crate::store::Record;
+use crate::store::{Chords, Record};
 
 /// How a run ended, as the executor tells it. It performed none of what it asks for here.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Outcome {
     pub records: Vec<Record>,
     /// Messages that must follow: the next of a chain, callbacks, a retry.
     pub publications: Vec<Publication>,
+    /// What it has to do with chords; most runs: nothing.
+    pub chords: Option<Box<Chords>>,
     /// One sentence for logs and dead letters; empty when there is nothing to say.
     pub reason: String,
     /// How long user code ran.
@@ -89,6 +91,8 @@ pub struct Commit {
     pub records: Vec<Record>,
     /// Messages to publish.
     pub publications: Vec<Publication>,
+    /// Chords that begin, are counted or end with it.
+    pub chords: Option<Box<Chords>>,
     /// Somebody waits to hear that it was carried out.
     pub note: bool,
     /// Locks and tokens that are given back, and locks that publications need.

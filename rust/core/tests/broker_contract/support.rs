@@ -168,6 +168,8 @@ pub(crate) fn subscription(queues: &[&str]) -> Subscription {
         page: None,
         result_expires: Some(Duration::from_secs(3600)),
         mailbox: Some("celery.pidbox".into()),
+        chord_expires: Some(Duration::from_secs(3600)),
+        internal: None,
     }
 }
 

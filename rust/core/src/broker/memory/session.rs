@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
-use super::hub::Hub;
+use super::hub::{Hub, Terms};
 use super::revoked::MemoryEar;
 use crate::broker::{BoxFuture, Ear, Harvest, Queue, Renewal, Session, Subscription};
 use crate::error::{Error, ErrorKind, Result};
@@ -15,10 +15,9 @@ use crate::store::Record;
 /// Takes from the queues of one hub.
 pub(crate) struct MemorySession {
     shared: Arc<Shared>,
-    epoch: u64,
     queues: Vec<String>,
     lease: Duration,
-    result_expires: Option<Duration>,
+    terms: Terms,
     /// The queue that is served first; moves on with every exchange, so that none starves.
     turn: usize,
     /// It takes from every queue there is.
@@ -34,8 +33,10 @@ impl MemorySession {
         let _inside = fork::enter();
         let now = shared.now();
         let mut hub = shared.lock();
-        subscription.queues.iter().try_for_each(|queue| hub.declare(queue))?;
-        let queues: Vec<String> = subscription.queues.into_iter().map(|queue| queue.name).collect();
+        let internal = subscription.internal_queue().to_owned();
+        let all: Vec<_> = subscription.queues.into_iter().chain(subscription.internal).collect();
+        all.iter().try_for_each(|queue| hub.declare(queue))?;
+        let queues: Vec<String> = all.into_iter().map(|queue| queue.name).collect();
         let epoch = hub.next_id();
         let lease_until = now.after(subscription.lease);
         let member = super::hub::Member {
@@ -46,18 +47,10 @@ impl MemorySession {
         };
         hub.members.insert(epoch, member);
         drop(hub);
-        let (lease, result_expires) = (subscription.lease, subscription.result_expires);
-        Ok(Self {
-            shared,
-            epoch,
-            queues,
-            lease,
-            result_expires,
-            turn: 0,
-            takes_all: false,
-            told: 0,
-            is_heard: false,
-        })
+        let (result_expires, chord_expires) = (subscription.result_expires, subscription.chord_expires);
+        let terms = Terms { epoch, result_expires, chord_expires, internal };
+        let (lease, turn, told) = (subscription.lease, 0, 0);
+        Ok(Self { shared, queues, lease, terms, turn, takes_all: false, told, is_heard: false })
     }
 
     /// The same session, taking from every queue there is at the time.
@@ -69,18 +62,17 @@ impl MemorySession {
     fn step(&mut self, commits: &mut Vec<Commit>, credit: usize) -> Result<Harvest> {
         let _inside = fork::enter();
         let now = self.shared.now();
-        let expires = self.result_expires.map(|after| now.after(after));
         let mut hub = self.shared.lock();
-        if !hub.members.contains_key(&self.epoch) {
+        if !hub.members.contains_key(&self.terms.epoch) {
             return Err(Error::new(ErrorKind::Closed, "the session has ended"));
         }
         let mut harvest = Harvest::default();
         let (mut ended, mut sent) = (false, false);
         for commit in commits.drain(..) {
             ended |= commit.records.iter().any(|record| Record::is_final(&record.state));
-            sent |= !commit.publications.is_empty() || commit.settle.is_some();
+            sent |= !commit.publications.is_empty() || commit.settle.is_some() || commit.chords.is_some();
             let tag = commit.settle.as_ref().map(|(receipt, _)| receipt.tag());
-            if !hub.commit(commit, self.epoch, now, expires) {
+            if !hub.commit(commit, &self.terms, now) {
                 harvest.refused.extend(tag);
             }
         }
@@ -106,11 +98,11 @@ impl MemorySession {
         for turn in 0..self.queues.len() {
             let queue = &self.queues[(self.turn + turn) % self.queues.len()];
             let share = (credit - harvest.deliveries.len()).div_ceil(self.queues.len() - turn);
-            harvest.deliveries.extend(hub.take(queue, share, self.epoch));
+            harvest.deliveries.extend(hub.take(queue, share, self.terms.epoch));
         }
         for queue in &self.queues {
             let left = credit - harvest.deliveries.len();
-            harvest.deliveries.extend(hub.take(queue, left, self.epoch));
+            harvest.deliveries.extend(hub.take(queue, left, self.terms.epoch));
         }
         harvest.deliveries.sort_by_key(|delivery| (delivery.rank, delivery.tag()));
         harvest.more = self.queues.iter().any(|queue| hub.ready(queue) > 0);
@@ -118,7 +110,7 @@ impl MemorySession {
 
     /// Shows which queues it takes from.
     fn register(&self, hub: &mut Hub) -> Result<()> {
-        let member = hub.members.get_mut(&self.epoch);
+        let member = hub.members.get_mut(&self.terms.epoch);
         let member = member.ok_or_else(|| Error::new(ErrorKind::Closed, "the session has ended"))?;
         member.queues.clone_from(&self.queues);
         Ok(())
@@ -193,7 +185,7 @@ impl Session for MemorySession {
             let now = self.shared.now();
             let lease_until = now.after(self.lease);
             self.shared.lock().bounds.tidy(now);
-            match self.shared.lock().members.get_mut(&self.epoch) {
+            match self.shared.lock().members.get_mut(&self.terms.epoch) {
                 Some(member) => member.lease_until = lease_until,
                 None => return Err(Error::new(ErrorKind::Closed, "the session has ended")),
             }
@@ -224,7 +216,7 @@ impl Session for MemorySession {
 impl Drop for MemorySession {
     fn drop(&mut self) {
         let _inside = fork::enter();
-        self.shared.lock().leave(self.epoch);
+        self.shared.lock().leave(self.terms.epoch);
         self.shared.arrived.notify_waiters();
     }
 }
