@@ -8,9 +8,9 @@ pub mod connect;
 pub mod memory;
 mod nearest;
 mod options;
+mod overhear;
 #[cfg(any(feature = "redis", feature = "sqlite"))]
 mod process;
-mod overhear;
 pub mod receipt;
 #[cfg(feature = "redis")]
 pub mod redis;

@@ -48,6 +48,7 @@ pub enum Word {
 }
 
 pub(super) fn no_record() -> Error {
-    let sentence = "this broker keeps no record of revoked tasks; running workers can be told by remote control";
+    let sentence =
+        "this broker keeps no record of revoked tasks; running workers can be told by remote control";
     Error::new(ErrorKind::Unsupported, sentence)
 }

@@ -282,7 +282,16 @@ impl Machine {
         let state = self.shelve(now, &job, due);
         self.jobs.insert(
             tag,
-            Held { job, state, run: 0, doom: None, to_end: None, void: false, ack: Ack::Late, had_turn: false },
+            Held {
+                job,
+                state,
+                run: 0,
+                doom: None,
+                to_end: None,
+                void: false,
+                ack: Ack::Late,
+                had_turn: false,
+            },
         );
     }
 

@@ -23,7 +23,13 @@ impl Machine {
     }
 
     /// A slot was closed: what had not started may go to another.
-    pub(super) fn reclaimed(&mut self, now: Now, id: SlotId, started: u64, effects: &mut Effects) -> Result<()> {
+    pub(super) fn reclaimed(
+        &mut self,
+        now: Now,
+        id: SlotId,
+        started: u64,
+        effects: &mut Effects,
+    ) -> Result<()> {
         let slot = self.slots.get_mut(&id).ok_or_else(|| {
             Error::new(ErrorKind::Unexpected, "a slot was reclaimed that is not there").with("slot", id.0)
         })?;

@@ -74,9 +74,12 @@ impl Machine {
         let wanted = |held: &Held| {
             let job = &held.job;
             let named = by_id.get(job.id.as_str()).copied();
-            let borne = if by_stamp.is_empty() { Stamps::new() } else { stamps(&job.delivery.message.headers) };
-            let stamped =
-                by_stamp.iter().filter(|found| found.target.concerns(&job.id, &borne)).map(|found| found.terminate);
+            let borne =
+                if by_stamp.is_empty() { Stamps::new() } else { stamps(&job.delivery.message.headers) };
+            let stamped = by_stamp
+                .iter()
+                .filter(|found| found.target.concerns(&job.id, &borne))
+                .map(|found| found.terminate);
             named.into_iter().chain(stamped).reduce(|one, other| other.or(one))
         };
         self.jobs.iter().filter_map(|(tag, held)| Some((*tag, wanted(held)?))).collect()
@@ -132,7 +135,9 @@ impl Machine {
             return;
         }
         // One that was begun earlier has ended, and will say so; then we come here again.
-        let Some(first) = slot.sent().next().copied().filter(|first| first.sequence == started) else { return };
+        let Some(first) = slot.sent().next().copied().filter(|first| first.sequence == started) else {
+            return;
+        };
         let Some(signal) = self.jobs.get_mut(&first.tag).and_then(|held| held.to_end.take()) else { return };
         self.doom(id, first.tag, signal, effects);
         let Some(slot) = self.slots.get_mut(&id) else { return };

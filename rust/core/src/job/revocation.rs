@@ -147,7 +147,8 @@ pub fn signal(given: &Value) -> Result<Signal> {
     };
     found.ok_or_else(|| {
         let shown: String = given.to_string().chars().take(40).collect();
-        Error::new(ErrorKind::Config, "there is no such signal; use a name such as SIGTERM").with("signal", shown)
+        Error::new(ErrorKind::Config, "there is no such signal; use a name such as SIGTERM")
+            .with("signal", shown)
     })
 }
 
@@ -179,7 +180,8 @@ mod tests {
 
     #[test]
     fn a_revocation_is_read_as_it_was_written() {
-        let text = br#"[{"id":"1"},{"id":"1","signal":"SIGKILL"},{"stamp":"tenant","value":7,"signal":"SIGTERM"}]"#;
+        let text =
+            br#"[{"id":"1"},{"id":"1","signal":"SIGKILL"},{"stamp":"tenant","value":7,"signal":"SIGTERM"}]"#;
         let read = Revocation::list(text, UNTIL).unwrap();
         assert_eq!(read[1].terminate, Some(Signal::SIGKILL));
         assert_eq!(read[2].target, Target::Stamp { header: "tenant".into(), value: "7".into() });
@@ -214,7 +216,9 @@ mod tests {
             let target = Target::Stamp { header: header.into(), value: value.into() };
             assert!(target.concerns("", &found), "{header} {value}");
         }
-        for headers in [&b"{}"[..], b"nonsense stamped_headers", br#"{"stamped_headers":null,"stamps":{"a":1}}"#] {
+        for headers in
+            [&b"{}"[..], b"nonsense stamped_headers", br#"{"stamped_headers":null,"stamps":{"a":1}}"#]
+        {
             assert!(stamps(headers).is_empty());
         }
     }

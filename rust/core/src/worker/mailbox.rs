@@ -107,7 +107,11 @@ impl Body {
     fn is_for(&self, node: &str) -> bool {
         let named = self.destination.as_ref().is_none_or(|nodes| nodes.iter().any(|name| name == node));
         let is_glob = self.matcher.as_deref().is_none_or(|matcher| matcher == "glob");
-        named && self.pattern.as_deref().is_none_or(|pattern| is_glob && glob(pattern.as_bytes(), node.as_bytes()))
+        named
+            && self
+                .pattern
+                .as_deref()
+                .is_none_or(|pattern| is_glob && glob(pattern.as_bytes(), node.as_bytes()))
     }
 }
 
@@ -177,7 +181,9 @@ fn by_stamp(headers: &Value, terminate: Option<Signal>, until: WallTime) -> Vec<
             }
         }
         Value::Array(pairs) => {
-            for (header, value) in pairs.iter().filter_map(Value::as_str).filter_map(|pair| pair.split_once('=')) {
+            for (header, value) in
+                pairs.iter().filter_map(Value::as_str).filter_map(|pair| pair.split_once('='))
+            {
                 add(header, &json!(value));
             }
         }
@@ -191,7 +197,9 @@ fn by_stamp(headers: &Value, terminate: Option<Signal>, until: WallTime) -> Vec<
 fn texts(value: Option<&Value>) -> Vec<String> {
     match value {
         Some(Value::String(text)) => vec![text.clone()],
-        Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).take(MOST).map(str::to_owned).collect(),
+        Some(Value::Array(all)) => {
+            all.iter().filter_map(Value::as_str).take(MOST).map(str::to_owned).collect()
+        }
         _ => Vec::new(),
     }
 }

@@ -56,7 +56,9 @@ impl Drive {
                 ids.collect()
             }
             Command::Active => self.infos(|state| matches!(state, JobState::Sent(_) | JobState::Running(_))),
-            Command::Reserved => self.infos(|state| matches!(state, JobState::Ready | JobState::Limited | JobState::Acking)),
+            Command::Reserved => {
+                self.infos(|state| matches!(state, JobState::Ready | JobState::Limited | JobState::Acking))
+            }
             Command::Scheduled => self.scheduled(),
             Command::Query(ids) => self.query(&ids),
             Command::Impossible(sentence) => json!({ "error": sentence }),
@@ -79,7 +81,11 @@ impl Drive {
         let running = held.filter(|(_, state)| matches!(state, JobState::Sent(_) | JobState::Running(_)));
         let running: Vec<&str> = running.map(|(job, _)| job.id.as_str()).collect();
         let ended: Vec<&str> = named.iter().map(|(id, _)| *id).filter(|id| running.contains(id)).collect();
-        if ended.is_empty() { "terminate: tasks unknown".to_owned() } else { format!("terminate: {}", ended.join(", ")) }
+        if ended.is_empty() {
+            "terminate: tasks unknown".to_owned()
+        } else {
+            format!("terminate: {}", ended.join(", "))
+        }
     }
 
     /// Tells the machine, and has it written into the record: workers that start later obey it, too.

@@ -12,11 +12,11 @@ mod priority;
 mod publish;
 mod purge;
 mod redeliver;
-mod revoked;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "redis")]
 mod redis_server;
+mod revoked;
 mod settle;
 #[cfg(feature = "sqlite")]
 mod sqlite;

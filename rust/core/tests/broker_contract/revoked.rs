@@ -54,7 +54,10 @@ fn what_is_called_off_stands_in_the_record_until_its_time_is_over() {
         let stamp = Target::Stamp { header: "tenant".into(), value: "[7]".into() };
         let one = subject.revocation("1", None);
         let stamped = Revocation { target: stamp, terminate: Some(Signal::SIGINT), ..one.clone() };
-        subject.broker.revoke(&[one.clone(), subject.revocation("1", Some(Signal::SIGTERM)), stamped]).unwrap();
+        subject
+            .broker
+            .revoke(&[one.clone(), subject.revocation("1", Some(Signal::SIGTERM)), stamped])
+            .unwrap();
         subject.broker.revoke(&[one]).unwrap();
         let expected = [
             r#"{"id":"1","signal":"SIGTERM"}"#,

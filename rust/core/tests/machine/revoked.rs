@@ -31,7 +31,8 @@ fn quick(slots: u32) -> World {
 }
 
 fn is_revoked(world: &World, tag: Tag) -> bool {
-    world.records.iter().filter(|(id, state)| *id == format!("id-{}", tag.0) && state == "REVOKED").count() == 1
+    world.records.iter().filter(|(id, state)| *id == format!("id-{}", tag.0) && state == "REVOKED").count()
+        == 1
 }
 
 fn revoked_and_acknowledged(world: &World, tag: Tag) {
@@ -89,8 +90,7 @@ fn one_that_waits_for_its_time_is_settled_at_once() {
 fn one_that_waits_for_its_turn_is_settled_at_once_and_takes_none() {
     let mut world = World::new(Prefetch::Auto, 1);
     let limited = Arc::new(Policy { rate_limit: Some(1.0), ..Policy::named("limited") });
-    let tags: Vec<Tag> =
-        (0..3).map(|_| world.deliver(|job| job.policy = Arc::clone(&limited))).collect();
+    let tags: Vec<Tag> = (0..3).map(|_| world.deliver(|job| job.policy = Arc::clone(&limited))).collect();
     world.run_one(SLOT, SHORT);
     world.revoke(tags[1], false);
     revoked_and_acknowledged(&world, tags[1]);

@@ -120,7 +120,13 @@ impl MemoryBroker {
 
 impl Shared {
     fn new(clock: Clock) -> Self {
-        Self { hub: Mutex::default(), arrived: Notify::new(), stored: Condvar::new(), revoked: Notify::new(), clock }
+        Self {
+            hub: Mutex::default(),
+            arrived: Notify::new(),
+            stored: Condvar::new(),
+            revoked: Notify::new(),
+            clock,
+        }
     }
 
     /// The hub's state, for a moment: never held while waiting for anything else.

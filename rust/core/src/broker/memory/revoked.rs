@@ -21,7 +21,8 @@ pub(super) struct Recorded {
 impl Recorded {
     /// Writes some into the record, in place of the same ones; forgets what is over.
     fn add(&mut self, revocations: &[Revocation], now: WallTime) {
-        self.entries.retain(|(_, known)| known.until > now && !revocations.iter().any(|new| new.is_like(known)));
+        self.entries
+            .retain(|(_, known)| known.until > now && !revocations.iter().any(|new| new.is_like(known)));
         for revocation in revocations {
             self.last += 1;
             self.entries.push_back((self.last, revocation.clone()));

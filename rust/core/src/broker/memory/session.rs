@@ -47,7 +47,17 @@ impl MemorySession {
         hub.members.insert(epoch, member);
         drop(hub);
         let (lease, result_expires) = (subscription.lease, subscription.result_expires);
-        Ok(Self { shared, epoch, queues, lease, result_expires, turn: 0, takes_all: false, told: 0, is_heard: false })
+        Ok(Self {
+            shared,
+            epoch,
+            queues,
+            lease,
+            result_expires,
+            turn: 0,
+            takes_all: false,
+            told: 0,
+            is_heard: false,
+        })
     }
 
     /// The same session, taking from every queue there is at the time.

@@ -133,7 +133,8 @@ impl RedisEar {
             Word::Answer { exchange, routing_key, message } => {
                 let tag = Uuid::new_v4().hyphenated().to_string();
                 let address = Address { exchange, routing_key, priority: None, delivery_tag: &tag };
-                let (list, envelope) = (config.keys.key(&format!("{routing_key}.{exchange}")), seal(message, address)?);
+                let (list, envelope) =
+                    (config.keys.key(&format!("{routing_key}.{exchange}")), seal(message, address)?);
                 batch.add(&[b"LPUSH", list.as_bytes(), &envelope]);
                 batch.add(&[b"EXPIRE", list.as_bytes(), FORGOTTEN]);
             }

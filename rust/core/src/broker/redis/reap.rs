@@ -369,5 +369,10 @@ fn started(page: &Path) -> Option<HashSet<u64>> {
     if slots.clone().any(|slot| slot[PERMITS] > 1) {
         return None;
     }
-    Some(slots.filter(|slot| page::started(slot[CLAIM]) != 0 && slot[TAG] != 0).map(|slot| slot[TAG]).collect())
+    Some(
+        slots
+            .filter(|slot| page::started(slot[CLAIM]) != 0 && slot[TAG] != 0)
+            .map(|slot| slot[TAG])
+            .collect(),
+    )
 }

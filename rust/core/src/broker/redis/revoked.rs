@@ -8,8 +8,8 @@ use std::sync::Arc;
 use redis::Value;
 
 use super::config::RedisConfig;
-use super::keeper::Keeper;
 use super::ear::RedisEar;
+use super::keeper::Keeper;
 use super::open;
 use super::routes;
 use super::session::RedisSession;
@@ -83,7 +83,10 @@ pub(super) fn answer(replies: &mut Replies) -> Result<Vec<Revocation>> {
 /// Reads what was said on the [`channel`].
 pub(super) fn told(payload: &[u8]) -> Vec<Revocation> {
     let text = String::from_utf8_lossy(payload);
-    text.lines().filter_map(|line| line.split_once(' ')).filter_map(|(until, demand)| read(until, demand)).collect()
+    text.lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter_map(|(until, demand)| read(until, demand))
+        .collect()
 }
 
 /// What another version has written and this one does not know is none of its business.
@@ -134,7 +137,8 @@ mod tests {
 
     #[test]
     fn what_is_told_is_read_line_by_line_and_nonsense_passed_over() {
-        let payload = b"1800000000000 {\"id\":\"1\"}\nnonsense\n5 {}\n7 {\"id\":\"2\",\"signal\":\"SIGKILL\"}\n\xff 3";
+        let payload =
+            b"1800000000000 {\"id\":\"1\"}\nnonsense\n5 {}\n7 {\"id\":\"2\",\"signal\":\"SIGKILL\"}\n\xff 3";
         let read = told(payload);
         assert_eq!(read.iter().map(|one| one.until.0).collect::<Vec<_>>(), [1_800_000_000_000, 7]);
     }

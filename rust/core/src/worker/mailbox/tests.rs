@@ -15,7 +15,8 @@ fn sent(body: &Value) -> Option<Request> {
 }
 
 fn command_of(method: &str, arguments: &Value) -> Option<Command> {
-    sent(&json!({"method": method, "arguments": arguments, "destination": null})).map(|request| request.command)
+    sent(&json!({"method": method, "arguments": arguments, "destination": null}))
+        .map(|request| request.command)
 }
 
 fn of_id(id: &str, terminate: Option<Signal>) -> Revocation {
@@ -29,7 +30,11 @@ fn tasks_are_called_off_by_id_in_every_way_that_celery_writes() {
         ("revoke", json!({"task_id": "1", "terminate": false, "signal": "SIGTERM"}), vec![of_id("1", None)]),
         ("revoke", json!({"task_id": ["1", "2"]}), vec![of_id("1", None), of_id("2", None)]),
         ("revoke", json!({"task_id": ["1"], "terminate": true, "signal": null}), vec![of_id("1", term)]),
-        ("revoke", json!({"task_id": "1", "terminate": true, "signal": 9}), vec![of_id("1", Some(Signal::SIGKILL))]),
+        (
+            "revoke",
+            json!({"task_id": "1", "terminate": true, "signal": 9}),
+            vec![of_id("1", Some(Signal::SIGKILL))],
+        ),
         ("terminate", json!({"task_id": "1", "signal": "TERM"}), vec![of_id("1", term)]),
     ] {
         assert_eq!(command_of(method, &arguments), Some(Command::Revoke(expected)), "{arguments}");
@@ -69,7 +74,11 @@ fn what_is_not_meant_for_this_worker_is_passed_over() {
     assert!(!to(&json!({"pattern": "celery@*"})) && !to(&json!({"pattern": "fastq@*", "matcher": "pcre"})));
     assert_eq!(command_of("shutdown", &json!({})), None);
     for body in ["", "[]", "{}", r#"{"method": 7}"#] {
-        assert_eq!(read(&Message { body: body.into(), ..Message::default() }, NODE, NOW, KEEP), None, "{body}");
+        assert_eq!(
+            read(&Message { body: body.into(), ..Message::default() }, NODE, NOW, KEEP),
+            None,
+            "{body}"
+        );
     }
     let late = Message {
         headers: json!({"expires": 999.0}).to_string().into(),
@@ -81,9 +90,11 @@ fn what_is_not_meant_for_this_worker_is_passed_over() {
 
 #[test]
 fn who_waits_for_an_answer_gets_it_under_the_name_of_the_worker() {
-    let body = json!({"method": "ping", "ticket": "t", "reply_to": {"exchange": "reply.x", "routing_key": "key"}});
+    let body =
+        json!({"method": "ping", "ticket": "t", "reply_to": {"exchange": "reply.x", "routing_key": "key"}});
     let reply_to = sent(&body).unwrap().reply_to.unwrap();
-    let Word::Answer { exchange, routing_key, message } = reply_to.answer(NODE, &json!({"ok": "pong"})) else {
+    let Word::Answer { exchange, routing_key, message } = reply_to.answer(NODE, &json!({"ok": "pong"}))
+    else {
         panic!("no answer")
     };
     assert_eq!((exchange.as_str(), routing_key.as_str()), ("reply.x", "key"));

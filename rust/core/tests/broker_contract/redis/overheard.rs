@@ -63,7 +63,13 @@ fn to_mailbox(body: &str) -> Publication {
         properties: Bytes::from_static(br#"{"content_type":"application/json","content_encoding":"utf-8"}"#),
         body: Bytes::copy_from_slice(body.as_bytes()),
     };
-    Publication { exchange: "celery.pidbox".into(), routing_key: String::new(), priority: None, due: None, message }
+    Publication {
+        exchange: "celery.pidbox".into(),
+        routing_key: String::new(),
+        priority: None,
+        due: None,
+        message,
+    }
 }
 
 #[test]
