@@ -94,7 +94,7 @@ pub fn read(message: &Message, node: &str, now: WallTime, keep: Duration) -> Opt
     }
     let arguments = body.arguments.unwrap_or_default();
     let command = command(&body.method, &arguments, now.after(keep))
-        .map_or_else(|error| Some(Command::Impossible(error.to_string())), |command| command)?;
+        .unwrap_or_else(|error| Some(Command::Impossible(error.to_string())))?;
     let reply_to = body.ticket.zip(body.reply_to).map(|(ticket, address)| ReplyTo {
         exchange: address.exchange,
         routing_key: address.routing_key,
