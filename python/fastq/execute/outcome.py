@@ -27,7 +27,7 @@ from fastq.app.context import Context
 from fastq.exceptions import Ignore, NotRegistered, Reject, Retry
 from fastq.execute import callbacks, journal
 from fastq.execute.errors import ExceptionInfo, let_go
-from fastq.execute.termination import Termination
+from fastq.execute.termination import Termination, came_of_termination
 from fastq.states import FAILURE, PENDING, RETRY, SUCCESS
 from fastq.states import IGNORED as IGNORED_STATE
 from fastq.states import REJECTED as REJECTED_STATE
@@ -88,8 +88,8 @@ class Run:
 
 def raised(run: Run, error: BaseException) -> Outcome:
     """End a run whose code raised: it failed, or asked for something with a control word."""
-    if isinstance(error, Termination):
-        raise error  # nothing is to follow, and the core says how it ended
+    if came_of_termination(error):
+        raise Termination  # nothing is to follow, and the core says how it ended
     ending: Callable[[Run, Any], Outcome] = _failed
     if isinstance(error, Retry):
         ending = _retried

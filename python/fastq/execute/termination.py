@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-__all__ = ["HEEDED", "Termination", "ends_run"]
+__all__ = ["HEEDED", "Termination", "came_of_termination", "ends_run"]
 
 HEEDED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2)
 """Signals that do nothing in a child but end a run; others do there what they do in any process."""
@@ -25,6 +25,22 @@ class Termination(SystemExit):
 
     As `SystemExit` it passes what catches `Exception`: a task that repeats what failed does not repeat this.
     """
+
+
+_MOST_CONTEXTS: Final = 20
+
+
+def came_of_termination(error: BaseException) -> bool:
+    """Tell whether an error is Termination, or was raised while that was on its way.
+
+    It may come at any line, in the middle of a lock's release for instance, and the code that cleans up after it may fail.
+    """
+    found: BaseException | None = error
+    for _ in range(_MOST_CONTEXTS):
+        if found is None or isinstance(found, Termination):
+            break
+        found = found.__context__
+    return isinstance(found, Termination)
 
 
 def ends_run(is_ending: Callable[[], bool]) -> Callable[[int, FrameType | None], None]:
