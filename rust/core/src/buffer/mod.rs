@@ -1,11 +1,13 @@
 //! The prefetch buffer: jobs taken from the broker that no slot has yet. One facade over its shelves.
 
+pub mod gates;
 pub mod limited;
 pub mod ready;
 pub mod waiting;
 
 use crate::clock::WallTime;
 use crate::ident::Tag;
+use gates::Gates;
 use limited::Limited;
 use ready::Ready;
 use waiting::Waiting;
@@ -17,6 +19,8 @@ pub struct Buffer {
     waiting: Waiting,
     /// Those that wait for their turn.
     pub limited: Limited,
+    /// Those that wait for something of the server.
+    pub gates: Gates,
 }
 
 impl Buffer {
@@ -74,6 +78,7 @@ impl Buffer {
     pub fn drain(&mut self) -> Vec<Tag> {
         let mut all: Vec<Tag> = std::iter::from_fn(|| self.ready.pop()).collect();
         all.extend(self.limited.drain());
+        all.extend(self.gates.drain());
         all.extend(self.waiting.drain());
         all
     }

@@ -7,6 +7,7 @@ use crate::broker::{Delivery, Renewal};
 use crate::error::Error;
 use crate::ident::Tag;
 use crate::job::ending::Commit;
+use crate::job::limits::{Ask, Granted};
 
 /// What the consumer is told.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub enum Order {
         /// Somebody waits: hold nothing back.
         hurry: bool,
     },
+    /// Ask for these turns and tokens, once what is to be settled is.
+    Ask(Vec<Ask>),
     /// Settle what is known, give the rest back, end.
     Drain,
 }
@@ -40,6 +43,10 @@ pub enum News {
     Settled(Vec<Tag>),
     /// Commits that were not carried out, because their Receipt is no longer ours.
     Refused(Vec<Tag>),
+    /// What was given for what was asked; nothing when it could not be asked.
+    Granted(Vec<Granted>),
+    /// The server called: tokens were given back.
+    Freed,
     /// The lease was renewed and the dead were reaped.
     Renewed(Renewal),
     /// The connection changed.

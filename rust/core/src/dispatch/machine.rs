@@ -7,10 +7,13 @@
 //! | – | Arrived, due much later | settled | Settle(ack, published again as delayed) |
 //! | – | Arrived, due later | Waiting | |
 //! | – | Arrived, its task's turn has not come | Limited | |
+//! | – | Arrived, needs a turn or a token of the server | Limited | |
 //! | – | Arrived | Ready | |
 //! | Waiting | Tick, its time has come | Ready | |
 //! | Ready | a slot is free, its task's turn has not come | Limited | |
 //! | Limited | Tick, its turn has come | Ready | |
+//! | Limited | Granted what it needs | Ready | |
+//! | Limited | Tick, no slot was free for a second | settled | Settle(release) |
 //! | Ready | a slot is free, expired | settled | Settle(ack, REVOKED), Tell(expired) |
 //! | Ready | a slot is free | Sent | Send |
 //! | Ready, acknowledged early | a slot is free | Acking; the slot is kept | Settle(ack) |
@@ -35,6 +38,7 @@ use std::time::Duration;
 
 use super::deadline::{Deadlines, Limit};
 use super::estimate::{Estimates, Rate};
+use super::gates::Passes;
 use super::scale::Load;
 use super::{Effect, Effects, Input, Now, bounds};
 use crate::broker::Publication;
@@ -50,7 +54,7 @@ use crate::pool::slot::{Slot, SlotState};
 use crate::settle::decide;
 
 /// Messages due later than this wait in the broker, where it can.
-const HELD_HERE: Duration = Duration::from_secs(60);
+pub(super) const HELD_HERE: Duration = Duration::from_secs(60);
 
 /// A job in hand.
 #[derive(Debug)]
@@ -67,6 +71,8 @@ pub(super) struct Held {
     pub(super) had_turn: bool,
     /// The token it holds: its key.
     pub(super) token: Option<Arc<str>>,
+    /// Its turn, where all workers keep the rate together.
+    pub(super) turn: Option<Instant>,
 }
 
 /// How far an early acknowledgement has come.
@@ -94,6 +100,7 @@ pub struct Machine {
     pub(super) jobs: ByTag<Held>,
     pub(super) buffer: Buffer,
     pub(super) slots: BTreeMap<SlotId, Slot>,
+    pub(super) passes: Passes,
     pub(super) deadlines: Deadlines,
     pub(super) estimates: Estimates,
     rate: Rate,
@@ -128,6 +135,7 @@ impl Machine {
             jobs: ByTag::default(),
             buffer: Buffer::default(),
             slots: BTreeMap::new(),
+            passes: Passes::default(),
             deadlines: Deadlines::default(),
             estimates: Estimates::default(),
             rate: Rate::default(),
@@ -170,6 +178,8 @@ impl Machine {
             Input::LetGo(slot, tag) => self.let_go(now, slot, tag, effects)?,
             Input::Reclaimed { slot, started } => self.reclaimed(slot, started, effects)?,
             Input::SlotGone { slot, started, reason } => self.slot_gone(now, slot, started, &reason, effects),
+            Input::Granted(answers) => self.granted(now, &answers, effects),
+            Input::Freed => self.buffer.gates.freed(),
             Input::SessionLost => self.session_lost(effects),
             Input::Stop { at_once } => self.stop(at_once, effects),
             Input::Tick => self.tick(now, effects),
@@ -184,7 +194,7 @@ impl Machine {
             return 0;
         }
         let slots = self.slots.values().filter(|slot| is_alive(slot.state())).map(Slot::permits).sum();
-        let held = self.jobs.len() - self.buffer.waiting() - self.buffer.limited.count();
+        let held = self.jobs.len() - self.waiting();
         let prefetch = if self.stuck { Prefetch::PerSlot(1) } else { self.prefetch };
         let credit = credit::credit(prefetch, slots, self.rate.per_second(now.monotonic), held);
         if slots > 0 && held < slots + self.probes { credit.max(slots + self.probes - held) } else { credit }
@@ -221,8 +231,14 @@ impl Machine {
     /// Jobs in hand, those among them that may run, those that wait for their time, and those in slots.
     pub fn counts(&self) -> [usize; 4] {
         let in_slots = self.slots.values().map(|slot| slot.sent().len()).sum();
-        let waiting = self.buffer.waiting() + self.buffer.limited.count();
+        let waiting = self.waiting();
         [self.jobs.len(), self.buffer.ready(), waiting, in_slots]
+    }
+
+    /// Jobs that wait for their time, their turn or a token.
+    pub(super) fn waiting(&self) -> usize {
+        let waiting = self.buffer.waiting() + self.buffer.limited.count() + self.buffer.gates.count();
+        (waiting + self.passes.count()).min(self.jobs.len())
     }
 
     pub(super) fn slot(&mut self, id: SlotId) -> Result<&mut Slot> {
@@ -271,6 +287,7 @@ impl Machine {
                 ack: Ack::Late,
                 had_turn: false,
                 token: None,
+                turn: None,
             },
         );
     }
@@ -316,6 +333,7 @@ impl Machine {
         if let Some(Verdict::Bury { reason, .. }) = &verdict {
             effects.push(Effect::Tell(super::release::buried(&held.job, reason)));
         }
+        self.token_goes(&held);
         let limits = bounds::limits(&mut held, verdict.as_ref(), &outcome.publications, now.wall);
         let settle = verdict.and_then(|verdict| Some((held.job.delivery.receipt.spend()?, verdict)));
         if settle.is_some() || held.ack == Ack::Done {
@@ -346,7 +364,7 @@ fn received(job: &Job) -> Event {
 }
 
 /// Whether a slot will take jobs, now or soon.
-fn is_alive(state: SlotState) -> bool {
+pub(super) fn is_alive(state: SlotState) -> bool {
     matches!(state, SlotState::Idle | SlotState::Busy | SlotState::Closed)
 }
 

@@ -5,6 +5,7 @@ mod bounds;
 pub mod deadline;
 pub mod estimate;
 mod fill;
+mod gates;
 pub mod machine;
 mod release;
 pub mod scale;
@@ -15,6 +16,7 @@ use crate::event::Event;
 use crate::ident::{SlotId, Tag};
 use crate::job::Job;
 use crate::job::ending::{Commit, Outcome};
+use crate::job::limits::Granted;
 
 pub use machine::Machine;
 
@@ -71,6 +73,10 @@ pub enum Input {
         /// How it went, for logs and stored failures.
         reason: String,
     },
+    /// The server's answers to what was asked for; none when it could not be asked.
+    Granted(Vec<Granted>),
+    /// The server calls: tokens were given back.
+    Freed,
     /// The session is over: what is held belongs to others now.
     SessionLost,
     /// Take no more, give back what has not started. `at_once`: and end what runs.

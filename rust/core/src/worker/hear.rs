@@ -132,6 +132,8 @@ impl Drive {
                 Stats::add(&self.stats.refused, tags.len());
                 self.tell.put(Event::new(EventKind::Refused).with("count", tags.len() as u64));
             }
+            News::Granted(answers) => self.desk.inputs.push_back(Input::Granted(answers)),
+            News::Freed => self.desk.inputs.push_back(Input::Freed),
             News::Renewed(renewal) => {
                 let event = Event::new(EventKind::Recovered).with("recovered", renewal.recovered);
                 self.tell.put(event.with("buried", renewal.buried));

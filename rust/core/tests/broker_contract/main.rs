@@ -22,3 +22,4 @@ mod settle;
 mod sqlite;
 mod stores;
 mod support;
+mod tokens;

@@ -9,6 +9,7 @@ use crate::broker::{BoxFuture, Harvest, Renewal, Session, Subscription};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork;
 use crate::job::ending::Commit;
+use crate::job::limits::{Ask, Granted};
 use crate::store::Record;
 
 /// Takes from the queues of one hub.
@@ -22,6 +23,8 @@ pub(crate) struct MemorySession {
     turn: usize,
     /// It takes from every queue there is.
     takes_all: bool,
+    /// In line for tokens: how often some had been given back when it last asked.
+    in_line: Option<u64>,
 }
 
 impl MemorySession {
@@ -42,7 +45,7 @@ impl MemorySession {
         hub.members.insert(epoch, member);
         drop(hub);
         let (lease, result_expires) = (subscription.lease, subscription.result_expires);
-        Ok(Self { shared, epoch, queues, lease, result_expires, turn: 0, takes_all: false })
+        Ok(Self { shared, epoch, queues, lease, result_expires, turn: 0, takes_all: false, in_line: None })
     }
 
     /// The same session, taking from every queue there is at the time.
@@ -63,7 +66,8 @@ impl MemorySession {
         let (mut ended, mut sent) = (false, false);
         for commit in commits.drain(..) {
             ended |= commit.records.iter().any(|record| Record::is_final(&record.state));
-            sent |= !commit.publications.is_empty() || commit.settle.is_some();
+            let changes = commit.settle.is_some() || commit.limits.is_some();
+            sent |= !commit.publications.is_empty() || changes;
             let tag = commit.settle.as_ref().map(|(receipt, _)| receipt.tag());
             if !hub.commit(commit, self.epoch, now, expires) {
                 harvest.refused.extend(tag);
@@ -100,8 +104,17 @@ impl MemorySession {
         harvest.more = self.queues.iter().any(|queue| hub.ready(queue) > 0);
     }
 
+    /// Whether tokens were given back since it asked in vain.
+    fn is_called(&self) -> bool {
+        let _inside = fork::enter();
+        self.in_line.is_some_and(|before| self.shared.lock().bounds.freed > before)
+    }
+
     /// How long until something is there: zero when it is.
     fn until_next(&self) -> Option<Duration> {
+        if self.is_called() {
+            return Some(Duration::ZERO);
+        }
         let _inside = fork::enter();
         let now = self.shared.now();
         let hub = self.shared.lock();
@@ -136,6 +149,29 @@ impl Session for MemorySession {
                 }
             }
         })
+    }
+
+    fn admit<'a>(&'a mut self, asks: &'a [Ask]) -> BoxFuture<'a, Result<Vec<Granted>>> {
+        Box::pin(async move {
+            let _inside = fork::enter();
+            let now = self.shared.now();
+            let mut hub = self.shared.lock();
+            if !hub.members.contains_key(&self.epoch) {
+                return Err(Error::new(ErrorKind::Closed, "the session has ended"));
+            }
+            let granted = hub.bounds.admit(self.epoch, asks, now);
+            let in_vain = |(ask, granted): (&Ask, &Granted)| !granted.turns && granted.count < ask.wanted;
+            self.in_line = asks.iter().zip(&granted).any(in_vain).then_some(hub.bounds.freed);
+            Ok(granted)
+        })
+    }
+
+    fn freed(&mut self) -> bool {
+        let called = self.is_called();
+        if called {
+            self.in_line = None;
+        }
+        called
     }
 
     fn renew<'a>(&'a mut self) -> BoxFuture<'a, Result<Renewal>> {

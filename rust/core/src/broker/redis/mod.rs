@@ -32,6 +32,7 @@ mod session;
 mod source;
 mod stream;
 mod tls;
+mod tokens;
 mod transaction;
 mod waiter;
 mod wire;

@@ -18,6 +18,7 @@ use super::open::{self, ClientName, end_clients};
 use super::reap::Neighbours;
 use super::routes::{self, Routes};
 use super::source::Book;
+use super::tokens::Tokens;
 use super::transaction::Doubt;
 use super::waiter::Waiters;
 use super::wire::{self, Batch, Replies, string};
@@ -26,6 +27,7 @@ use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{self, Tag};
 use crate::job::ending::Commit;
+use crate::job::limits::{Ask, Granted};
 
 const PROMOTE: &str = include_str!("scripts/promote.lua");
 const GIVE_BACK: &str = include_str!("scripts/give_back.lua");
@@ -41,6 +43,7 @@ pub(super) struct RedisSession {
     pub(super) routes: Routes,
     pub(super) neighbours: Neighbours,
     pub(super) waiters: Waiters,
+    pub(super) tokens: Tokens,
     pub(super) queues: Vec<Queue>,
     /// `None` when it broke; the next exchange opens another.
     pub(super) link: Option<Link>,
@@ -93,6 +96,7 @@ impl RedisSession {
             book,
             routes: Routes::default(),
             waiters,
+            tokens: Tokens::default(),
             queues: subscription.queues.clone(),
             link: Some(link),
             doubt: None,
@@ -280,6 +284,7 @@ impl RedisSession {
             batch.script(GIVE_BACK, &[source.held.as_bytes(), source.key.as_bytes()], &[]);
         }
         self.end_mirror(&mut batch);
+        self.tokens.end(&self.config.keys, &self.lease.session, &mut batch);
         self.lease.end(&mut batch);
         batch
     }
@@ -369,6 +374,20 @@ impl Session for RedisSession {
 
     fn arrival<'a>(&'a mut self) -> BoxFuture<'a, ()> {
         Box::pin(self.wait_for_arrival())
+    }
+
+    fn admit<'a>(&'a mut self, asks: &'a [Ask]) -> BoxFuture<'a, Result<Vec<Granted>>> {
+        Box::pin(async move {
+            self.check()?;
+            let granted = self.ask(asks).await;
+            granted
+                .map_err(|error| error.during("ask for turns and tokens").with("server", &self.config.shown))
+        })
+    }
+
+    fn freed(&mut self) -> bool {
+        self.hear_waiters();
+        std::mem::take(&mut self.tokens.is_called)
     }
 
     fn renew<'a>(&'a mut self) -> BoxFuture<'a, Result<Renewal>> {

@@ -32,6 +32,8 @@ pub(super) enum Landing {
     Nothing(usize),
     /// A fanout queue was sent this.
     Broadcast(Arc<str>, Vec<u8>),
+    /// The server calls: tokens were given back.
+    Call,
     /// A connection broke. Why, the next exchange finds out.
     Broken,
 }
@@ -41,6 +43,7 @@ pub(super) struct Waiters {
     /// By the place of their list; `None` where there is no waiter.
     all: Vec<Option<Waiter>>,
     landings: UnboundedReceiver<Landing>,
+    landed: UnboundedSender<Landing>,
     _broadcasts: Broadcasts,
 }
 
@@ -85,7 +88,13 @@ impl Waiters {
             };
             Some(Waiter { orders, client, task: tokio::spawn(wait.run(ordered)) })
         });
-        Ok(Self { all: waiters.collect(), landings, _broadcasts: broadcasts })
+        let all = waiters.collect();
+        Ok(Self { all, landings, landed, _broadcasts: broadcasts })
+    }
+
+    /// Where others who wait say what they have heard.
+    pub(super) fn landed(&self) -> UnboundedSender<Landing> {
+        self.landed.clone()
     }
 
     /// Whether a list has a waiter.

@@ -21,6 +21,7 @@ mod reap;
 mod schema;
 mod session;
 mod thread;
+mod tokens;
 mod wake;
 mod watch;
 

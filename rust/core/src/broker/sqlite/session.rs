@@ -23,6 +23,7 @@ use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident;
 use crate::job::ending::Commit;
+use crate::job::limits::{Ask, Granted};
 
 /// How often to look at the file, in case a bell was not heard: right after something happened, and at rest.
 const LOOK_SOON: Duration = Duration::from_millis(5);
@@ -46,6 +47,10 @@ pub(super) struct SqliteSession {
     look_at: Instant,
     pace: Duration,
     looking: Option<oneshot::Receiver<Look>>,
+    /// It is in line for tokens.
+    in_line: bool,
+    /// The bell rang while it was: somebody may have given some back.
+    is_called: bool,
 }
 
 impl SqliteSession {
@@ -81,6 +86,8 @@ impl SqliteSession {
             look_at: Instant::now(),
             pace: LOOK_SOON,
             looking: None,
+            in_line: false,
+            is_called: false,
         })
     }
 
@@ -129,6 +136,7 @@ impl SqliteSession {
             let due_at = until_due.map_or(self.look_at, |wait| Instant::now() + wait);
             tokio::select! {
                 () = heard(self.bell.as_ref()) => {
+                    self.is_called = self.in_line;
                     self.hurry();
                     return;
                 }
@@ -241,6 +249,20 @@ impl Session for SqliteSession {
 
     fn arrival<'a>(&'a mut self) -> BoxFuture<'a, ()> {
         Box::pin(self.wait_for_arrival())
+    }
+
+    fn admit<'a>(&'a mut self, asks: &'a [Ask]) -> BoxFuture<'a, Result<Vec<Granted>>> {
+        Box::pin(async move {
+            let order = |answer| Order::Admit { asks: asks.to_vec(), answer };
+            let granted = self.ask(order).await??;
+            let in_vain = |(ask, granted): (&Ask, &Granted)| !granted.turns && granted.count < ask.wanted;
+            self.in_line = asks.iter().zip(&granted).any(in_vain);
+            Ok(granted)
+        })
+    }
+
+    fn freed(&mut self) -> bool {
+        std::mem::take(&mut self.is_called)
     }
 
     fn renew<'a>(&'a mut self) -> BoxFuture<'a, Result<Renewal>> {
