@@ -162,6 +162,10 @@ class Policy:
     soft_time_limit: float | None
     rate_limit: float | None = None
     """Runs that may begin in a second, in this worker."""
+    rate_is_global: bool = False
+    """They are counted in all workers together."""
+    max_concurrency: int | None = None
+    """Runs that may go on at the same time, in all workers together."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,7 @@ class Worker(Consuming):
             checks.refuse_limits_without_children(options, pool)
             checks.refuse_scaling_without_children(app, pool)
             checks.refuse_negative_limits(app)
+            checks.refuse_limits_without_server(app)
             checks.warn_of_limits(app, pool)
             config, table = core_config(app, node, pool), policies(app)
             try:

@@ -78,6 +78,8 @@ pub(crate) struct PolicySpec {
     time_limit: Option<f64>,
     soft_time_limit: Option<f64>,
     rate_limit: Option<f64>,
+    rate_is_global: bool,
+    max_concurrency: Option<u32>,
 }
 
 impl PolicySpec {
@@ -95,6 +97,8 @@ impl PolicySpec {
             time_limit: optional_duration(py, "time_limit", self.time_limit)?,
             soft_time_limit: optional_duration(py, "soft_time_limit", self.soft_time_limit)?,
             rate_limit: self.rate_limit.filter(|rate| *rate > 0.0),
+            rate_is_global: self.rate_is_global,
+            max_concurrency: self.max_concurrency,
         })
     }
 }

@@ -4,6 +4,7 @@
 //! be settled because of a temporary fault is kept and tried again, in order, until it works or the session is over.
 
 pub mod accept;
+mod admission;
 pub mod credit;
 pub mod link;
 mod listening;
@@ -22,6 +23,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::Tag;
 use crate::job::ending::Commit;
+use crate::job::limits::Ask;
 use crate::settle::batch::Batch;
 use crate::store::Store;
 use link::{Link, LinkInput, LinkState};
@@ -61,6 +63,8 @@ pub struct Consumer {
     /// Harvests that whoever counts had not counted when it last said how much may be taken: number and size.
     uncounted: VecDeque<(u64, usize)>,
     hurry: bool,
+    /// Turns and tokens to ask for.
+    asks: Vec<Ask>,
     draining: bool,
     /// Other queues to take from, in the order they were asked for.
     changes: VecDeque<Change>,
@@ -98,6 +102,7 @@ impl Consumer {
             harvest: 0,
             uncounted: VecDeque::new(),
             hurry: true,
+            asks: Vec::new(),
             draining: false,
             changes: VecDeque::new(),
             listening: None,
@@ -167,6 +172,11 @@ impl Consumer {
                         visit.retry_at = Some(TokioInstant::now() + self.link.pause(jitter()));
                     }
                 }
+                self.pass_call_on(&mut *session);
+            } else if self.may_ask() {
+                if let Err(error) = self.admit(&mut *session).await {
+                    return self.lost(&error);
+                }
             } else {
                 self.rest(&mut *session, &mut visit, now).await;
             }
@@ -191,7 +201,8 @@ impl Consumer {
     /// the batch is due; never before the pause after a fault is over.
     fn exchange_at(&self, visit: &Visit, now: TokioInstant) -> Option<TokioInstant> {
         let take = visit.more && self.credit > 0 && (self.batch.is_empty() || self.hurry);
-        let due = self.batch.due(self.hurry).map(|due| now + due.since(self.clock.now()));
+        let due =
+            self.batch.due(self.hurry || !self.asks.is_empty()).map(|due| now + due.since(self.clock.now()));
         let at = if take { Some(now) } else { due };
         at.map(|at| at.max(visit.retry_at.unwrap_or(at)))
     }
@@ -294,6 +305,7 @@ impl Consumer {
                     listening.say(word);
                 }
             }
+            Some(Order::Ask(asks)) => self.asks = asks,
             Some(Order::Drain) | None => {
                 self.draining = true;
                 self.hurry = true;
@@ -323,6 +335,7 @@ impl Consumer {
         self.say(News::SessionLost);
         self.step(LinkInput::SessionLost, error.to_string());
         self.credit = 0;
+        self.asks.clear();
         clean
     }
 

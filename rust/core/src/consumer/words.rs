@@ -7,6 +7,7 @@ use crate::broker::{Delivery, Queue, Renewal, Said, Word};
 use crate::error::Error;
 use crate::ident::Tag;
 use crate::job::ending::Commit;
+use crate::job::limits::{Ask, Granted};
 
 /// What the consumer is told.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub enum Order {
     Cancel(String),
     /// Say this to whoever listens beside the queues.
     Say(Word),
+    /// Ask for these turns and tokens, once what is to be settled is.
+    Ask(Vec<Ask>),
     /// Settle what is known, give the rest back, end.
     Drain,
 }
@@ -48,6 +51,10 @@ pub enum News {
     Refused(Vec<Tag>),
     /// What was heard beside the messages.
     Said(Said),
+    /// What was given for what was asked; nothing when it could not be asked.
+    Granted(Vec<Granted>),
+    /// The server called: tokens were given back.
+    Freed,
     /// The lease was renewed and the dead were reaped.
     Renewed(Renewal),
     /// The connection changed.

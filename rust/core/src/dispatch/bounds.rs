@@ -47,6 +47,13 @@ fn refused(headers: &[u8], lock: &Lock, now: WallTime) -> Option<Record> {
 }
 
 impl Machine {
+    /// A run ends that had a token: with its Commit another job may have it.
+    pub(super) fn token_goes(&mut self, held: &Held) {
+        if let Some(key) = &held.token {
+            self.buffer.gates.gave_back(key);
+        }
+    }
+
     /// Gives the token of a job back that leaves without a Commit.
     pub(super) fn drop_token(&mut self, tag: Tag, effects: &mut Effects) {
         let token = self.jobs.get_mut(&tag).and_then(|held| held.token.take());

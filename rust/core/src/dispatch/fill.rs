@@ -150,7 +150,9 @@ impl Machine {
     pub(super) fn tick(&mut self, now: Now, effects: &mut Effects) {
         let was_empty = self.buffer.ready() == 0;
         while let Some(tag) = self.buffer.take_due(now.wall) {
-            if let Some(held) = self.jobs.get_mut(&tag) {
+            if self.passes_gates(now, tag)
+                && let Some(held) = self.jobs.get_mut(&tag)
+            {
                 held.state = JobState::Ready;
                 self.buffer.put(tag, held.job.delivery.rank);
             }
@@ -161,6 +163,7 @@ impl Machine {
                 self.buffer.put_back(tag, held.job.delivery.rank);
             }
         }
+        self.tick_gates(now, effects);
         if was_empty {
             // They wait for a slot from now on, however long ago one got on with something else.
             self.progress_at = now.monotonic;
@@ -223,7 +226,8 @@ impl Machine {
         let due = self.buffer.next_due().map(|due| now.monotonic.after(due.from_now(now.wall)));
         let stall = self.slots.values().filter_map(stalls_at).min();
         let turn = self.buffer.limited.next_due();
-        [due, stall, turn, self.deadlines.next(), self.hand_back_at()].into_iter().flatten().min()
+        let times = [due, stall, turn, self.deadlines.next(), self.hand_back_at(), self.gates_wake()];
+        times.into_iter().flatten().min()
     }
 }
 

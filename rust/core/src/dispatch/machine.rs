@@ -8,10 +8,13 @@
 //! | – | Arrived, due much later | settled | Settle(ack, published again as delayed) |
 //! | – | Arrived, due later | Waiting | |
 //! | – | Arrived, its task's turn has not come | Limited | |
+//! | – | Arrived, needs a turn or a token of the server | Limited | |
 //! | – | Arrived | Ready | |
 //! | Waiting | Tick, its time has come | Ready | |
 //! | Ready | a slot is free, its task's turn has not come | Limited | |
 //! | Limited | Tick, its turn has come | Ready | |
+//! | Limited | Granted what it needs | Ready | |
+//! | Limited | Tick, no slot was free for a second | settled | Settle(release) |
 //! | Ready | a slot is free, expired | settled | Settle(ack, REVOKED), Tell(expired) |
 //! | Waiting, Limited, Ready | Revoked | settled | Settle(ack, REVOKED), Tell(revoked) |
 //! | Ready, Acking | a slot is free, or Settled; called off | settled | Settle(REVOKED), Tell(revoked) |
@@ -42,6 +45,7 @@ use nix::sys::signal::Signal;
 
 use super::deadline::{Deadlines, Limit};
 use super::estimate::{Estimates, Rate};
+use super::gates::Passes;
 use super::scale::Load;
 use super::{Effect, Effects, Input, Now, bounds};
 use crate::broker::Publication;
@@ -58,7 +62,7 @@ use crate::pool::slot::{Slot, SlotState};
 use crate::settle::decide;
 
 /// Messages due later than this wait in the broker, where it can.
-const HELD_HERE: Duration = Duration::from_secs(60);
+pub(super) const HELD_HERE: Duration = Duration::from_secs(60);
 
 /// A job in hand.
 #[derive(Debug)]
@@ -77,12 +81,14 @@ pub(super) struct Held {
     pub(super) had_turn: bool,
     /// The token it holds: its key.
     pub(super) token: Option<Arc<str>>,
+    /// Its turn, where all workers keep the rate together.
+    pub(super) turn: Option<Instant>,
 }
 
 impl Held {
     fn new(job: Box<Job>, state: JobState) -> Self {
         let (run, doom, to_end, void, ack) = (0, None, None, false, Ack::Late);
-        Self { job, state, run, doom, to_end, void, ack, had_turn: false, token: None }
+        Self { job, state, run, doom, to_end, void, ack, had_turn: false, token: None, turn: None }
     }
 }
 
@@ -113,6 +119,7 @@ pub struct Machine {
     pub(super) buffer: Buffer,
     pub(super) revoked: Revoked,
     pub(super) slots: BTreeMap<SlotId, Slot>,
+    pub(super) passes: Passes,
     pub(super) deadlines: Deadlines,
     pub(super) estimates: Estimates,
     rate: Rate,
@@ -148,6 +155,7 @@ impl Machine {
             buffer: Buffer::default(),
             revoked: Revoked::default(),
             slots: BTreeMap::new(),
+            passes: Passes::default(),
             deadlines: Deadlines::default(),
             estimates: Estimates::default(),
             rate: Rate::default(),
@@ -191,6 +199,8 @@ impl Machine {
             Input::Reclaimed { slot, started } => self.reclaimed(now, slot, started, effects)?,
             Input::SlotGone { slot, started, reason } => self.slot_gone(now, slot, started, &reason, effects),
             Input::Revoked(revocations) => self.revoke(now, &revocations, effects),
+            Input::Granted(answers) => self.granted(now, &answers, effects),
+            Input::Freed => self.buffer.gates.freed(),
             Input::SessionLost => self.session_lost(effects),
             Input::Stop { at_once } => self.stop(at_once, effects),
             Input::Tick => self.tick(now, effects),
@@ -205,7 +215,7 @@ impl Machine {
             return 0;
         }
         let slots = self.slots.values().filter(|slot| is_alive(slot.state())).map(Slot::permits).sum();
-        let held = self.jobs.len() - self.buffer.waiting() - self.buffer.limited.count();
+        let held = self.jobs.len() - self.waiting();
         let prefetch = if self.stuck { Prefetch::PerSlot(1) } else { self.prefetch };
         let credit = credit::credit(prefetch, slots, self.rate.per_second(now.monotonic), held);
         if slots > 0 && held < slots + self.probes { credit.max(slots + self.probes - held) } else { credit }
@@ -247,8 +257,14 @@ impl Machine {
     /// Jobs in hand, those among them that may run, those that wait for their time, and those in slots.
     pub fn counts(&self) -> [usize; 4] {
         let in_slots = self.slots.values().map(|slot| slot.sent().len()).sum();
-        let waiting = self.buffer.waiting() + self.buffer.limited.count();
+        let waiting = self.waiting();
         [self.jobs.len(), self.buffer.ready(), waiting, in_slots]
+    }
+
+    /// Jobs that wait for their time, their turn or a token.
+    pub(super) fn waiting(&self) -> usize {
+        let waiting = self.buffer.waiting() + self.buffer.limited.count() + self.buffer.gates.count();
+        (waiting + self.passes.count()).min(self.jobs.len())
     }
 
     pub(super) fn slot(&mut self, id: SlotId) -> Result<&mut Slot> {
@@ -339,6 +355,7 @@ impl Machine {
         if let Some(Verdict::Bury { reason, .. }) = &verdict {
             effects.push(Effect::Tell(super::release::buried(&held.job, reason)));
         }
+        self.token_goes(&held);
         let limits = bounds::limits(&mut held, verdict.as_ref(), &outcome.publications, now.wall);
         let settle = verdict.and_then(|verdict| Some((held.job.delivery.receipt.spend()?, verdict)));
         if settle.is_some() || held.ack == Ack::Done {
@@ -370,7 +387,7 @@ fn received(job: &Job) -> Event {
 }
 
 /// Whether a slot will take jobs, now or soon.
-fn is_alive(state: SlotState) -> bool {
+pub(super) fn is_alive(state: SlotState) -> bool {
     matches!(state, SlotState::Idle | SlotState::Busy | SlotState::Closed)
 }
 

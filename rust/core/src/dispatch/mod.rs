@@ -5,6 +5,7 @@ mod bounds;
 pub mod deadline;
 pub mod estimate;
 mod fill;
+mod gates;
 pub mod machine;
 mod release;
 mod revoke;
@@ -18,6 +19,7 @@ use crate::event::Event;
 use crate::ident::{SlotId, Tag};
 use crate::job::Job;
 use crate::job::ending::{Commit, Outcome};
+use crate::job::limits::Granted;
 use crate::job::revocation::Revocation;
 
 pub use machine::Machine;
@@ -77,6 +79,10 @@ pub enum Input {
     },
     /// Tasks are called off.
     Revoked(Vec<Revocation>),
+    /// The server's answers to what was asked for; none when it could not be asked.
+    Granted(Vec<Granted>),
+    /// The server calls: tokens were given back.
+    Freed,
     /// The session is over: what is held belongs to others now.
     SessionLost,
     /// Take no more, give back what has not started. `at_once`: and end what runs.

@@ -67,6 +67,7 @@ impl Machine {
             if sequence > started {
                 self.back_to_front(tag, effects);
             } else if let Some(held) = self.jobs.remove(&tag) {
+                self.token_goes(&held);
                 Self::died(now, held, several || sequence == started, reason, effects);
             }
         }
@@ -128,6 +129,7 @@ impl Machine {
             return;
         }
         let Some(mut held) = self.jobs.remove(&tag) else { return };
+        self.token_goes(&held);
         if held.ack == Ack::Done {
             let publications = vec![again(&held.job)];
             let limits = bounds::limits(&mut held, None, &publications, WallTime(0));
@@ -150,7 +152,9 @@ impl Machine {
     /// The session is over: what has not begun is forgotten, what runs may end in vain. Only what was acknowledged
     /// before it is still ours, and nobody else's.
     pub(super) fn session_lost(&mut self, effects: &mut Effects) {
-        for tag in self.buffer.drain() {
+        self.buffer.gates.forget_session();
+        let turned = self.passes.clear();
+        for tag in self.buffer.drain().into_iter().chain(turned) {
             match self.jobs.get(&tag) {
                 Some(held) if held.ack == Ack::Done => self.buffer.put(tag, held.job.delivery.rank),
                 _ => drop(self.jobs.remove(&tag)),
@@ -188,7 +192,8 @@ impl Machine {
     /// Takes no more and gives back what has not started; `at_once`: ends what runs.
     pub(super) fn stop(&mut self, at_once: bool, effects: &mut Effects) {
         self.stopping = true;
-        for tag in self.buffer.drain() {
+        let turned = self.passes.clear();
+        for tag in self.buffer.drain().into_iter().chain(turned) {
             self.give_back(tag, effects);
         }
         if at_once {

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::WallTime;
 use crate::message::bounds::{Lock, counted};
 use crate::message::task::Headers;
 use crate::store::Record;
@@ -96,9 +95,26 @@ pub enum Asked {
 pub struct Granted {
     /// As asked.
     pub key: Arc<str>,
+    /// Turns, and not tokens.
+    pub turns: bool,
     /// How many.
     pub count: u32,
-    /// Of turns the first, by this machine's clock, the others following it; when there is none, when the next may be
-    /// asked for. `None` for tokens.
-    pub first: Option<WallTime>,
+    /// Of turns: until the first of them; the others follow it. When there is none: until one may be had.
+    pub after: Duration,
+}
+
+impl Granted {
+    /// So many, of what was asked for.
+    pub fn of(ask: &Ask, count: u32, after: Duration) -> Self {
+        Self { key: Arc::clone(&ask.key), turns: matches!(ask.what, Asked::Turns { .. }), count, after }
+    }
+}
+
+/// How many turns may be given, and until the first of them; one of a rate that all workers keep together. `left`: until
+/// the next turn is free. Runs begin at turns, which are `every` apart whoever has them: so in no time do more begin than
+/// the rate allows, and one; what is given to a worker that dies is lost, and nothing else.
+pub fn turns(left: Duration, every: Duration, within: Duration, wanted: u32) -> u32 {
+    let Some(room) = within.checked_sub(left) else { return 0 };
+    let every = every.as_nanos().max(1);
+    u32::try_from(room.as_nanos() / every).unwrap_or(u32::MAX).saturating_add(1).min(wanted)
 }

@@ -195,6 +195,10 @@ impl Drive {
             Stats::add(&self.stats.committed, self.desk.commits.len());
             let _ = self.orders.send(Order::Settle(std::mem::take(&mut self.desk.commits)));
         }
+        let asks = self.machine.asks(now);
+        if !asks.is_empty() {
+            let _ = self.orders.send(Order::Ask(asks));
+        }
         let credit = if self.stop.has_begun() { 0 } else { self.machine.credit(now) };
         let told = (credit, self.machine.is_hungry() || self.stop.has_begun(), self.desk.harvest);
         if self.desk.told != Some(told) {

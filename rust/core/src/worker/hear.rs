@@ -136,6 +136,8 @@ impl Drive {
                 self.tell.put(Event::new(EventKind::Refused).with("count", tags.len() as u64));
             }
             News::Said(said) => self.said(said),
+            News::Granted(answers) => self.desk.inputs.push_back(Input::Granted(answers)),
+            News::Freed => self.desk.inputs.push_back(Input::Freed),
             News::Renewed(renewal) => {
                 let event = Event::new(EventKind::Recovered).with("recovered", renewal.recovered);
                 self.tell.put(event.with("buried", renewal.buried));

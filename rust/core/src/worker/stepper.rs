@@ -105,7 +105,7 @@ impl Stepper {
             if let Some(job) = self.chosen.pop_front() {
                 return Ok(Some(Run::beginning(job)));
             }
-            if !self.exchange()? {
+            if !self.exchange()? && !self.admit()? {
                 return Ok(None);
             }
         }
@@ -202,6 +202,17 @@ impl Stepper {
             }
         }
         Ok(had || took)
+    }
+
+    /// Asks for turns and tokens; returns whether there was anything to ask.
+    fn admit(&mut self) -> Result<bool> {
+        let asks = self.machine.asks(self.time());
+        if asks.is_empty() {
+            return Ok(false);
+        }
+        let answers = at_once(self.session.admit(&asks))?;
+        self.inputs.push_back(Input::Granted(answers));
+        Ok(true)
     }
 
     /// Carries out what is to be, and takes nothing.

@@ -24,3 +24,4 @@ mod settle;
 mod sqlite;
 mod stores;
 mod support;
+mod tokens;

@@ -11,6 +11,7 @@ use fastq_core::dispatch::{Effect, Effects, Input, Machine, Now};
 use fastq_core::ident::{SlotId, Tag};
 use fastq_core::job::Job;
 use fastq_core::job::ending::{Ending, Outcome, Verdict};
+use fastq_core::job::limits::{Ask, Asked, Granted, Limits, turns};
 use fastq_core::job::policy::Policy;
 use fastq_core::job::revocation::{Revocation, Target};
 use fastq_core::message::Message;
@@ -53,6 +54,14 @@ pub(crate) struct World {
     /// Commits whose end is to be told, and was not yet.
     pub(crate) noted: VecDeque<(u64, Tag)>,
     pub(crate) policies: Vec<Arc<Policy>>,
+    /// Tokens that the server says are held.
+    pub(crate) held: HashMap<Arc<str>, u32>,
+    /// When the server has the next turn of a key.
+    pub(crate) free_at: HashMap<Arc<str>, Instant>,
+    /// Keys of tokens that were given back.
+    pub(crate) tokens: Vec<String>,
+    /// Locks that were given back: their keys, and the tasks.
+    pub(crate) unlocked: Vec<(String, String)>,
 }
 
 impl World {
@@ -80,6 +89,10 @@ impl World {
             next_tag: 0,
             noted: VecDeque::new(),
             policies,
+            held: HashMap::new(),
+            free_at: HashMap::new(),
+            tokens: Vec::new(),
+            unlocked: Vec::new(),
         };
         world.machine.permits = permits;
         world.machine.side_by_side = permits > 1;
@@ -170,6 +183,9 @@ impl World {
                     let before = self.verdicts.insert(key, verdict);
                     assert_eq!(before, None, "two verdicts for {key:?}");
                 }
+                if let Some(limits) = commit.limits {
+                    self.give_back(*limits);
+                }
             }
             Effect::Reclaim(slot) => {
                 let child = self.children.get_mut(&slot).expect("reclaimed from nobody");
@@ -196,6 +212,46 @@ impl World {
                 assert!(there.clone().all(|tag| self.to_end.contains(tag)), "{there:?} would be hit");
             }
             Effect::Tell(_) => {}
+        }
+    }
+
+    fn give_back(&mut self, limits: Limits) {
+        if let Some(key) = limits.token {
+            if let Some(held) = self.held.get_mut(&key) {
+                *held = held.checked_sub(1).expect("a token was given back twice");
+            }
+            self.tokens.push(key.to_string());
+        }
+        self.unlocked.extend(limits.unlock);
+    }
+
+    /// The server answers what the machine asks; whether it asked.
+    pub(crate) fn serve(&mut self) -> bool {
+        let asks = self.machine.asks(self.now);
+        let granted: Vec<Granted> = asks.iter().map(|ask| self.grant(ask)).collect();
+        if !asks.is_empty() {
+            self.step(Input::Granted(granted));
+        }
+        !asks.is_empty()
+    }
+
+    fn grant(&mut self, ask: &Ask) -> Granted {
+        match ask.what {
+            Asked::Tokens { most } => {
+                let held = self.held.entry(ask.key.clone()).or_default();
+                let count = most.saturating_sub(*held).min(ask.wanted);
+                *held += count;
+                Granted::of(ask, count, Duration::ZERO)
+            }
+            Asked::Turns { every, within } => {
+                let free_at = self.free_at.entry(ask.key.clone()).or_default();
+                let left = free_at.since(self.now.monotonic);
+                let count = turns(left, every, within, ask.wanted);
+                if count > 0 {
+                    *free_at = self.now.monotonic.after(left + every * count);
+                }
+                Granted::of(ask, count, left)
+            }
         }
     }
 
@@ -288,6 +344,7 @@ impl World {
         let open = self.delivered.iter().filter(|key| !self.verdicts.contains_key(key)).copied();
         self.void.extend(open.collect::<Vec<_>>());
         self.epoch += 1;
+        self.held.clear();
         self.step(Input::SessionLost);
     }
 
@@ -295,7 +352,7 @@ impl World {
     pub(crate) fn finish(&mut self) {
         for _ in 0..10_000 {
             let slots: Vec<SlotId> = self.children.keys().copied().collect();
-            let mut busy = false;
+            let mut busy = self.serve();
             self.answer();
             for slot in slots {
                 if self.children.get(&slot).is_some_and(|child| child.signalled) {

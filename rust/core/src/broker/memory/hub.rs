@@ -159,6 +159,9 @@ impl Hub {
         if let Some((key, id)) = limits.and_then(|limits| limits.unlock.as_ref()) {
             self.bounds.unlock(key, id);
         }
+        if let Some(key) = limits.and_then(|limits| limits.token.as_ref()) {
+            self.bounds.give_back(terms.epoch, key);
+        }
         for (place, publication) in commit.publications.iter().enumerate() {
             if self.may_go(limits, place, now, terms.result_expires.map(|after| now.after(after))) {
                 self.send(publication, now);
@@ -205,6 +208,7 @@ impl Hub {
     /// Everything the session holds goes back to its place, as if it had not been taken.
     pub(super) fn leave(&mut self, epoch: u64) {
         self.members.remove(&epoch);
+        self.bounds.end(epoch);
         let held: Vec<u64> =
             self.claimed.iter().filter(|(_, claimed)| claimed.epoch == epoch).map(|(id, _)| *id).collect();
         for id in held {

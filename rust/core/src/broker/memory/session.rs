@@ -10,6 +10,7 @@ use crate::broker::{BoxFuture, Ear, Harvest, Queue, Renewal, Session, Subscripti
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork;
 use crate::job::ending::Commit;
+use crate::job::limits::{Ask, Granted};
 use crate::store::Record;
 
 /// Takes from the queues of one hub.
@@ -26,6 +27,8 @@ pub(crate) struct MemorySession {
     told: u64,
     /// Its ear was asked for.
     is_heard: bool,
+    /// In line for tokens: how often some had been given back when it last asked.
+    in_line: Option<u64>,
 }
 
 impl MemorySession {
@@ -50,7 +53,8 @@ impl MemorySession {
         let (result_expires, chord_expires) = (subscription.result_expires, subscription.chord_expires);
         let terms = Terms { epoch, result_expires, chord_expires, internal };
         let (lease, turn, told) = (subscription.lease, 0, 0);
-        Ok(Self { shared, queues, lease, terms, turn, takes_all: false, told, is_heard: false })
+        let (takes_all, is_heard, in_line) = (false, false, None);
+        Ok(Self { shared, queues, lease, terms, turn, takes_all, told, is_heard, in_line })
     }
 
     /// The same session, taking from every queue there is at the time.
@@ -70,7 +74,8 @@ impl MemorySession {
         let (mut ended, mut sent) = (false, false);
         for commit in commits.drain(..) {
             ended |= commit.records.iter().any(|record| Record::is_final(&record.state));
-            sent |= !commit.publications.is_empty() || commit.settle.is_some() || commit.chords.is_some();
+            let changes = commit.settle.is_some() || commit.limits.is_some() || commit.chords.is_some();
+            sent |= !commit.publications.is_empty() || changes;
             let tag = commit.settle.as_ref().map(|(receipt, _)| receipt.tag());
             if !hub.commit(commit, &self.terms, now) {
                 harvest.refused.extend(tag);
@@ -116,8 +121,17 @@ impl MemorySession {
         Ok(())
     }
 
+    /// Whether tokens were given back since it asked in vain.
+    fn is_called(&self) -> bool {
+        let _inside = fork::enter();
+        self.in_line.is_some_and(|before| self.shared.lock().bounds.freed > before)
+    }
+
     /// How long until something is there: zero when it is.
     fn until_next(&self) -> Option<Duration> {
+        if self.is_called() {
+            return Some(Duration::ZERO);
+        }
         let _inside = fork::enter();
         let now = self.shared.now();
         let hub = self.shared.lock();
@@ -177,6 +191,29 @@ impl Session for MemorySession {
             self.queues.retain(|name| name != queue);
             self.register(&mut hub)
         })
+    }
+
+    fn admit<'a>(&'a mut self, asks: &'a [Ask]) -> BoxFuture<'a, Result<Vec<Granted>>> {
+        Box::pin(async move {
+            let _inside = fork::enter();
+            let now = self.shared.now();
+            let mut hub = self.shared.lock();
+            if !hub.members.contains_key(&self.terms.epoch) {
+                return Err(Error::new(ErrorKind::Closed, "the session has ended"));
+            }
+            let granted = hub.bounds.admit(self.terms.epoch, asks, now);
+            let in_vain = |(ask, granted): (&Ask, &Granted)| !granted.turns && granted.count < ask.wanted;
+            self.in_line = asks.iter().zip(&granted).any(in_vain).then_some(hub.bounds.freed);
+            Ok(granted)
+        })
+    }
+
+    fn freed(&mut self) -> bool {
+        let called = self.is_called();
+        if called {
+            self.in_line = None;
+        }
+        called
     }
 
     fn renew<'a>(&'a mut self) -> BoxFuture<'a, Result<Renewal>> {

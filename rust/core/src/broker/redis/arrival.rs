@@ -50,6 +50,10 @@ impl RedisSession {
                 self.book.landed.push_back(delivery);
                 true
             }
+            Landing::Call => {
+                self.tokens.is_called = true;
+                true
+            }
             Landing::Broken => {
                 self.link = None;
                 true
@@ -85,7 +89,8 @@ impl RedisSession {
     pub(super) async fn wait_for_arrival(&mut self) {
         loop {
             self.hear_waiters();
-            if self.link.is_none() || self.is_lost || !self.book.landed.is_empty() || self.has_known() {
+            let has_something = !self.book.landed.is_empty() || self.has_known() || self.tokens.is_called;
+            if self.link.is_none() || self.is_lost || has_something {
                 return;
             }
             let now = self.now();

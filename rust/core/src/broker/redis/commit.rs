@@ -1,11 +1,13 @@
 //! Carrying out Commits: from verdicts, results and follow-ups to commands of one transaction.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::RedisConfig;
 use super::mirror::Mirror;
 use super::routes::Routes;
 use super::source::Book;
+use super::tokens::{self, Returned};
 use super::wire::Batch;
 use super::{dead, lock, publish};
 use crate::broker::{Publication, Receipt};
@@ -32,6 +34,9 @@ pub(super) struct Carrier<'a> {
     pub(super) mirror: &'a Mirror,
     /// Delivery tags whose records go.
     pub(super) unmirrored: Vec<String>,
+    pub(super) session: &'a str,
+    /// Tokens that are given back.
+    pub(super) returned: Returned,
 }
 
 impl Carrier<'_> {
@@ -67,7 +72,7 @@ impl Carrier<'_> {
         self.loosen(&ended)?;
         self.put_in_front();
         self.mirror.remove(&self.unmirrored, self.batch);
-        Ok(Carried { refused, grown: self.grown })
+        Ok(Carried { refused, grown: self.grown, returned: self.returned })
     }
 
     /// Settles one delivery; false when it is not ours.
@@ -126,6 +131,13 @@ impl Carrier<'_> {
     fn loosen(&mut self, ended: &[(&Limits, &Commit)]) -> Result<()> {
         let unlocked: Vec<_> = ended.iter().filter_map(|(limits, _)| limits.unlock.clone()).collect();
         lock::unlock(self.config, &unlocked, self.batch);
+        for key in ended.iter().filter_map(|(limits, _)| limits.token.as_ref()) {
+            match self.returned.iter_mut().find(|(known, _)| known == key) {
+                Some((_, count)) => *count += 1,
+                None => self.returned.push((Arc::clone(key), 1)),
+            }
+        }
+        tokens::give_back(&self.config.keys, self.session, &self.returned, self.batch);
         for (limits, commit) in ended {
             for locked in &limits.locked {
                 let Some(publication) = commit.publications.get(locked.place) else { continue };
@@ -167,4 +179,6 @@ pub(super) struct Carried {
     pub(super) refused: Vec<Tag>,
     /// Keys of lists that get something, once for each message.
     pub(super) grown: Vec<String>,
+    /// Tokens that are given back.
+    pub(super) returned: Returned,
 }

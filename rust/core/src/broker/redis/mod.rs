@@ -35,6 +35,7 @@ mod session;
 mod source;
 mod stream;
 mod tls;
+mod tokens;
 mod transaction;
 mod waiter;
 mod wire;

@@ -12,7 +12,7 @@ use super::mirror::Mirrored;
 use super::session::RedisSession;
 use super::source::{Place, tag_of};
 use super::wire::{Batch, array, pairs, string};
-use super::{dead, wire};
+use super::{dead, tokens, wire};
 use crate::broker::Renewal;
 use crate::broker::process::Process;
 use crate::clock::{Instant, WallTime};
@@ -218,6 +218,9 @@ impl RedisSession {
         );
         let Value::Array(fields) = self.call(&batch).await?.next()? else { return Ok(()) };
         self.neighbours.unfinished = true;
+        let mut batch = Batch::new();
+        tokens::end(&self.config.keys, session, &mut batch);
+        self.call(&batch).await?.skip(batch.len())?;
         let fields = pairs(Value::Array(fields))?;
         let field = |name: &str| fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value);
         let places: Vec<Place> = serde_json::from_str(field("lists")).unwrap_or_default();

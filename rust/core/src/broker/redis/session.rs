@@ -19,6 +19,7 @@ use super::reap::Neighbours;
 use super::revoked::Overheard;
 use super::routes::Routes;
 use super::source::Book;
+use super::tokens::Tokens;
 use super::transaction::Doubt;
 use super::waiter::Waiters;
 use super::wire::{self, Batch, Replies, string};
@@ -27,6 +28,7 @@ use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{self, Tag};
 use crate::job::ending::Commit;
+use crate::job::limits::{Ask, Granted};
 
 const PROMOTE: &str = include_str!("scripts/promote.lua");
 const GIVE_BACK: &str = include_str!("scripts/give_back.lua");
@@ -42,6 +44,7 @@ pub(super) struct RedisSession {
     pub(super) routes: Routes,
     pub(super) neighbours: Neighbours,
     pub(super) waiters: Waiters,
+    pub(super) tokens: Tokens,
     pub(super) queues: Vec<Queue>,
     /// `None` when it broke; the next exchange opens another.
     pub(super) link: Option<Link>,
@@ -97,6 +100,7 @@ impl RedisSession {
             book,
             routes: Routes::default(),
             waiters,
+            tokens: Tokens::default(),
             queues: subscription.queues.clone(),
             link: Some(link),
             doubt: None,
@@ -286,6 +290,7 @@ impl RedisSession {
             batch.script(GIVE_BACK, &[source.held.as_bytes(), source.key.as_bytes()], &[]);
         }
         self.end_mirror(&mut batch);
+        self.tokens.end(&self.config.keys, &self.lease.session, &mut batch);
         self.lease.end(&mut batch);
         batch
     }
@@ -382,6 +387,20 @@ impl Session for RedisSession {
             let removed = self.take_no_more_from(queue).await;
             removed.map_err(|error| error.during("take from fewer queues").with("server", &self.config.shown))
         })
+    }
+
+    fn admit<'a>(&'a mut self, asks: &'a [Ask]) -> BoxFuture<'a, Result<Vec<Granted>>> {
+        Box::pin(async move {
+            self.check()?;
+            let granted = self.ask(asks).await;
+            granted
+                .map_err(|error| error.during("ask for turns and tokens").with("server", &self.config.shown))
+        })
+    }
+
+    fn freed(&mut self) -> bool {
+        self.hear_waiters();
+        std::mem::take(&mut self.tokens.is_called)
     }
 
     fn renew<'a>(&'a mut self) -> BoxFuture<'a, Result<Renewal>> {

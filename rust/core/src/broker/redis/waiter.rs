@@ -32,6 +32,8 @@ pub(super) enum Landing {
     Nothing(usize),
     /// A fanout queue was sent this.
     Broadcast(Arc<str>, Vec<u8>),
+    /// The server calls: tokens were given back.
+    Call,
     /// A connection broke. Why, the next exchange finds out.
     Broken,
 }
@@ -87,6 +89,11 @@ impl Waiters {
                 room -= 1;
             }
         }
+    }
+
+    /// Where others who wait say what they have heard.
+    pub(super) fn landed(&self) -> UnboundedSender<Landing> {
+        self.landed.clone()
     }
 
     fn waiter(&self, config: &Arc<RedisConfig>, place: usize, source: &Source) -> Waiter {

@@ -3,7 +3,7 @@
 use rusqlite::params;
 
 use super::connection::Handle;
-use super::{lock, publish};
+use super::{lock, publish, tokens};
 use crate::broker::Receipt;
 use crate::clock::WallTime;
 use crate::error::Result;
@@ -40,6 +40,9 @@ pub(super) fn carry_out(
         }
         save(handle, &commit.records, expires, now)?;
         lock::unlock(handle, commit)?;
+        if let Some(key) = commit.limits.as_ref().and_then(|limits| limits.token.as_ref()) {
+            carried.put_in |= tokens::give_back(handle, worker, key)?;
+        }
         for (place, publication) in commit.publications.iter().enumerate() {
             carried.put_in = true;
             let mut refused = Vec::new();

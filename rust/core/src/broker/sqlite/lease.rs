@@ -7,7 +7,7 @@ use rusqlite::params;
 
 use super::connection::Handle;
 use super::consume::Source;
-use super::publish;
+use super::{publish, tokens};
 use crate::broker::process::{self, Process};
 use crate::broker::{Queue, Subscription};
 use crate::clock::WallTime;
@@ -126,7 +126,8 @@ impl Lease {
     /// was put back.
     pub(super) fn end(&self, handle: &mut Handle) -> Result<bool> {
         let (put_back, rows) = handle.transaction(|handle| {
-            let put_back = put_all_back(handle, self.worker, false)?;
+            let put_back =
+                put_all_back(handle, self.worker, false)? + u64::from(tokens::end(handle, self.worker)?);
             let mut delete = handle.connection.prepare_cached("DELETE FROM worker WHERE id = ?1")?;
             Ok((put_back, delete.execute([self.worker])?))
         })?;

@@ -22,6 +22,7 @@ mod revoked;
 mod schema;
 mod session;
 mod thread;
+mod tokens;
 mod wake;
 mod watch;
 

@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, params};
 use super::commit::{self, bury, put_back};
 use super::connection::Handle;
 use super::lease::{Lease, put_all_back, remove_page};
+use super::tokens;
 use super::watch::Watch;
 use crate::broker::Renewal;
 use crate::broker::process::Process;
@@ -33,6 +34,8 @@ pub(super) struct Reaped {
     pub(super) renewal: Renewal,
     /// Failures stored for those that were buried: somebody may wait for them.
     pub(super) failures: Vec<Record>,
+    /// Tokens were taken back.
+    pub(super) freed: bool,
 }
 
 /// Puts back what workers held whose process is gone or whose lease has stood still for too long.
@@ -100,6 +103,7 @@ fn bring_back(
     }
     // Without a page nobody knows what had started, so each of them may have.
     reaped.renewal.recovered += put_all_back(handle, suspect.worker, started.is_none())?;
+    reaped.freed |= tokens::end(handle, suspect.worker)?;
     handle.connection.prepare_cached("DELETE FROM worker WHERE id = ?1")?.execute([suspect.worker])?;
     Ok(())
 }

@@ -20,7 +20,7 @@
 //! lock     one row for each unique task under way: who has the lock, until when (milliseconds since 1970)
 //! turn     one row for each rate limit that all workers keep: when the next run may begin (microseconds since 1970)
 //! token    one row for each key and worker: how many of the key's tokens the worker holds, and how many it waits for
-//!          since when (milliseconds since 1970)
+//!          since when (milliseconds since 1970, or one more than the last in line)
 //! ```
 
 use rusqlite::Connection;

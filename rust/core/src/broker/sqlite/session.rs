@@ -24,6 +24,7 @@ use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident;
 use crate::job::ending::Commit;
+use crate::job::limits::{Ask, Granted};
 
 /// How often to look at the file, in case a bell was not heard: right after something happened, and at rest.
 const LOOK_SOON: Duration = Duration::from_millis(5);
@@ -49,6 +50,10 @@ pub(super) struct SqliteSession {
     looking: Option<oneshot::Receiver<Look>>,
     /// Where ears listen; `None` once this session has one.
     ears: Option<PathBuf>,
+    /// It is in line for tokens.
+    in_line: bool,
+    /// The bell rang while it was: somebody may have given some back.
+    is_called: bool,
 }
 
 impl SqliteSession {
@@ -86,6 +91,8 @@ impl SqliteSession {
             pace: LOOK_SOON,
             looking: None,
             ears,
+            in_line: false,
+            is_called: false,
         })
     }
 
@@ -134,6 +141,7 @@ impl SqliteSession {
             let due_at = until_due.map_or(self.look_at, |wait| Instant::now() + wait);
             tokio::select! {
                 () = heard(self.bell.as_ref()) => {
+                    self.is_called = self.in_line;
                     self.hurry();
                     return;
                 }
@@ -269,6 +277,20 @@ impl Session for SqliteSession {
         Box::pin(
             async move { self.ask(|answer| Order::Unsubscribe { queue: queue.to_owned(), answer }).await? },
         )
+    }
+
+    fn admit<'a>(&'a mut self, asks: &'a [Ask]) -> BoxFuture<'a, Result<Vec<Granted>>> {
+        Box::pin(async move {
+            let order = |answer| Order::Admit { asks: asks.to_vec(), answer };
+            let granted = self.ask(order).await??;
+            let in_vain = |(ask, granted): (&Ask, &Granted)| !granted.turns && granted.count < ask.wanted;
+            self.in_line = asks.iter().zip(&granted).any(in_vain);
+            Ok(granted)
+        })
+    }
+
+    fn freed(&mut self) -> bool {
+        std::mem::take(&mut self.is_called)
     }
 
     fn renew<'a>(&'a mut self) -> BoxFuture<'a, Result<Renewal>> {

@@ -13,11 +13,12 @@ use super::keeper::Keeper;
 use super::lease::Lease;
 use super::load::Load;
 use super::watch::Watch;
-use super::{consume, lock, reap, revoked, wake};
+use super::{consume, lock, reap, revoked, tokens, wake};
 use crate::broker::{Harvest, Queue, Renewal};
 use crate::clock::{Clock, WallTime};
 use crate::error::Result;
 use crate::job::ending::Commit;
+use crate::job::limits::{Ask, Granted};
 use crate::job::revocation::Revocation;
 
 /// How long an order may wait for other processes; then it is an error, and the session tries again.
@@ -32,6 +33,7 @@ const TIDY_IDLE: Duration = Duration::from_millis(100);
 pub(super) enum Order {
     Exchange { load: Load, credit: usize },
     Renew { answer: oneshot::Sender<Result<Renewal>> },
+    Admit { asks: Vec<Ask>, answer: oneshot::Sender<Result<Vec<Granted>>> },
     Look { answer: oneshot::Sender<Look> },
     Subscribe { queues: Vec<Queue>, answer: oneshot::Sender<Result<()>> },
     Unsubscribe { queue: String, answer: oneshot::Sender<Result<()>> },
@@ -72,6 +74,7 @@ impl SessionThread {
             match order {
                 Order::Exchange { load, credit } => self.exchange(load, credit),
                 Order::Renew { answer } => drop(answer.send(self.renew())),
+                Order::Admit { asks, answer } => drop(answer.send(self.admit(&asks))),
                 Order::Look { answer } => drop(answer.send(self.look().unwrap_or_default())),
                 Order::Subscribe { queues, answer } => drop(answer.send(self.subscribe_to(&queues))),
                 Order::Unsubscribe { queue, answer } => drop(answer.send(self.unsubscribe_from(&queue))),
@@ -133,6 +136,16 @@ impl SessionThread {
             let records = commits.iter().filter(refused).flat_map(|commit| commit::ended(&commit.records));
             handle.ringer.tell_waiters(records);
             Ok((harvest, next_due, told))
+        })
+    }
+
+    fn admit(&self, asks: &[Ask]) -> Result<Vec<Granted>> {
+        let now = self.clock.wall();
+        self.keeper.lend("ask for turns and tokens", PATIENCE, |handle| {
+            handle.transaction(|handle| {
+                self.lease.check(handle)?;
+                tokens::admit(handle, self.lease.worker, asks, now)
+            })
         })
     }
 
@@ -210,7 +223,7 @@ pub(super) fn put_back(
     now: WallTime,
 ) -> Result<Renewal> {
     let reaped = reap::reap(handle, lease, watch, now)?;
-    if reaped.renewal.recovered + reaped.renewal.buried > 0 {
+    if reaped.renewal.recovered + reaped.renewal.buried > 0 || reaped.freed {
         handle.ringer.ring_workers();
         handle.ringer.tell_waiters(commit::ended(&reaped.failures));
     }
@@ -223,6 +236,7 @@ fn tidy(handle: &Handle, now: WallTime, busy: bool) -> Result<()> {
     let limit = if busy { TIDY_BUSY } else { TIDY_IDLE };
     while reap::delete_expired(handle, now, EXPIRED_CHUNK)? > 0 && began.elapsed() < limit {}
     lock::tidy(handle, now)?;
+    tokens::tidy(handle, now)?;
     wake::sweep(handle.ringer.directory());
     Ok(())
 }

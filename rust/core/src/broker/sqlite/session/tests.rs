@@ -16,6 +16,8 @@ fn session(orders: Sender<Order>) -> SqliteSession {
         pace: LOOK_SOON,
         looking: None,
         ears: None,
+        in_line: false,
+        is_called: false,
     }
 }
 
