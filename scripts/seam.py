@@ -27,7 +27,14 @@ Parameters = tuple[tuple[str, str, bool], ...]
 TWINS = {"QueueSpec": "QueueSpec", "Policy": "PolicySpec", "WorkerConfig": "ConfigSpec"}
 """Dataclass in _seam.py -> struct in seam.rs, read by field name."""
 
-LENGTHS = {"Route": "a Route", "Record": "a Record", "OutgoingMessage": "an OutgoingMessage", "Outcome": "an Outcome"}
+LENGTHS = {
+    "Route": "a Route",
+    "Record": "a Record",
+    "OutgoingMessage": "an OutgoingMessage",
+    "Part": "a Part",
+    "NewChord": "a NewChord",
+    "Outcome": "an Outcome",
+}
 """NamedTuple in _seam.py -> how seam.rs calls it where it checks the length."""
 
 

@@ -54,6 +54,8 @@ fn subscription() -> Subscription {
         max_deaths: 3,
         page: None,
         result_expires: Some(Duration::from_secs(86_400)),
+        chord_expires: Some(Duration::from_secs(86_400)),
+        internal: None,
     }
 }
 
@@ -72,7 +74,7 @@ fn result(ids: Ids) -> Record {
 
 fn done(delivery: Delivery, ids: Ids) -> Commit {
     let settle = Some((delivery.receipt, Verdict::Ack));
-    Commit { settle, records: vec![result(ids)], publications: Vec::new(), note: false }
+    Commit { settle, ..Commit::store(vec![result(ids)]) }
 }
 
 /// The time of `rounds` exchanges of `batch` tasks each.

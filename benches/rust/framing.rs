@@ -94,7 +94,8 @@ fn outcomes(criterion: &mut Criterion) {
         content_type: "application/json",
         body: body.as_bytes(),
     }];
-    let outcome = OutcomeRef { ending: Ending::Done, records: &records, publications: &[], reason: "" };
+    let outcome =
+        OutcomeRef { ending: Ending::Done, records: &records, publications: &[], chords: None, reason: "" };
     let mut group = criterion.benchmark_group("frame/outcome");
     group.throughput(Throughput::Elements(BATCH));
     let mut pipe = BytesMut::with_capacity(64 * 1024);

@@ -67,6 +67,7 @@ fn live(machine: &mut Machine, jobs: Vec<Box<Job>>) {
     while next < effects.len() {
         if let Effect::Send { slot, tag, .. } = effects[next] {
             let outcome = Outcome {
+                chords: None,
                 ending: Ending::Done,
                 records: Vec::new(),
                 publications: Vec::new(),

@@ -93,6 +93,8 @@ fn subscription() -> Subscription {
         max_deaths: 3,
         page: None,
         result_expires: Some(Duration::from_secs(86_400)),
+        chord_expires: None,
+        internal: None,
     }
 }
 

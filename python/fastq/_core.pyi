@@ -8,7 +8,7 @@ releases the interpreter and watches for signals. Rust never calls Python.
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypedDict, final
 
-from fastq._seam import Event, Outcome, Policy, QueueSpec, Record, Route, WorkerConfig
+from fastq._seam import Event, NewChord, Outcome, Part, Policy, QueueSpec, Record, Route, WorkerConfig
 
 class Depth(TypedDict):
     queue: str
@@ -37,6 +37,13 @@ class WorkerInfo(TypedDict):
     lease_until: float
     in_flight: int
     queues: list[str]
+
+class ChordInfo(TypedDict):
+    size: int | None
+    count: int
+    body: bytes
+    state: Literal["open", "released", "ended"]
+    progress_at: float
 
 class Capabilities(TypedDict):
     durable: bool
@@ -81,6 +88,13 @@ class Results:
     def wait(self, task_ids: Sequence[str], timeout: float | None) -> list[Record]:
         """Return the records of those tasks that have ended, waiting for at least one; empty after `timeout`."""
     def watch(self) -> Watch: ...
+    def begin_chord(self, chord: NewChord, expires: float | None) -> None:
+        """Make a chord known before its last member is sent; one that has ended begins anew."""
+    def grow_chord(self, group_id: str, by: int) -> None:
+        """Have so many more members end before a chord is complete."""
+    def chord(self, group_id: str) -> ChordInfo | None: ...
+    def chord_parts(self, group_id: str) -> list[Part]:
+        """Return what the members that have ended ended with, in the order of the header."""
     def clean(self) -> int: ...
     def close(self) -> None: ...
 

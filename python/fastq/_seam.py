@@ -18,8 +18,10 @@ __all__ = [
     "RETRIED",
     "UNDECODABLE",
     "Event",
+    "NewChord",
     "Outcome",
     "OutgoingMessage",
+    "Part",
     "Policy",
     "QueueSpec",
     "Record",
@@ -69,6 +71,29 @@ class OutgoingMessage(NamedTuple):
     body: bytes
 
 
+class Part(NamedTuple):
+    """How one member of a chord ended (protocol.md §7.6)."""
+
+    group_id: str
+    task_id: str
+    place: int | None
+    """Its place in the header, from 0; None: behind those that have one."""
+    state: str
+    body: bytes
+    """`[1, task_id, state, result]`, in the format of results."""
+    callback: bytes = b""
+    """The signature of the chord's body as JSON, when the message carried the whole of it; else the store has it."""
+
+
+class NewChord(NamedTuple):
+    """A chord that begins: what must be known before its last member ends."""
+
+    group_id: str
+    size: int
+    body: bytes
+    """What calls the body, as JSON: see `fastq.backends.chords`."""
+
+
 class Outcome(NamedTuple):
     """How a run ended, and what it wants done: nothing of it has been done."""
 
@@ -76,6 +101,12 @@ class Outcome(NamedTuple):
     records: tuple[Record, ...] = ()
     messages: tuple[OutgoingMessage, ...] = ()
     reason: str = ""
+    parts: tuple[Part, ...] = ()
+    """Chords of which it was a member."""
+    chords: tuple[NewChord, ...] = ()
+    """Chords whose members are among the messages."""
+    ended: str = ""
+    """The chord that it released. Once that has ended, nothing of another Outcome that ends it is carried out."""
 
 
 class Event(NamedTuple):
@@ -142,6 +173,9 @@ class WorkerConfig:
     lease: float = 10.0
     max_deaths: int = 3
     result_expires: float | None = 86_400.0
+    chord_expires: float | None = 86_400.0
+    internal_queue: str = ""
+    """The queue of built-in tasks, which every worker of an app takes from beside its own; "": none."""
     stop_within: float | None = None
     """A warm stop turns cold after so long; None: never."""
     soft_stop_within: float = 0.0

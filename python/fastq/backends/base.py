@@ -10,20 +10,22 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from fastq._seam import Record
+from fastq._seam import Part, Record
+from fastq.backends import chords
 from fastq.backends.again import tried
 from fastq.backends.document import Documents, Meta
 from fastq.backends.watch import LookingWatch, Watch
-from fastq.exceptions import BackendGetMetaError, BackendStoreError, FastQError
+from fastq.exceptions import BackendGetMetaError, BackendStoreError, FastQError, NotSupported
 from fastq.states import READY_STATES
 from fastq.text import hide_password
 from fastq.time import seconds
 
 if TYPE_CHECKING:
     from fastq.app.protocol import App
+    from fastq.backends.chords import ChordRecord, Member
     from fastq.result.watcher import Watcher
 
 __all__ = ["Backend", "Capability", "Meta", "Writer"]
@@ -46,6 +48,8 @@ class Capability(NamedTuple):
     """Whether other processes see what this one writes."""
     push: bool = False
     """Whether `wait` is woken by the writer; otherwise it looks again and again."""
+    counts: bool = False
+    """Whether it counts the members of chords, and has the body called; otherwise a task looks for their end."""
     expires: bool = False
     """Whether results vanish by themselves after `result_expires`; otherwise `clean` removes them."""
 
@@ -154,6 +158,53 @@ class Backend(ABC):
     @writer.setter
     def writer(self, writer: Writer) -> None:
         self._writers.writer = self._last_writer = writer
+
+    # ------------------------------------------------------------------ chords
+
+    def begin_chord(  # noqa: B027 - most do nothing
+        self, group_id: str, size: int, body: Mapping[str, Any], expires: float | None = None, result: Any = None
+    ) -> None:
+        """Make a chord known, before its last member is sent; where `Capability.counts` is false: do nothing.
+
+        A run that has others follow it puts `new_chord` into its Outcome in place of this.
+
+        Args:
+            group_id: the group that its header is.
+            size: members that must end: those inside groups, of a chain the last.
+            body: the signature to call with their results, with an id.
+            expires: seconds for which it is known; None: `result_chord_expires`, else `result_expires`.
+            result: the header's result tuple, where it has groups inside, whose results are lists.
+
+        Raises:
+            EncodeError: the signature cannot be written as JSON.
+            OperationalError: the store failed.
+        """
+
+    def add_to_chord(self, group_id: str, result: Any = None) -> None:  # noqa: ARG002 - for those that can
+        """Have one more member end before the chord is complete.
+
+        Raises:
+            NotSupported: the backend does not count the members of chords.
+        """
+        raise NotSupported("A member can only be added to a chord whose members the result backend counts.")
+
+    def chord_record(self, group_id: str) -> ChordRecord | None:  # noqa: ARG002 - for those that count
+        """Return what is known of a chord; None: nothing, for it has long ended or never began."""
+        return None
+
+    def chord_members(self, group_id: str) -> list[Member]:  # noqa: ARG002 - for those that count
+        """Return the members of a chord that have ended, in the order of the header."""
+        return []
+
+    def part(self, request: Any, state: str, result: Any) -> Part:
+        """Return the part of a run that was a member of a chord: see `fastq.backends.chords.part`."""
+        return chords.part(self.documents, request, state, result)
+
+    @property
+    def chord_expires_seconds(self) -> float | None:
+        """How long what chords are counted with is kept; None: for ever."""
+        expires = self.app.conf.result_chord_expires
+        return self.expires_seconds if expires is None else seconds(expires) or None
 
     # ---------------------------------------------------------- Celery's names
 

@@ -24,7 +24,7 @@ from orjson import dumps as dump_text
 from fastq._seam import Record, new_tuple
 from fastq.backends import failure
 from fastq.exceptions import DecodeError, EncodeError
-from fastq.serialization import accepted_types, compress, decompress, dumps, json, loads, twins
+from fastq.serialization import accepted_types, compress, content_type_of, decompress, dumps, json, loads, twins
 from fastq.states import EXCEPTION_STATES, PENDING, READY_STATES, SUCCESS
 from fastq.text import saferepr
 
@@ -142,7 +142,7 @@ class Documents:
         failed = isinstance(result, BaseException) and state in EXCEPTION_STATES
         document: dict[str, Any] = {
             "status": state,
-            "result": self._exception(result) if failed else _reduced(result),
+            "result": self.exception(result) if failed else self.reduced(result),
             "traceback": traceback,
             "children": None if request is None else [child.as_tuple() for child in _children(request)],
             "date_done": datetime.now(self._zone).isoformat() if state in READY_STATES else None,
@@ -151,24 +151,30 @@ class Documents:
             self._describe(document, request)
         document["task_id"] = task_id
         try:
-            content_type, body = self._encode(document)
+            content_type, body = self.encode(document)
         except Exception:
             if not failed:
                 raise
             for field in ("args", "kwargs"):
                 if field in document:
                     document[field] = saferepr(document[field])
-            content_type, body = self._encode(document)
+            content_type, body = self.encode(document)
         return Record(task_id, state, content_type, body)
 
-    def _encode(self, document: dict[str, Any]) -> tuple[str, bytes]:
+    def encode(self, document: Any) -> tuple[str, bytes]:
+        """Return content type and bytes of a document in the format of `result_serializer`, compressed if that is set.
+
+        Raises:
+            EncodeError: it cannot be written.
+        """
         content_type, _, body = dumps(document, self._serializer)
         if self._compression:
             method, packed = compress(body, self._compression)
             body = b"%b%b\0%b" % (_COMPRESSED, method.encode(), packed)
         return content_type, body
 
-    def _exception(self, error: BaseException) -> Any:
+    def exception(self, error: BaseException) -> Any:
+        """Return what is stored for an exception."""
         # Our own are always written by name: Celery has them under other names, and may not have this package.
         if self._serializer == "pickle" and type(error).__module__ != twins.OWN_MODULE and self._survives(error):
             return error
@@ -209,18 +215,7 @@ class Documents:
             DecodeError: its bytes are not what they say.
             SecurityError: it names an exception class that is none.
         """
-        if self._revision != self._app.conf.revision:
-            self._configure()
-        body = record.body
-        if body.startswith(_COMPRESSED):
-            method, found, packed = body[len(_COMPRESSED) :].partition(b"\0")
-            if not found:
-                raise DecodeError(f"The result of task {record.task_id} is compressed, but does not say how.")
-            body = decompress(packed, method.decode("ascii", "replace"))
-        # Some are written by the core, in JSON whatever the format of the others; no document of these begins so.
-        is_json = record.content_type in _BINARY and body.startswith(b"{")
-        content_type = JSON if is_json else record.content_type
-        document = loads(body, content_type, "utf-8", self._accept)
+        document = self.decode(record.body, f"the result of task {record.task_id}", record.content_type)
         if not isinstance(document, dict) or "status" not in document:
             raise DecodeError(f"What is stored for task {record.task_id} is no result: it has no status.")
         result = document.get("result")
@@ -228,6 +223,48 @@ class Documents:
             document["result"] = failure.restore(result)
         document["task_id"] = record.task_id
         return document  # type: ignore[return-value]
+
+    def decode(self, body: bytes, what: str, content_type: str | None = None) -> Any:
+        """Return the document in some bytes.
+
+        Args:
+            body: the bytes, compressed or not.
+            what: what they are, for the error.
+            content_type: their format; None: that of `result_serializer`.
+
+        Raises:
+            ContentDisallowed: the format is not accepted here (result_accept_content).
+            DecodeError: the bytes are not what they say.
+        """
+        if self._revision != self._app.conf.revision:
+            self._configure()
+        if body.startswith(_COMPRESSED):
+            method, found, packed = body[len(_COMPRESSED) :].partition(b"\0")
+            if not found:
+                raise DecodeError(f"{what[0].upper()}{what[1:]} is compressed, but does not say how.")
+            body = decompress(packed, method.decode("ascii", "replace"))
+        content_type = content_type or content_type_of(self._serializer)
+        # Some are written by the core, in JSON whatever the format of the others; no document of these begins so.
+        is_json = content_type in _BINARY and body[:1] in (b"{", b"[")
+        return loads(body, JSON if is_json else content_type, "utf-8", self._accept)
+
+    @staticmethod
+    def reduced(result: Any) -> Any:
+        """Return what is stored for a returned value: of a result object its tuple.
+
+        Raises:
+            EncodeError: the object has a method `as_tuple`, which raised.
+        """
+        return _reduced(result)
+
+    @staticmethod
+    def restored(stored: Any) -> BaseException:
+        """Return the exception that was stored so.
+
+        Raises:
+            SecurityError: it names a class that is no exception.
+        """
+        return failure.restore(stored)
 
     @staticmethod
     def unknown(task_id: str) -> Meta:

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from fastq._core import Results, url_info
-from fastq.backends import redis_options
+from fastq.backends import chords, redis_options
 from fastq.backends.base import Backend, Capability
 from fastq.serialization import content_type_of
 from fastq.states import READY_STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fastq._seam import Record
     from fastq.app.protocol import App
+    from fastq.backends.chords import ChordRecord, Member
     from fastq.backends.watch import Watch
 
 __all__ = ["NativeBackend", "broker_options", "comes_with_results", "store_options"]
@@ -72,7 +73,7 @@ class NativeBackend(Backend):
         super().__init__(app, url)
         url_info(url)
         in_process = url.startswith("memory:")
-        self.capability = Capability(native=True, shared=not in_process, push=True, expires=True)
+        self.capability = Capability(native=True, shared=not in_process, push=True, expires=True, counts=True)
         self._results = Results(url, orjson.dumps(store_options(app, url), default=str).decode())
 
     def save(self, records: Sequence[Record]) -> None:
@@ -115,6 +116,26 @@ class NativeBackend(Backend):
     def has_ended(self, record: Record) -> bool:
         """Tell whether the record is one of an end, decoding it where the core cannot see its state."""
         return (record.state or self.decode(record)["status"]) in READY_STATES
+
+    def begin_chord(
+        self, group_id: str, size: int, body: Mapping[str, Any], expires: float | None = None, result: Any = None
+    ) -> None:
+        """Make a chord known; see `Backend.begin_chord`."""
+        expires = self.chord_expires_seconds if expires is None else expires
+        self._results.begin_chord(chords.new_chord(group_id, size, body, result), expires)
+
+    def add_to_chord(self, group_id: str, result: Any = None) -> None:  # noqa: ARG002 - Celery's parameter
+        """Have one more member end before the chord is complete."""
+        self._results.grow_chord(group_id, 1)
+
+    def chord_record(self, group_id: str) -> ChordRecord | None:
+        """Return what is known of a chord."""
+        found = self._results.chord(group_id)
+        return None if found is None else chords.read_record(group_id, found)
+
+    def chord_members(self, group_id: str) -> list[Member]:
+        """Return the members of a chord that have ended, in the order of the header."""
+        return [chords.member(self.documents, part) for part in self._results.chord_parts(group_id)]
 
     def clean(self) -> int:
         """Delete what has expired; return how many results that were."""

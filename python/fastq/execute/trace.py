@@ -189,7 +189,7 @@ def compile_trace(app: App, task: Any, hostname: str, *, loop: KeptLoop | None =
             if "outgoing" in known:
                 followers = [*known["outgoing"], *followers]
             records = () if record is None else (record,)
-            return new_tuple(Outcome, (DONE, records, tuple(followers), ""))
+            return new_tuple(Outcome, (DONE, records, tuple(followers), "", (), (), ""))
         except BaseException as error:
             if eager and not isinstance(error, Exception):
                 raise

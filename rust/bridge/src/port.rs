@@ -63,6 +63,7 @@ pub(crate) fn with_outcome<T>(
         ending: parts.ending,
         records: &records,
         publications: &publications,
+        chords: parts.chords.as_deref(),
         reason: parts.reason.extract()?,
     })
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use fastq_core::broker::connect_store;
 use fastq_core::error::Result;
-use fastq_core::store::{self, Record, Store};
+use fastq_core::store::{self, Chords, Record, Store};
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::convert::{optional_duration, timeout as until, tuple};
 use crate::runtime::{Slice, enter, enter_waiting};
-use crate::seam::{read_all, read_record, record};
+use crate::seam::{part, read_all, read_new_chord, read_record, record};
 use crate::watch::Watch;
 
 /// A client's view of a native result store. Thread-safe; fork-safe; connects on first use.
@@ -68,6 +69,32 @@ impl Results {
 
     fn watch(&self, py: Python<'_>) -> PyResult<Watch> {
         enter(py, || Arc::clone(self.store()?).watch()).map(Watch::new)
+    }
+
+    fn begin_chord(&self, py: Python<'_>, chord: &Bound<'_, PyAny>, expires: Option<f64>) -> PyResult<()> {
+        let chords = Chords { begun: vec![read_new_chord(chord)?], ..Chords::default() };
+        let expires = optional_duration(py, "expires", expires)?;
+        enter(py, || self.store()?.count(&chords, expires)).map(drop)
+    }
+
+    fn grow_chord(&self, py: Python<'_>, group_id: &str, by: u64) -> PyResult<()> {
+        enter(py, || self.store()?.grow(group_id, by))
+    }
+
+    fn chord<'py>(&self, py: Python<'py>, group_id: &str) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let Some(chord) = enter(py, || self.store()?.chord(group_id))? else { return Ok(None) };
+        let found = PyDict::new(py);
+        found.set_item("size", chord.size)?;
+        found.set_item("count", chord.count)?;
+        found.set_item("body", PyBytes::new(py, &chord.body))?;
+        found.set_item("state", chord.state.name())?;
+        found.set_item("progress_at", chord.progress_at.seconds())?;
+        Ok(Some(found))
+    }
+
+    fn chord_parts<'py>(&self, py: Python<'py>, group_id: &str) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let parts = enter(py, || self.store()?.parts(group_id))?;
+        parts.iter().map(|found| part(py, found)).collect()
     }
 
     fn clean(&self, py: Python<'_>) -> PyResult<u64> {

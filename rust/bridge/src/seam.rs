@@ -7,7 +7,7 @@ use fastq_core::event::Event;
 use fastq_core::job::ending::Ending;
 use fastq_core::job::policy::Policy;
 use fastq_core::pool::frame::{PublicationRef, RecordRef};
-use fastq_core::store::Record;
+use fastq_core::store::{Chords, NewChord, Part, Record};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
@@ -99,6 +99,8 @@ pub(crate) struct ConfigSpec {
     pub(crate) lease: f64,
     pub(crate) max_deaths: u32,
     pub(crate) result_expires: Option<f64>,
+    pub(crate) chord_expires: Option<f64>,
+    pub(crate) internal_queue: String,
     pub(crate) stop_within: Option<f64>,
     pub(crate) soft_stop_within: f64,
     pub(crate) ends_lost_runs: bool,
@@ -182,18 +184,61 @@ pub(crate) fn read_all<'a, 'py, T>(
     items.as_slice().iter().map(read).collect()
 }
 
+/// Reads a `Part`.
+fn read_part(value: &Bound<'_, PyAny>) -> PyResult<Part> {
+    let parts = Parts::of(value, "a Part", 6)?;
+    Ok(Part {
+        group_id: parts.part(0)?,
+        task_id: parts.part(1)?,
+        index: parts.part(2)?,
+        state: parts.part(3)?,
+        body: parts.part::<&[u8]>(4)?.to_vec(),
+        callback: parts.part::<&[u8]>(5)?.to_vec(),
+    })
+}
+
+/// Reads a `NewChord`.
+pub(crate) fn read_new_chord(value: &Bound<'_, PyAny>) -> PyResult<NewChord> {
+    let parts = Parts::of(value, "a NewChord", 3)?;
+    Ok(NewChord { group_id: parts.part(0)?, size: parts.part(1)?, body: parts.part::<&[u8]>(2)?.to_vec() })
+}
+
+/// Reads what an `Outcome` says of chords, which is nothing for most: then nothing is made.
+fn read_chords(outcome: &Parts<'_, '_>) -> PyResult<Option<Box<Chords>>> {
+    let (parts, begun) = (tuple(outcome.item(4), "parts")?, tuple(outcome.item(5), "chords")?);
+    let ended: &str = outcome.part(6)?;
+    if parts.is_empty() && begun.is_empty() && ended.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Box::new(Chords {
+        begun: begun.iter().map(|chord| read_new_chord(&chord)).collect::<PyResult<_>>()?,
+        parts: parts.iter().map(|part| read_part(&part)).collect::<PyResult<_>>()?,
+        ended: (!ended.is_empty()).then(|| ended.to_owned()),
+    })))
+}
+
+/// A `Part` of Python.
+pub(crate) fn part<'py>(py: Python<'py>, part: &Part) -> PyResult<Bound<'py, PyAny>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let class = CLASS.import(py, "fastq._seam", "Part")?;
+    let body = pyo3::types::PyBytes::new(py, &part.body);
+    let callback = pyo3::types::PyBytes::new(py, &part.callback);
+    class.call1((&part.group_id, &part.task_id, part.index, &part.state, body, callback))
+}
+
 /// `Outcome`, its sequences made tuples so that their items can be borrowed.
 pub(crate) struct OutcomeParts<'py> {
     pub(crate) ending: Ending,
     pub(crate) records: Bound<'py, PyTuple>,
     pub(crate) messages: Bound<'py, PyTuple>,
     pub(crate) reason: Bound<'py, PyAny>,
+    pub(crate) chords: Option<Box<Chords>>,
 }
 
 impl<'py> OutcomeParts<'py> {
     /// Reads an `Outcome`.
     pub(crate) fn read(outcome: &Bound<'py, PyAny>) -> PyResult<Self> {
-        let parts = Parts::of(outcome, "an Outcome", 4)?;
+        let parts = Parts::of(outcome, "an Outcome", 7)?;
         let ending =
             Ending::from_code(parts.part(0)?).ok_or_else(|| wrong_type("ending", "one of _seam's"))?;
         Ok(Self {
@@ -201,6 +246,7 @@ impl<'py> OutcomeParts<'py> {
             records: tuple(parts.item(1), "records")?,
             messages: tuple(parts.item(2), "messages")?,
             reason: parts.item(3).clone(),
+            chords: read_chords(&parts)?,
         })
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use fastq_core::broker::Subscription;
 use fastq_core::broker::connect::connect_by_hand;
+use fastq_core::broker::{Queue, Subscription};
 use fastq_core::clock::WallTime;
 use fastq_core::error::{Error, ErrorKind, Result};
 use fastq_core::job::policy::Policies;
@@ -35,6 +35,8 @@ impl Stepper {
             max_deaths: config.max_deaths,
             page: None,
             result_expires: optional_duration(py, "result_expires", config.result_expires)?,
+            chord_expires: optional_duration(py, "chord_expires", config.chord_expires)?,
+            internal: (!config.internal_queue.is_empty()).then(|| Queue::named(config.internal_queue)),
         };
         let (url, options) = (config.broker_url, config.broker_options);
         let core = enter(py, || CoreStepper::new(connect_by_hand(&url, &options)?, subscription, policies))?;

@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use fastq_core::broker::url::BrokerUrl;
-use fastq_core::broker::{connect, connect_store};
+use fastq_core::broker::{Queue, connect, connect_store};
 use fastq_core::error::{Error, ErrorKind, Result};
 use fastq_core::event::EventKind;
 use fastq_core::job::policy::Policies;
@@ -157,6 +157,7 @@ impl Plan {
     fn read(py: Python<'_>, spec: ConfigSpec, policies: Policies) -> PyResult<Self> {
         let lease = duration(py, "lease", spec.lease)?;
         let result_expires = optional_duration(py, "result_expires", spec.result_expires)?;
+        let chord_expires = optional_duration(py, "chord_expires", spec.chord_expires)?;
         let stop_within = optional_duration(py, "stop_within", spec.stop_within)?;
         let soft_stop_within = duration(py, "soft_stop_within", spec.soft_stop_within)?;
         let nursery: Option<OwnedFd> =
@@ -174,6 +175,8 @@ impl Plan {
             lease,
             max_deaths: spec.max_deaths,
             result_expires,
+            chord_expires,
+            internal: (!spec.internal_queue.is_empty()).then(|| Queue::named(spec.internal_queue)),
             stop_within,
             soft_stop_within,
             ends_lost_runs: spec.ends_lost_runs,

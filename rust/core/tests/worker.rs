@@ -49,6 +49,8 @@ fn start(broker: Arc<dyn Broker>, page: Arc<dyn Page>) -> Worker {
         page: SlotPage { words: page, file: None, path: None },
         lease: Duration::from_secs(10),
         max_deaths: 3,
+        chord_expires: None,
+        internal: None,
         result_expires: None,
         stop_within: None,
         soft_stop_within: Duration::ZERO,
@@ -79,6 +81,7 @@ fn executor(worker: &Worker, page: Arc<dyn Page>) -> std::thread::JoinHandle<usi
                         ending: Ending::Done,
                         records: &[record],
                         publications: &[],
+                        chords: None,
                         reason: "",
                     };
                     if port.finish(&run, &outcome).expect("the port works") == Gathered::Enough {

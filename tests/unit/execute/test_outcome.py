@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fastq._seam import DONE, FAILED, IGNORED, REJECTED, REQUEUED, RETRIED
+from fastq._seam import DONE, FAILED, IGNORED, REJECTED, REQUEUED, RETRIED, Outcome
 from fastq.app.task import Task
 from fastq.exceptions import Ignore, MaxRetriesExceededError, Reject, Retry, WorkerShutdown
 from fastq.states import FAILURE, RETRY
@@ -237,7 +237,7 @@ def test_an_ignored_run_stores_nothing_and_calls_no_hook(bench: Bench, heard: li
         raise Ignore
 
     outcome = bench.run(work, embed={"callbacks": [{"task": "x"}], "errbacks": [{"task": "x"}]})
-    assert outcome == (IGNORED, (), (), "")
+    assert outcome == Outcome(IGNORED)
     assert [name for name, _ in heard] == ["task_prerun", "task_postrun"]
 
 

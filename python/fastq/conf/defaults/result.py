@@ -77,7 +77,6 @@ OPTIONS = (
         "Lifetime of what chords count with; None: as `result_expires`.",
         unit="s",
         old="CELERY_RESULT_CHORD_EXPIRES",
-        acts=False,
     ),
     Option(
         "result_failure_expires",

@@ -13,6 +13,7 @@ mod process;
 pub mod receipt;
 #[cfg(feature = "redis")]
 pub mod redis;
+mod release;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod topology;
@@ -33,6 +34,7 @@ use crate::store::Store;
 
 pub use connect::{connect, connect_store};
 pub use receipt::Receipt;
+pub(crate) use release::release;
 pub use topology::Queue;
 
 /// A future of a trait object: boxed once per batch, never once per message.
@@ -227,6 +229,19 @@ pub struct Subscription {
     pub page: Option<PathBuf>,
     /// How long stored results live; `None` for ever.
     pub result_expires: Option<Duration>,
+    /// How long what chords are counted with lives; `None` for ever.
+    pub chord_expires: Option<Duration>,
+    /// The queue of built-in tasks that every worker of an app takes from, beside its own: the release of chords. It is
+    /// looked at when this worker has put something there, and now and then.
+    pub internal: Option<Queue>,
+}
+
+impl Subscription {
+    /// Where release messages go.
+    pub fn internal_queue(&self) -> &str {
+        let queue = self.internal.as_ref().or(self.queues.first());
+        queue.map_or("", |queue| &queue.name)
+    }
 }
 
 /// What one [`Session::exchange`] brought.

@@ -306,8 +306,8 @@ impl Machine {
         }
         let settle = verdict.and_then(|verdict| Some((held.job.delivery.receipt.spend()?, verdict)));
         if settle.is_some() || held.ack == Ack::Done {
-            let Outcome { records, publications, .. } = outcome;
-            effects.push(Effect::Settle(Commit { settle, records, publications, note: false }));
+            let Outcome { records, publications, chords, .. } = outcome;
+            effects.push(Effect::Settle(Commit { settle, records, publications, chords, note: false }));
         }
         Ok(())
     }
@@ -342,7 +342,7 @@ fn park(job: &mut Job) -> Option<Effect> {
     let receipt = job.delivery.receipt.spend()?;
     let settle = Some((receipt, Verdict::Ack));
     let publications = vec![again(job)];
-    Some(Effect::Settle(Commit { settle, records: Vec::new(), publications, note: false }))
+    Some(Effect::Settle(Commit { settle, publications, ..Commit::store(Vec::new()) }))
 }
 
 /// The message of a job, to be published once more.

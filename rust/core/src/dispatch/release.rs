@@ -238,12 +238,7 @@ fn commit(held: &mut Held, decision: Decision, exception: &Exception, now: WallT
         records.push(Record::of_exception(&job.id, "FAILURE", exception, now));
     }
     let settle = decision.verdict.and_then(|verdict| Some((job.delivery.receipt.spend()?, verdict)));
-    (settle.is_some() || !records.is_empty()).then(|| Commit {
-        settle,
-        records,
-        publications: Vec::new(),
-        note: false,
-    })
+    (settle.is_some() || !records.is_empty()).then(|| Commit { settle, ..Commit::store(records) })
 }
 
 fn about(kind: EventKind, job: &Job) -> Event {

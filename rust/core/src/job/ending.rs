@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::broker::{Publication, Receipt};
 use crate::ident::Tag;
-use crate::store::Record;
+use crate::store::{Chords, Record};
 
 /// How a run ended, as the executor tells it. It performed none of what it asks for here.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,8 @@ pub struct Outcome {
     pub records: Vec<Record>,
     /// Messages that must follow: the next of a chain, callbacks, a retry.
     pub publications: Vec<Publication>,
+    /// What it has to do with chords; most runs: nothing.
+    pub chords: Option<Box<Chords>>,
     /// One sentence for logs and dead letters; empty when there is nothing to say.
     pub reason: String,
     /// How long user code ran.
@@ -88,6 +90,8 @@ pub struct Commit {
     pub records: Vec<Record>,
     /// Messages to publish.
     pub publications: Vec<Publication>,
+    /// Chords that begin, are counted or end with it.
+    pub chords: Option<Box<Chords>>,
     /// Somebody waits to hear that it was carried out.
     pub note: bool,
 }
@@ -95,12 +99,12 @@ pub struct Commit {
 impl Commit {
     /// A Commit that only settles.
     pub fn settle(receipt: Receipt, verdict: Verdict) -> Self {
-        Self { settle: Some((receipt, verdict)), records: Vec::new(), publications: Vec::new(), note: false }
+        Self { settle: Some((receipt, verdict)), ..Self::store(Vec::new()) }
     }
 
     /// A Commit that only stores.
     pub fn store(records: Vec<Record>) -> Self {
-        Self { settle: None, records, publications: Vec::new(), note: false }
+        Self { settle: None, records, publications: Vec::new(), chords: None, note: false }
     }
 
     /// The delivery whose settling somebody waits for.

@@ -20,7 +20,7 @@
 //! to the parent
 //!   16 HELLO    ready for jobs
 //!   17 STARTED  the job `tag` starts now (only when asked for)
-//!   18 FINISHED ending u8 · runtime u64 (ns) · reason field · records · publications
+//!   18 FINISHED ending u8 (128 more: with chords) · runtime u64 (ns) · reason field · records · publications [· chords]
 //!   19 STORE    records
 //!   20 BYE      takes no more jobs
 //!   21 DROPPED  the job `tag` had been taken back and was not started
@@ -29,8 +29,12 @@
 //! records       count u32 · { task id field · state field · content type field · body field }
 //! publications  count u32 · { exchange field · routing key field · priority i16 · due i64 (ms since 1970, least: none)
 //!               · headers field · properties field · body field }
+//! chords        count u32 · { group id field · size u64 · body field }
+//!               · count u32 · { group id field · task id field · index u32 (all ones: none) · state field · body field
+//!               · callback field } · ended group id field (empty: none)
 //! ```
 
+mod chords;
 mod job;
 mod outcome;
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Record, Store, Watch};
+use super::{ChordRecord, ChordStore, Chords, Part, Patience, Record, Release, Store, Watch};
 use crate::broker::memory::Shared;
 use crate::error::Result;
 
@@ -52,6 +52,29 @@ impl Store for MemoryStore {
     }
 
     fn close(&self) {}
+}
+
+impl ChordStore for MemoryStore {
+    fn count(&self, chords: &Chords, expires: Option<Duration>) -> Result<Vec<Release>> {
+        Ok(self.shared.count(chords, expires))
+    }
+
+    fn chord(&self, group_id: &str) -> Result<Option<ChordRecord>> {
+        Ok(self.shared.chord(group_id))
+    }
+
+    fn parts(&self, group_id: &str) -> Result<Vec<Part>> {
+        Ok(self.shared.parts(group_id))
+    }
+
+    fn grow(&self, group_id: &str, by: u64) -> Result<()> {
+        self.shared.grow(group_id, by);
+        Ok(())
+    }
+
+    fn overdue(&self, patience: &Patience) -> Result<Vec<Release>> {
+        Ok(self.shared.overdue(patience))
+    }
 }
 
 /// A wait for tasks that become more.

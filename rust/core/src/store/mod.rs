@@ -2,6 +2,7 @@
 //!
 //! Blocking and for clients, like [`crate::broker::Broker`]: a worker's results travel in its Commits.
 
+pub mod chord;
 pub mod memory;
 pub mod record;
 #[cfg(feature = "redis")]
@@ -14,13 +15,14 @@ use std::time::Duration;
 
 use crate::error::Result;
 
+pub use chord::{ChordRecord, ChordState, ChordStore, Chords, NewChord, Part, Patience, Release};
 pub use record::Record;
 
 /// What a longer timeout is cut to: adding more to a clock may overflow.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A client's view of the results. Blocking, thread-safe, fork-safe.
-pub trait Store: Send + Sync {
+pub trait Store: ChordStore {
     /// Writes records in order. A record of a task that already succeeded is kept as it is, whatever comes later.
     /// `expires` is how long they live; `None` for ever.
     fn save(&self, records: &[Record], expires: Option<Duration>) -> Result<()>;

@@ -1,5 +1,6 @@
 //! Results on a Redis server, as Celery keeps them there (protocol.md §7.5), and waiting for them by push.
 
+mod chords;
 mod listening;
 mod tickets;
 mod waiting;

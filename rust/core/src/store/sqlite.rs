@@ -1,5 +1,6 @@
 //! Results in the same file as the queues, and waiting for them by push.
 
+mod chords;
 mod waiting;
 
 use std::collections::HashSet;

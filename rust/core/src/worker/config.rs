@@ -37,6 +37,10 @@ pub struct WorkerConfig {
     pub max_deaths: u32,
     /// How long stored results live; `None` for ever.
     pub result_expires: Option<Duration>,
+    /// How long what chords are counted with lives; `None` for ever.
+    pub chord_expires: Option<Duration>,
+    /// The queue of built-in tasks that every worker takes from, beside its own; `None`: there is none.
+    pub internal: Option<Queue>,
     /// How long a warm stop waits for running jobs before it becomes a cold one; `None`: as long as they take.
     pub stop_within: Option<Duration>,
     /// How long a soft stop waits for them.

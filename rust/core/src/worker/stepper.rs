@@ -120,6 +120,7 @@ impl Stepper {
             ending: outcome.ending,
             records: outcome.records.iter().map(RecordRef::to_record).collect(),
             publications: outcome.publications.iter().map(PublicationRef::to_publication).collect(),
+            chords: outcome.chords.cloned().map(Box::new),
             reason: outcome.reason.to_owned(),
             runtime: RUNTIME,
         };
@@ -242,6 +243,8 @@ mod tests {
             max_deaths: 3,
             page: None,
             result_expires: None,
+            chord_expires: None,
+            internal: None,
         };
         let mut policy = Policy::named("add");
         change(&mut policy);
@@ -266,7 +269,13 @@ mod tests {
         while let Some(run) = stepper.take().unwrap() {
             assert!(stepper.take().unwrap().is_none(), "one at a time");
             ran.push(run.job.id().to_owned());
-            let outcome = OutcomeRef { ending: Ending::Done, records: &[], publications: &[], reason: "" };
+            let outcome = OutcomeRef {
+                ending: Ending::Done,
+                records: &[],
+                publications: &[],
+                chords: None,
+                reason: "",
+            };
             stepper.finish(&run, &outcome).unwrap();
         }
         ran

@@ -40,6 +40,7 @@ fn results_and_follow_ups_go_with_the_verdict() {
             settle: Some((delivery.receipt, Verdict::Ack)),
             records: vec![record("1", "STARTED"), record("1", "SUCCESS")],
             publications: vec![to("q", "next"), to("other", "callback")],
+            chords: None,
             note: false,
         }];
         let harvest = session.exchange(&mut commits, 5).await.unwrap();
@@ -78,6 +79,7 @@ fn a_receipt_of_another_session_is_refused_and_nothing_of_its_commit_is_done() {
                 settle: Some((delivery.receipt, Verdict::Ack)),
                 records: vec![record("1", "SUCCESS")],
                 publications: vec![to("q", "next")],
+                chords: None,
                 note: false,
             },
             Commit::store(vec![record("2", "SUCCESS")]),
@@ -133,6 +135,7 @@ fn a_follow_up_that_no_queue_takes_is_set_aside_and_its_commit_stands() {
             settle: Some((delivery.receipt, Verdict::Ack)),
             records: vec![record("1", "SUCCESS")],
             publications: vec![lost],
+            chords: None,
             note: false,
         }];
         session.exchange(&mut commits, 0).await.unwrap();

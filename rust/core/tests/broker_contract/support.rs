@@ -162,6 +162,8 @@ pub(crate) fn subscription(queues: &[&str]) -> Subscription {
         max_deaths: 3,
         page: None,
         result_expires: Some(Duration::from_secs(3600)),
+        chord_expires: Some(Duration::from_secs(3600)),
+        internal: None,
     }
 }
 

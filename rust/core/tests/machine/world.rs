@@ -289,5 +289,12 @@ impl World {
 }
 
 pub(crate) fn outcome(ending: Ending, runtime: Duration) -> Outcome {
-    Outcome { ending, records: Vec::new(), publications: Vec::new(), reason: String::new(), runtime }
+    Outcome {
+        ending,
+        records: Vec::new(),
+        publications: Vec::new(),
+        chords: None,
+        reason: String::new(),
+        runtime,
+    }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::chords::Counter;
 use crate::broker::topology::{Topology, same_arguments};
-use crate::broker::{Delivery, Depth, Publication, Queue, Receipt};
+use crate::broker::{Delivery, Depth, Publication, Queue, Receipt, release};
 use crate::clock::WallTime;
 use crate::error::{Error, Result};
 use crate::ident::Tag;
@@ -21,6 +23,7 @@ pub(crate) struct Hub {
     pub(super) claimed: BTreeMap<u64, Claimed>,
     pub(super) dead: BTreeMap<u64, Dead>,
     pub(super) results: HashMap<String, Kept>,
+    pub(super) chords: Counter,
     pub(super) members: BTreeMap<u64, Member>,
     last_id: u64,
 }
@@ -63,6 +66,15 @@ pub(super) struct Dead {
 pub(super) struct Kept {
     pub(super) record: Record,
     expires: Option<WallTime>,
+}
+
+/// What a session's Commits are carried out with.
+pub(super) struct Terms {
+    pub(super) epoch: u64,
+    pub(super) result_expires: Option<Duration>,
+    pub(super) chord_expires: Option<Duration>,
+    /// Where release messages go.
+    pub(super) internal: String,
 }
 
 /// A session.
@@ -121,28 +133,36 @@ impl Hub {
     }
 
     /// Carries out one Commit; false when its Receipt is not (or no longer) one of the session `epoch`.
-    pub(super) fn commit(
-        &mut self,
-        commit: Commit,
-        epoch: u64,
-        now: WallTime,
-        expires: Option<WallTime>,
-    ) -> bool {
+    pub(super) fn commit(&mut self, commit: Commit, terms: &Terms, now: WallTime) -> bool {
         if let Some((receipt, verdict)) = commit.settle
-            && !self.settle(&receipt, verdict, epoch, now)
+            && !self.settle(&receipt, verdict, terms.epoch, now)
         {
             return false;
         }
+        let ended = commit.chords.as_ref().and_then(|chords| chords.ended.as_ref());
+        if ended.is_some_and(|group_id| !self.chords.may_end(group_id, now)) {
+            return true; // another run has released the chord: what this one wants has been done
+        }
         for record in commit.records {
-            self.save(record, expires, now);
+            self.save(record, terms.result_expires.map(|after| now.after(after)), now);
         }
         for publication in &commit.publications {
-            match self.route(publication) {
-                Ok(queues) => self.put(&queues, publication, now),
-                Err(error) => self.bury_unroutable(publication, &error, now),
+            self.send(publication, now);
+        }
+        if let Some(chords) = commit.chords {
+            let expires = terms.chord_expires.map(|after| now.after(after));
+            for complete in self.chords.count(&chords, now, expires, true) {
+                self.send(&release(&complete, &terms.internal, ""), now);
             }
         }
         true
+    }
+
+    fn send(&mut self, publication: &Publication, now: WallTime) {
+        match self.route(publication) {
+            Ok(queues) => self.put(&queues, publication, now),
+            Err(error) => self.bury_unroutable(publication, &error, now),
+        }
     }
 
     fn settle(&mut self, receipt: &Receipt, verdict: Verdict, epoch: u64, now: WallTime) -> bool {

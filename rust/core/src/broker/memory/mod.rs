@@ -1,5 +1,6 @@
 //! Queues and results in one process: for tests, for eager users, and as the shortest account of what a broker does.
 
+mod chords;
 mod hub;
 mod results;
 mod session;

@@ -4,7 +4,9 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::Shared;
+use super::chords::Counter;
 use super::hub::Hub;
+use crate::clock::WallTime;
 use crate::fork;
 use crate::store::Record;
 
@@ -38,6 +40,13 @@ impl Shared {
         for id in task_ids {
             hub.results.remove(id);
         }
+    }
+
+    /// Does something with the chords of the hub.
+    pub(super) fn with_chords<T>(&self, work: impl FnOnce(&mut Counter, WallTime) -> T) -> T {
+        let _inside = fork::enter();
+        let now = self.now();
+        work(&mut self.lock().chords, now)
     }
 
     /// Deletes what has expired.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
-use super::hub::Hub;
+use super::hub::{Hub, Terms};
 use crate::broker::{BoxFuture, Harvest, Renewal, Session, Subscription};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork;
@@ -14,10 +14,9 @@ use crate::store::Record;
 /// Takes from the queues of one hub.
 pub(crate) struct MemorySession {
     shared: Arc<Shared>,
-    epoch: u64,
     queues: Vec<String>,
     lease: Duration,
-    result_expires: Option<Duration>,
+    terms: Terms,
     /// The queue that is served first; moves on with every exchange, so that none starves.
     turn: usize,
     /// It takes from every queue there is.
@@ -29,8 +28,10 @@ impl MemorySession {
         let _inside = fork::enter();
         let now = shared.now();
         let mut hub = shared.lock();
-        subscription.queues.iter().try_for_each(|queue| hub.declare(queue))?;
-        let queues: Vec<String> = subscription.queues.into_iter().map(|queue| queue.name).collect();
+        let internal = subscription.internal_queue().to_owned();
+        let all: Vec<_> = subscription.queues.into_iter().chain(subscription.internal).collect();
+        all.iter().try_for_each(|queue| hub.declare(queue))?;
+        let queues: Vec<String> = all.into_iter().map(|queue| queue.name).collect();
         let epoch = hub.next_id();
         let lease_until = now.after(subscription.lease);
         let member = super::hub::Member {
@@ -41,8 +42,9 @@ impl MemorySession {
         };
         hub.members.insert(epoch, member);
         drop(hub);
-        let (lease, result_expires) = (subscription.lease, subscription.result_expires);
-        Ok(Self { shared, epoch, queues, lease, result_expires, turn: 0, takes_all: false })
+        let (result_expires, chord_expires) = (subscription.result_expires, subscription.chord_expires);
+        let terms = Terms { epoch, result_expires, chord_expires, internal };
+        Ok(Self { shared, queues, lease: subscription.lease, terms, turn: 0, takes_all: false })
     }
 
     /// The same session, taking from every queue there is at the time.
@@ -54,18 +56,17 @@ impl MemorySession {
     fn step(&mut self, commits: &mut Vec<Commit>, credit: usize) -> Result<Harvest> {
         let _inside = fork::enter();
         let now = self.shared.now();
-        let expires = self.result_expires.map(|after| now.after(after));
         let mut hub = self.shared.lock();
-        if !hub.members.contains_key(&self.epoch) {
+        if !hub.members.contains_key(&self.terms.epoch) {
             return Err(Error::new(ErrorKind::Closed, "the session has ended"));
         }
         let mut harvest = Harvest::default();
         let (mut ended, mut sent) = (false, false);
         for commit in commits.drain(..) {
             ended |= commit.records.iter().any(|record| Record::is_final(&record.state));
-            sent |= !commit.publications.is_empty() || commit.settle.is_some();
+            sent |= !commit.publications.is_empty() || commit.settle.is_some() || commit.chords.is_some();
             let tag = commit.settle.as_ref().map(|(receipt, _)| receipt.tag());
-            if !hub.commit(commit, self.epoch, now, expires) {
+            if !hub.commit(commit, &self.terms, now) {
                 harvest.refused.extend(tag);
             }
         }
@@ -90,11 +91,11 @@ impl MemorySession {
         for turn in 0..self.queues.len() {
             let queue = &self.queues[(self.turn + turn) % self.queues.len()];
             let share = (credit - harvest.deliveries.len()).div_ceil(self.queues.len() - turn);
-            harvest.deliveries.extend(hub.take(queue, share, self.epoch));
+            harvest.deliveries.extend(hub.take(queue, share, self.terms.epoch));
         }
         for queue in &self.queues {
             let left = credit - harvest.deliveries.len();
-            harvest.deliveries.extend(hub.take(queue, left, self.epoch));
+            harvest.deliveries.extend(hub.take(queue, left, self.terms.epoch));
         }
         harvest.deliveries.sort_by_key(|delivery| (delivery.rank, delivery.tag()));
         harvest.more = self.queues.iter().any(|queue| hub.ready(queue) > 0);
@@ -142,7 +143,7 @@ impl Session for MemorySession {
         Box::pin(async move {
             let _inside = fork::enter();
             let lease_until = self.shared.now().after(self.lease);
-            match self.shared.lock().members.get_mut(&self.epoch) {
+            match self.shared.lock().members.get_mut(&self.terms.epoch) {
                 Some(member) => member.lease_until = lease_until,
                 None => return Err(Error::new(ErrorKind::Closed, "the session has ended")),
             }
@@ -168,7 +169,7 @@ impl Session for MemorySession {
 impl Drop for MemorySession {
     fn drop(&mut self) {
         let _inside = fork::enter();
-        self.shared.lock().leave(self.epoch);
+        self.shared.lock().leave(self.terms.epoch);
         self.shared.arrived.notify_waiters();
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::chords::{chords_size, put_chords, take_chords};
 use super::{Kind, Reader, begin, field_bytes, malformed, priority_code, put_field};
 use crate::broker::Publication;
 use crate::clock::WallTime;
@@ -11,12 +12,14 @@ use crate::error::Result;
 use crate::ident::Tag;
 use crate::job::ending::{Ending, Outcome};
 use crate::message::Message;
-use crate::store::Record;
+use crate::store::{Chords, Record};
 
 /// Four empty fields.
 const RECORD_LEAST_BYTES: usize = 4 * 4;
 /// Five empty fields, priority and due time.
 const PUBLICATION_LEAST_BYTES: usize = 5 * 4 + 2 + 8;
+/// Set in the ending of a run that has to do with chords.
+const HAS_CHORDS: u8 = 0x80;
 /// A due time that is none.
 const NOT_DUE: i64 = i64::MIN;
 
@@ -61,6 +64,8 @@ pub struct OutcomeRef<'a> {
     pub records: &'a [RecordRef<'a>],
     /// Messages that must follow.
     pub publications: &'a [PublicationRef<'a>],
+    /// What it has to do with chords.
+    pub chords: Option<&'a Chords>,
     /// One sentence, or nothing.
     pub reason: &'a str,
 }
@@ -149,15 +154,20 @@ pub fn encode_finished(
     runtime: Duration,
 ) -> Result<()> {
     let publications: usize = outcome.publications.iter().map(PublicationRef::size).sum();
-    let size = 1 + 8 + field_bytes(outcome.reason.len()) + records_size(outcome.records) + 4 + publications;
+    let chords = outcome.chords.map_or(0, chords_size);
+    let size =
+        1 + 8 + field_bytes(outcome.reason.len()) + records_size(outcome.records) + 4 + publications + chords;
     begin(out, Kind::Finished, tag, size)?;
-    out.put_u8(outcome.ending as u8);
+    out.put_u8(outcome.ending as u8 | if outcome.chords.is_some() { HAS_CHORDS } else { 0 });
     out.put_u64_le(u64::try_from(runtime.as_nanos()).unwrap_or(u64::MAX));
     put_field(out, outcome.reason.as_bytes());
     put_records(out, outcome.records);
     out.put_u32_le(outcome.publications.len() as u32);
     for publication in outcome.publications {
         put_publication(out, publication);
+    }
+    if let Some(chords) = outcome.chords {
+        put_chords(out, chords);
     }
     Ok(())
 }
@@ -178,7 +188,8 @@ pub fn encode_store(out: &mut BytesMut, records: &[RecordRef<'_>]) -> Result<()>
 /// `Decode` when it is none.
 pub fn parse_finished(payload: &Bytes) -> Result<Outcome> {
     let mut reader = Reader::new(payload);
-    let ending = Ending::from_code(reader.u8()?).ok_or_else(|| malformed("no such ending"))?;
+    let code = reader.u8()?;
+    let ending = Ending::from_code(code & !HAS_CHORDS).ok_or_else(|| malformed("no such ending"))?;
     let runtime = Duration::from_nanos(reader.u64()?);
     let reason = reader.text()?.to_owned();
     let records = take_records(&mut reader)?;
@@ -187,8 +198,9 @@ pub fn parse_finished(payload: &Bytes) -> Result<Outcome> {
     for _ in 0..count {
         publications.push(take_publication(&mut reader)?);
     }
+    let chords = if code & HAS_CHORDS == 0 { None } else { Some(Box::new(take_chords(&mut reader)?)) };
     reader.end()?;
-    Ok(Outcome { ending, records, publications, reason, runtime })
+    Ok(Outcome { ending, records, publications, chords, reason, runtime })
 }
 
 /// Reads the payload of a STORE frame.
@@ -259,6 +271,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
+    use super::super::chords::tests::chords;
     use super::super::take;
     use super::*;
 
@@ -287,16 +300,17 @@ mod tests {
         #[test]
         fn an_outcome_reads_as_it_was_written(
             tag: u64, code in 0_u8..7, records in vec(record(), 0..4), publications in vec(publication(), 0..4),
-            reason in "\\PC{0,30}", nanoseconds: u64,
+            chords in chords(), reason in "\\PC{0,30}", nanoseconds: u64,
         ) {
             let outcome = Outcome {
-                ending: Ending::from_code(code).unwrap(), records, publications, reason,
+                ending: Ending::from_code(code).unwrap(), records, publications, chords, reason,
                 runtime: Duration::from_nanos(nanoseconds),
             };
             let records: Vec<RecordRef<'_>> = outcome.records.iter().map(RecordRef::from).collect();
             let publications: Vec<PublicationRef<'_>> = outcome.publications.iter().map(PublicationRef::from).collect();
             let borrowed = OutcomeRef {
-                ending: outcome.ending, records: &records, publications: &publications, reason: &outcome.reason,
+                ending: outcome.ending, records: &records, publications: &publications,
+                chords: outcome.chords.as_deref(), reason: &outcome.reason,
             };
             let mut pipe = BytesMut::new();
             encode_finished(&mut pipe, Tag(tag), &borrowed, outcome.runtime).unwrap();

@@ -161,7 +161,8 @@ async fn ten_thousand_jobs_cross_a_port_and_each_is_finished_once() {
     let (link, mut heard, executor) = link();
     let port = Port::new(executor, Words::new(), SlotId(0));
     let worker = thread::spawn(move || {
-        let done = OutcomeRef { ending: Ending::Done, records: &[], publications: &[], reason: "" };
+        let done =
+            OutcomeRef { ending: Ending::Done, records: &[], publications: &[], chords: None, reason: "" };
         loop {
             match port.next(None).unwrap() {
                 Next::Job(run) => {

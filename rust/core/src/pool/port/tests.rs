@@ -36,7 +36,7 @@ impl Page for Words {
 }
 
 const DONE: OutcomeRef<'static> =
-    OutcomeRef { ending: Ending::Done, records: &[], publications: &[], reason: "" };
+    OutcomeRef { ending: Ending::Done, records: &[], publications: &[], chords: None, reason: "" };
 
 /// The parent's end, blocking.
 struct Parent {

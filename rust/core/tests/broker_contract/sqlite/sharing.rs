@@ -76,6 +76,7 @@ fn work(path: &std::path::Path, done: &AtomicUsize, all: usize) -> Vec<String> {
                     settle: Some((delivery.receipt, Verdict::Ack)),
                     records: vec![record(&id, "SUCCESS")],
                     publications: Vec::new(),
+                    chords: None,
                     note: false,
                 });
                 mine.push(id);

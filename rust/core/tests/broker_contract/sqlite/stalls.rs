@@ -31,6 +31,7 @@ fn a_lease_that_ran_out_fences_its_worker() {
             settle: Some((delivery.receipt, Verdict::Ack)),
             records: vec![record("1", "SUCCESS")],
             publications: vec![to("q", "next")],
+            chords: None,
             note: false,
         }];
         let error = stalled.exchange(&mut commits, 5).await.unwrap_err();
@@ -159,6 +160,7 @@ fn a_fenced_worker_stores_no_progress() {
             settle: None,
             records: vec![record("1", "PROGRESS")],
             publications: vec![to("q", "next")],
+            chords: None,
             note: false,
         }];
         let error = holder.exchange(&mut commits, 0).await.unwrap_err();
