@@ -53,7 +53,7 @@ class chain(Signature[R]):
         ) -> None: ...
         @overload
         def __init__(self: chain[Any], /, *tasks: Any, **options: Any) -> None: ...
-        def __init__(self, *tasks: Any, **options: Any) -> None:
+        def __init__(self: Any, /, *tasks: Any, **options: Any) -> None:
             """Describe a chain."""
     else:
 

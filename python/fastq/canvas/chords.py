@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from fastq.app.internal import internal_queue
 from fastq.app.send import new_id
 from fastq.backends.chords import reference
 from fastq.canvas import eager
@@ -172,7 +173,7 @@ class chord(Signature[R]):
         found = members(header.tasks if isinstance(header, group) else header, place)
         of_body = Header(group_id, body, lambda results: GroupResult(group_id, results, app=app))
         results = yield from emit(found, given, keywords, of_members, app, of_body)
-        header_result = GroupResult(group_id, results, app=app)
+        header_result: GroupResult[Any] = GroupResult(group_id, results, app=app)
         if results:
             yield ChordSent(app, header_result, body)
         else:
@@ -232,7 +233,7 @@ class chord(Signature[R]):
     def unroll_body(self) -> list[Any]:
         """Return a chord with the first task of its body, which is a chain, and the other steps of that."""
         first, *others = self.body.unchain_tasks()
-        copy = self.clone()
+        copy: Any = self.clone()
         copy.body = first.set(**{key: value for key, value in self.body.options.items() if key not in _OF_A_CHAIN})
         own = copy.options
         if others:

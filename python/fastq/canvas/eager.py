@@ -48,10 +48,7 @@ def run_chain(chain: Any, args: Any, kwargs: Mapping[str, Any], options: Mapping
         if is_last and options.get("task_id"):
             own["task_id"] = options["task_id"]
         before = result
-        if before is None:
-            result = step.apply(args, kwargs, **own)
-        else:
-            result = step.apply((before.get(),), {}, **own)
+        result = step.apply(args, kwargs, **own) if before is None else step.apply((before.get(),), {}, **own)
         if before is not None:
             _first(result).parent = before
         if not is_last and not _goes_on(result):
@@ -111,7 +108,7 @@ def _failed(result: Any, task_id: str | None) -> Any:
     """Return the result of a chain that ends with this one, under the chain's own id."""
     if task_id is None or isinstance(result, GroupResult):
         return result
-    ended = EagerResult(task_id, result.result, result.state, result.traceback, result.name)
+    ended: EagerResult[Any] = EagerResult(task_id, result.result, result.state, result.traceback, result.name)
     ended.parent = result.parent
     return ended
 

@@ -40,12 +40,12 @@ class group(Signature[list[R]]):
     if TYPE_CHECKING:
 
         @overload
-        def __init__(self: group[R], *tasks: Signature[R], **options: Any) -> None: ...
+        def __init__(self: group[R], /, *tasks: Signature[R], **options: Any) -> None: ...
         @overload
         def __init__(self: group[R], tasks: Iterable[Signature[R]], /, **options: Any) -> None: ...
         @overload
-        def __init__(self: group[Any], *tasks: Any, **options: Any) -> None: ...
-        def __init__(self, *tasks: Any, **options: Any) -> None:
+        def __init__(self: group[Any], /, *tasks: Any, **options: Any) -> None: ...
+        def __init__(self: Any, /, *tasks: Any, **options: Any) -> None:
             """Describe a group."""
     else:
 
@@ -135,9 +135,7 @@ class group(Signature[list[R]]):
         """Yield what sending it takes; the generator returns the GroupResult."""
         given, keywords, merged = self._merge(args, kwargs, options)
         if merged.get("link") is not None or merged.get("link_error") is not None:
-            raise TypeError(
-                "A group has no callbacks: follow it with a task (group | task), or link its members (group.link_error)."
-            )
+            raise TypeError("A group has no callbacks: follow it with a task (group | task), or link its members.")
         group_id = merged.get("task_id") or new_id()
         place = Place(
             self.app, merged.get("group_id") or group_id, merged.get("chord"), merged.get("root_id"),
@@ -248,7 +246,7 @@ def _listed(tasks: tuple[Any, ...]) -> Any:
     if len(tasks) != 1:
         return list(tasks)
     (only,) = tasks
-    if isinstance(only, Signature) or isinstance(only, Mapping):
+    if isinstance(only, Mapping):
         only = maybe_signature(only)
         return only.tasks if isinstance(only, group) else [only]
     return list(only) if isinstance(only, list | tuple | set | frozenset) else Lazy(only)

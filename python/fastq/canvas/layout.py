@@ -49,7 +49,7 @@ def fold(steps: list[Any], more: Iterable[Any]) -> Any:
                 return reduce(or_, rest, joined)
             continue
         other = other.clone()
-        last = steps[-1] if steps else None
+        last: Any = steps[-1] if steps else None
         if other.subtask_type == "group" and last is None:
             return reduce(or_, rest, other)
         kind = None if last is None else last.subtask_type

@@ -186,5 +186,3 @@ def _kept(it: Iterable[Any]) -> Any:
 def _parts(it: Iterator[Any], size: int) -> Iterator[list[Any]]:
     while part := list(islice(it, size)):
         yield part
-
-

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fastq.app.send import new_id
-from fastq.canvas.layout import is_empty, leaves, sole
+from fastq.canvas.layout import leaves, sole
 from fastq.canvas.signature import KEPT_WHEN_FROZEN, Signature, maybe_signature
 from fastq.canvas.steps import Call, ChordStart
 
@@ -32,8 +32,8 @@ class Place(NamedTuple):
     chord: Any
     """The signature that stands for the chord's body in their messages; None: they are of no chord."""
     root_id: str | None
-    index: int
-    """Of the first one."""
+    first: int
+    """Place of the first one."""
 
 
 class Header(NamedTuple):
@@ -78,7 +78,7 @@ def members(tasks: Iterable[Any], place: Place) -> Iterator[Member]:
     for task in flattened(tasks, app):
         if task.subtask_type is None:
             own = task.options
-            options = {"task_id": own.get("task_id") or new_id(), "group_index": index}
+            options: dict[str, Any] = {"task_id": own.get("task_id") or new_id(), "group_index": index}
             if own.get("group_id") is None:
                 options["group_id"] = group_id
             if root_id is not None:

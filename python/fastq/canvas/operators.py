@@ -5,6 +5,7 @@ Operands stay as they are: what is joined are copies.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastq.canvas.chains import chain
@@ -12,15 +13,21 @@ from fastq.canvas.chords import chord
 from fastq.canvas.groups import group
 from fastq.canvas.layout import fold, is_empty, sole
 from fastq.canvas.many import chunks
-from fastq.canvas.signature import Signature
+from fastq.canvas.signature import Signature, maybe_signature
 
 __all__ = ["join"]
 
 
 def join(left: Signature[Any], right: Any) -> Any:
-    """Return `left | right`; NotImplemented where the right one is no signature."""
+    """Return `left | right`.
+
+    Raises:
+        TypeError: the right one is no signature, nor a dictionary that describes one.
+    """
+    if isinstance(right, Mapping) and "task" in right:
+        right = maybe_signature(right, left._app)  # noqa: SLF001 - one of us
     if not isinstance(right, Signature):
-        return NotImplemented
+        raise TypeError(f"A signature can follow a signature, not {type(right).__name__}.")
     left, right = (one.group() if isinstance(one, chunks) else one for one in (left, right))
     if isinstance(left, group):
         return left.clone() if is_empty(right) else chord(left.clone(), right.clone(), app=left._app)  # noqa: SLF001

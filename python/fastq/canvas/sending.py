@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fastq.app import current, send as sender
+from fastq.app import current
+from fastq.app import send as sender
 from fastq.app.publish import declare, publish_many
 from fastq.canvas.steps import Call, ChordSent, ChordStart, Trail
 
@@ -163,7 +164,9 @@ def nested(members: Any) -> Any:
     return None if flat else members.as_tuple()
 
 
-def collect(steps: Steps, messages: list[OutgoingMessage], chords: list[NewChord], trail: Callable[[Any], object]) -> Any:
+def collect(
+    steps: Steps, messages: list[OutgoingMessage], chords: list[NewChord], trail: Callable[[Any], object]
+) -> Any:
     """Compose the messages of a canvas that follows a run, and return its result; nothing is sent.
 
     Args:

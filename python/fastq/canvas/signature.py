@@ -189,7 +189,7 @@ class Signature(Stamped, Generic[R]):
         def __or__(self, other: Signature[S]) -> Signature[S]:  # type: ignore[override]
             """Return a chain of this and what follows it; a chord where this is a group (inventory §5.2)."""
 
-        def __ior__(self, other: Signature[S]) -> Signature[S]:  # type: ignore[override, misc]
+        def __ior__(self, other: Signature[S]) -> Signature[S]:  # type: ignore[override]
             """Return a chain of this and what follows it."""
     else:
 
@@ -203,7 +203,7 @@ class Signature(Stamped, Generic[R]):
 
         def __ror__(self, other: Any) -> Any:
             """Refuse what a dictionary would make of it."""
-            return NotImplemented
+            raise TypeError(f"A signature can follow a signature, not {type(other).__name__}.")
 
     # ----------------------------------------------------------------- changing
 

@@ -1,8 +1,9 @@
 """Stamps: labels that a workflow's tasks carry in their headers, and hand on to what they send (protocol.md §8).
 
-A stamp is an option of a signature whose name is listed in the option `stamped_headers`. Whoever walks a canvas to stamp
-it is a visitor, which says for each part what stamps it gets.
+A stamp is an option of a signature whose name is listed in the option `stamped_headers`. Whoever walks a canvas to
+stamp it is a visitor, which says for each part what stamps it gets.
 """
+# ruff: noqa: ARG002, B027 - what a visitor may override gets more than the default needs, and may do nothing
 
 from __future__ import annotations
 
@@ -28,8 +29,9 @@ _NAMES: Final = "stamped_headers"
 class StampingVisitor(ABC):
     """Says what stamps each part of a canvas gets.
 
-    Every method gets the stamps of the parts around and returns more of them: a mapping. Its key `stamped_headers` lists
-    which of the others are stamps; without that key all are. What is listed nowhere becomes a plain calling option.
+    Every method gets the stamps of the parts around and returns more of them: a mapping. Its key `stamped_headers`
+    lists which of the others are stamps; without that key all are. What is listed nowhere becomes a plain calling
+    option.
     """
 
     @abstractmethod

@@ -105,7 +105,7 @@ class Gathering:
 
     def _out_of_time(self) -> TimeoutError:
         return TimeoutError(
-            f"{len(self.left)} of {len(self.all)} tasks have not ended in time, the first of them {next(iter(self.left))}."
+            f"{len(self.left)} of {len(self.all)} tasks have not ended in time, the first is {next(iter(self.left))}."
         )
 
     async def aarriving(self, timeout: float | None) -> AsyncIterator[AsyncResult[Any]]:
@@ -159,8 +159,6 @@ def _parents(results: Any) -> Iterator[AsyncResult[Any]]:
     while parent is not None:
         if getattr(parent, "results", None) is None:
             yield parent
-        else:
-            yield from _leaves(parent)
         parent = parent.parent
     for result in results.results:
         if getattr(result, "results", None) is not None:

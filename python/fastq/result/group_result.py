@@ -80,7 +80,7 @@ class GroupResult(ResultSet[R], Tree):
             return other.id == self.id and other.results == self.results and other.parent == self.parent
         return other == self.id if isinstance(other, str) else NotImplemented
 
-    def __hash__(self) -> int:
+    def __hash__(self) -> int:  # type: ignore[override]
         return hash(self.id)
 
     def __str__(self) -> str:

@@ -144,9 +144,7 @@ class ResultSet(Generic[R]):
             on_message(result.meta())
         result.maybe_throw(propagate, callback)
 
-    def iterate(
-        self, timeout: float | None = None, propagate: bool = True, interval: float = 0.5
-    ) -> Iterator[R]:
+    def iterate(self, timeout: float | None = None, propagate: bool = True, interval: float = 0.5) -> Iterator[R]:
         """Yield what each task returned as it ends; arguments and errors as of `get`."""
         for result in Gathering(self).arriving(timeout, interval, None):
             yield result.maybe_throw(propagate)
@@ -167,10 +165,11 @@ class ResultSet(Generic[R]):
 
     def values(self, propagate: bool = True) -> list[R]:
         """Return what tasks that have ended returned, in order: of groups among them lists."""
-        return [
+        values: list[Any] = [
             result.values(propagate) if isinstance(result, ResultSet) else result.maybe_throw(propagate)
             for result in self.results
         ]
+        return values
 
     def maybe_throw(self, propagate: bool = True, callback: Callable[[str, R], object] | None = None) -> None:
         """Raise what one of the tasks raised, if one has failed; call `callback` with id and value of each."""
