@@ -157,9 +157,9 @@ class chain(Signature[R]):
             return None
         steps = [step.clone() for step in steps]
         steps[0] = steps[0].clone(given, _without_tasks(keywords))
-        self._hang_on(steps, merged)
         whole = {key: merged.pop(key, None) for key in _OF_THE_WHOLE}
         results = _freeze(steps, whole, merged.get("root_id"))
+        self._hang_on(steps, merged)
         # The next step stands last, and takes those before it in the list along.
         merged["chain"] = [*listed(merged.pop("chain", None)), *reversed(steps[1:])]
         result = yield from steps[0].steps((), {}, merged)
@@ -168,11 +168,11 @@ class chain(Signature[R]):
     @staticmethod
     def _hang_on(steps: list[Any], options: dict[str, Any]) -> None:
         """Hang callbacks of the chain on its last step, errbacks on all."""
-        for callback in listed(options.pop("link", None)):
-            steps[-1].link(callback)
         for errback in listed(options.pop("link_error", None)):
             for step in steps:
                 step.link_error(errback)
+        for callback in listed(options.pop("link", None)):
+            steps[-1].link(callback)
 
     def freeze(
         self,

@@ -292,6 +292,8 @@ class Signature(Stamped, Generic[R]):
         options["task_id"] = task_id = options.get("task_id") or _id or new_id()
         if "reply_to" not in options:
             options["reply_to"] = identity().reply_to
+        if group_id is not None and options.get("group_id") is None:
+            options["group_id"] = group_id
         for key, value in (
             ("root_id", root_id),
             ("parent_id", parent_id),
@@ -300,8 +302,6 @@ class Signature(Stamped, Generic[R]):
         ):
             if value is not None:
                 options[key] = value
-        if group_id is not None and options.get("group_id") is None:
-            options["group_id"] = group_id
         return cast("AsyncResult[R]", self.app.AsyncResult(task_id))
 
     # ------------------------------------------------------------------ reading
