@@ -12,11 +12,11 @@ from tests.compat.shop import Shop
 from tests.compat.support import open_shop
 
 PLACES: dict[tuple[str, int], dict[str, int]] = {("group-of-groups", 2): {"group_index": 2}}
-"""Headers that are other than Celery's: it counts the members of each nested group from 0, and so gives two tasks of one
-group the same place."""
+"""Headers that are other than Celery's: it counts the members of each nested group from 0, and so gives two tasks of
+one group the same place."""
 
 OTHERWISE = {("5.6", "chord-in-chain")}
-"""Celery 5.6 writes the body of a chord that is still to come into each of its members; 5.7 does not, nor does fastq."""
+"""Celery 5.6 writes the body of a chord that is still to come into each of its members; 5.7 and fastq do not."""
 
 BY_VERSION = [
     pytest.param(version, call, id=f"{version}-{call.name}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastq.app.builtins import ACCUMULATE
+from fastq.canvas.layout import ends_in_group
 from fastq.canvas.sending import collect
 from fastq.exceptions import Ignore, ImproperlyConfigured
 
@@ -28,10 +29,12 @@ def successor(task: Any, given: Any) -> Signature[Any]:
     signature: Any = task.app.signature(given)
     if signature.options.get("chord"):
         raise ImproperlyConfigured("A signature that replaces a task must not be part of a chord of its own.")
+    if hasattr(signature, "group"):  # chunks
+        signature = signature.group()
     kind = signature.get("subtask_type")
     if kind == "chain" and not signature.tasks:
         raise ImproperlyConfigured("A task cannot be replaced by a chain without a step.")
-    if kind == "group":
+    if kind == "group" or ends_in_group(signature):
         # A task has one value: the list of the members' is made by a task behind them.
         signature = signature | task.app.tasks[ACCUMULATE].s(index=0)
     if request.is_eager or request.called_directly:

@@ -224,12 +224,8 @@ class chain(Signature[R]):
             visitor.on_chain_end(self, **stamps)
         return self
 
-    @property
-    def app(self) -> App:
-        """The app of its tasks."""
-        if self._app is None and self.tasks:
-            self._app = maybe_signature(self.tasks[0]).app
-        return super().app
+    def _known_app(self) -> App | None:
+        return self._app or self._app_of(self.tasks)
 
     def __repr__(self) -> str:
         return " | ".join(map(repr, self.tasks)) or "<chain: empty>"

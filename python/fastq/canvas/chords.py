@@ -72,7 +72,7 @@ class chord(Signature[R]):
     ) -> None:
         """Describe a chord."""
         options.pop("subtask_type", None)
-        described = {"kwargs": dict(kwargs or {}), "header": _header(header, app), "body": maybe_signature(body, app)}
+        described = {"kwargs": dict(kwargs or {}), "header": _header(header, app), "body": _body(body, app)}
         super().__init__(task, args, described, app=app, subtask_type="chord", **options)
 
     @classmethod
@@ -186,7 +186,7 @@ class chord(Signature[R]):
     def _parts(self, kwargs: Mapping[str, Any] | None) -> tuple[Any, dict[str, Any]]:
         """Return a copy of the body, and the keyword arguments of the members, with those that are given."""
         given = dict(kwargs or {})
-        body = maybe_signature(given.pop("body", None) or self.body, self._app)
+        body = _body(given.pop("body", None) or self.body, self._app)
         for key in ("header", "kwargs"):
             given.pop(key, None)
         if body is None:
@@ -290,13 +290,8 @@ class chord(Signature[R]):
     def __length_hint__(self) -> int:
         return sum(map(leaves, _listed(self.tasks)))
 
-    @property
-    def app(self) -> App:
-        """The app of its tasks."""
-        if self._app is None:
-            first = next(iter(self.tasks.tasks if isinstance(self.tasks, group) else self.tasks), self.body)
-            self._app = None if first is None else maybe_signature(first).app
-        return super().app
+    def _known_app(self) -> App | None:
+        return self._app or self._app_of(_listed(self.tasks)) or self._app_of((self.body,))
 
     def __repr__(self) -> str:
         return f"chord({self.tasks!r}, {self.body!r})"
@@ -307,6 +302,12 @@ def _first(result: Any) -> Any:
     while result.parent is not None:
         result = result.parent
     return result
+
+
+def _body(body: Any, app: App | None) -> Any:
+    """Return the body as a signature."""
+    body = maybe_signature(body, app)
+    return body.group() if hasattr(body, "group") else body  # chunks
 
 
 def _header(header: Any, app: App | None) -> Any:

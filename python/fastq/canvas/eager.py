@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from fastq.app.send import new_id
-from fastq.canvas.layout import lay_out, sole
+from fastq.canvas.layout import flattened, lay_out, sole
 from fastq.canvas.links import listed
-from fastq.canvas.members import flattened
 from fastq.exceptions import ChordError
 from fastq.result import EagerResult, GroupResult
 from fastq.states import FAILURE, PROPAGATE_STATES, SUCCESS

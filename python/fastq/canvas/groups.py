@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from fastq.app.send import new_id
 from fastq.canvas import eager
-from fastq.canvas.layout import leaves, sole
+from fastq.canvas.layout import flattened, leaves, sole
 from fastq.canvas.lazy import Lazy
-from fastq.canvas.members import Place, emit, flattened, members
+from fastq.canvas.members import Place, emit, members
 from fastq.canvas.sending import asend, send
 from fastq.canvas.signature import Signature, maybe_signature
 from fastq.canvas.stamping import gathered
@@ -222,13 +222,8 @@ class group(Signature[list[R]]):
             visitor.on_group_end(self, **stamps)
         return self
 
-    @property
-    def app(self) -> App:
-        """The app of its members."""
-        if self._app is None:
-            first = next(iter(self.tasks), None)
-            self._app = None if first is None else maybe_signature(first).app
-        return super().app
+    def _known_app(self) -> App | None:
+        return self._app or self._app_of(self.tasks)
 
     def __len__(self) -> int:
         return len(self.tasks)

@@ -83,6 +83,7 @@ class _Over(Signature[list[R]]):
         return self.args, {"task": self.kwargs["task"], "it": list(self.kwargs["it"])}
 
 
+@Signature.register_type("celery.map")
 class xmap(_Over[R]):
     """A task with each item, one after the other, in one run; `[task(x) for x in it]`."""
 
@@ -92,6 +93,7 @@ class xmap(_Over[R]):
         return f"[{self.kwargs['task']['task']}(x) for x in {saferepr(self.kwargs['it'], 100)}]"
 
 
+@Signature.register_type("celery.starmap")
 class xstarmap(_Over[R]):
     """A task with each row of items as its arguments, in one run; `[task(*x) for x in it]`."""
 
@@ -101,6 +103,7 @@ class xstarmap(_Over[R]):
         return f"[{self.kwargs['task']['task']}(*x) for x in {saferepr(self.kwargs['it'], 100)}]"
 
 
+@Signature.register_type("celery.chunks")
 class chunks(Signature[list[list[R]]]):
     """A task with rows of items, `n` of them in each run.
 

@@ -10,15 +10,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fastq.app.send import new_id
-from fastq.canvas.layout import leaves, sole
-from fastq.canvas.signature import KEPT_WHEN_FROZEN, Signature, maybe_signature
+from fastq.canvas.layout import flattened, leaves, sole
+from fastq.canvas.signature import KEPT_WHEN_FROZEN, Signature
 from fastq.canvas.steps import Call, ChordStart
 
 if TYPE_CHECKING:
     from fastq.app.protocol import App
     from fastq.canvas.steps import Steps
 
-__all__ = ["Header", "Member", "Place", "emit", "flattened", "members"]
+__all__ = ["Header", "Member", "Place", "emit", "members"]
 
 _NOT_OF_MEMBERS: Final = frozenset({"chain", "chord", "task_id", "group_id", "group_index", "link", "link_error"})
 """Options of a group that are not those of its members."""
@@ -54,22 +54,6 @@ class Member(NamedTuple):
     result: Any
     size: int
     """How many tasks it counts for in a chord."""
-
-
-def flattened(tasks: Iterable[Any], app: App | None) -> Iterator[Signature[Any]]:
-    """Yield members, those of groups in the group in their place; nothing for what is empty."""
-    for given in tasks:
-        task = maybe_signature(given, app)
-        if task.task == "celery.chunks" and hasattr(task, "group"):
-            task = task.group()
-        kind = task.subtask_type
-        if kind == "group":
-            yield from flattened(task.tasks, app)
-        elif kind == "chain":
-            if leaves(task):
-                yield task
-        else:
-            yield task
 
 
 def members(tasks: Iterable[Any], place: Place) -> Iterator[Member]:

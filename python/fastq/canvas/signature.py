@@ -7,7 +7,7 @@ dictionary, which `Signature.from_dict` turns into one again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
@@ -66,8 +66,8 @@ class Signature(Stamped, Generic[R]):
     @classmethod
     def from_dict(cls, described: Mapping[str, Any], app: App | None = None) -> Signature[Any]:
         """Return the signature that a dictionary describes, of the class registered for its kind."""
-        kind = described.get("subtask_type")
-        target = cls.TYPES.get(kind) if kind else None
+        # What stands for a loop says so by its task alone.
+        target = cls.TYPES.get(described.get("subtask_type") or described.get("task") or "")
         if target is not None and target is not cls:
             return target.from_dict(described, app=app)
         return Signature(described, app=app)
@@ -310,8 +310,21 @@ class Signature(Stamped, Generic[R]):
     def app(self) -> App:
         """The app its task is looked up in."""
         if self._app is None:
-            self._app = self._type.app if self._type is not None else current.get_current_app()
+            self._app = self._known_app() or current.get_current_app()
         return self._app
+
+    def _known_app(self) -> App | None:
+        """Return the app that it, or a part of it, is known to belong to."""
+        if self._app is not None or self._type is None:
+            return self._app
+        found: App = self._type.app
+        return found
+
+    @staticmethod
+    def _app_of(parts: Iterable[Any]) -> App | None:
+        """Return the app that the first of some signatures that belongs to one belongs to."""
+        found = (maybe_signature(part)._known_app() for part in parts if part is not None)
+        return next((app for app in found if app is not None), None)
 
     @property
     def type(self) -> Any:
