@@ -94,7 +94,8 @@ impl RedisSession {
                 return;
             }
             self.wait_everywhere();
-            let all_waited_for = self.book.sources.len() <= super::waiter::MOST;
+            let lists = self.book.sources.iter().filter(|source| !source.internal).count();
+            let all_waited_for = lists <= super::waiter::MOST;
             let wake = Instant::now() + until_due.unwrap_or(LONGEST_WAIT);
             // Counted from the last look: whoever waits here is called away every second.
             let look = self.exchanged_at + LOOK;

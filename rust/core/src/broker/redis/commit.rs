@@ -7,14 +7,15 @@ use super::mirror::Mirror;
 use super::routes::Routes;
 use super::source::Book;
 use super::wire::Batch;
-use super::{dead, publish};
-use crate::broker::{Publication, Receipt};
+use super::{chords, dead, publish};
+use crate::broker::{Publication, Receipt, release};
 use crate::clock::WallTime;
 use crate::error::{ErrorKind, Result};
 use crate::ident::Tag;
 use crate::job::ending::{Commit, Verdict};
 use crate::message::envelope::readdress;
 use crate::store::redis::write;
+use crate::store::{Chords, Release};
 
 /// What a session needs to carry out Commits.
 pub(super) struct Carrier<'a> {
@@ -23,6 +24,9 @@ pub(super) struct Carrier<'a> {
     pub(super) routes: &'a mut Routes,
     pub(super) now: WallTime,
     pub(super) expires: Option<Duration>,
+    pub(super) chord_expires: Option<Duration>,
+    /// Where release messages go.
+    pub(super) internal: &'a str,
     pub(super) batch: &'a mut Batch,
     /// What goes back to the front of its list: source and number. Put there at the end, the newest first.
     pub(super) front: Vec<(usize, u64, Option<Vec<u8>>)>,
@@ -31,6 +35,8 @@ pub(super) struct Carrier<'a> {
     pub(super) mirror: &'a Mirror,
     /// Delivery tags whose records go.
     pub(super) unmirrored: Vec<String>,
+    /// Parts of chords are counted: something may come into the internal queue.
+    pub(super) counts: bool,
 }
 
 impl Carrier<'_> {
@@ -50,13 +56,23 @@ impl Carrier<'_> {
             for record in &commit.records {
                 write(&self.config.results, record, self.expires, self.batch)?;
             }
+            let ended = commit.chords.as_ref().and_then(|chords| chords.ended.as_deref());
+            // What goes with the end of a chord is carried out by the server, if it finds that it has not ended.
+            let outer = ended.map(|_| std::mem::take(self.batch));
             for publication in &commit.publications {
                 self.publish(publication)?;
+            }
+            if let (Some(outer), Some(group_id)) = (outer, ended) {
+                let commands = std::mem::replace(self.batch, outer);
+                chords::end(self.config, group_id, &commands, self.internal, self.now, self.batch);
+            }
+            if let Some(chords) = &commit.chords {
+                self.count(chords)?;
             }
         }
         self.put_in_front();
         self.mirror.remove(&self.unmirrored, self.batch);
-        Ok(Carried { refused, grown: self.grown })
+        Ok(Carried { refused, grown: self.grown, counts: self.counts })
     }
 
     /// Settles one delivery; false when it is not ours.
@@ -99,6 +115,27 @@ impl Carrier<'_> {
         true
     }
 
+    fn count(&mut self, work: &Chords) -> Result<()> {
+        let Self { config, chord_expires: expires, now, internal, .. } = *self;
+        for chord in &work.begun {
+            chords::begin(config, chord, expires, now, self.batch);
+        }
+        for parts in chords::by_chord(&work.parts) {
+            self.counts = true;
+            let Some(last) = parts.last() else { continue };
+            let callback = parts.iter().map(|part| &part.callback).find(|callback| !callback.is_empty());
+            let complete = Release {
+                group_id: last.group_id.clone(),
+                last: last.task_id.clone(),
+                callback: callback.cloned().unwrap_or_default(),
+            };
+            let publication = release(&complete, internal, "");
+            let sent = chords::Sent { queue: internal, publication: &publication, now };
+            chords::parts(config, &parts, expires, now, Some(&sent), self.batch)?;
+        }
+        Ok(())
+    }
+
     fn publish(&mut self, publication: &Publication) -> Result<()> {
         match publish::publish(self.config, self.routes, publication, self.now, self.batch) {
             Ok(lists) => self.grown.extend(lists),
@@ -129,4 +166,6 @@ pub(super) struct Carried {
     pub(super) refused: Vec<Tag>,
     /// Keys of lists that get something, once for each message.
     pub(super) grown: Vec<String>,
+    /// Parts of chords are counted: something may come into the internal queue.
+    pub(super) counts: bool,
 }

@@ -125,6 +125,7 @@ impl RedisSession {
         }
         self.confirmed_until = until;
         self.neighbours.renewed = Some(now);
+        self.book.look_inside = true;
         let mut renewal = self.put_back_others().await?;
         renewal.asked = true;
         renewal.recovered += self.restore().await?;

@@ -76,7 +76,7 @@ impl RedisSession {
         subscription: Subscription,
     ) -> Result<Self> {
         let session = ident::session_id();
-        let book = Book::new(&config, &subscription.queues, &session);
+        let book = Book::new(&config, &subscription, &session);
         let lease = Lease::new(&config, &subscription, session);
         let mut link = Link::open(&config).await?;
         declare(&config, &mut link, &subscription).await?;
@@ -142,16 +142,17 @@ impl RedisSession {
     }
 
     pub(super) fn ask_for_lengths(&self, batch: &mut Batch) {
-        for source in &self.book.sources {
-            batch.add(&[b"LLEN", source.key.as_bytes()]);
+        for place in self.book.looked_at() {
+            batch.add(&[b"LLEN", self.book.sources[place].key.as_bytes()]);
         }
         batch.add(&[b"ZRANGE", self.config.keys.key("fastq:due").as_bytes(), b"0", b"0", b"WITHSCORES"]);
     }
 
     pub(super) fn learn_lengths(&mut self, replies: &mut Replies) -> Result<()> {
-        for source in &mut self.book.sources {
-            source.length = replies.int()? as u64;
+        for place in self.book.looked_at().collect::<Vec<_>>() {
+            self.book.sources[place].length = replies.int()? as u64;
         }
+        self.book.looked();
         self.next_due = due(replies.next()?)?;
         Ok(())
     }
@@ -347,11 +348,12 @@ pub(super) fn ahead(clock: &Clock, server: i64) -> i64 {
 }
 
 async fn declare(config: &RedisConfig, link: &mut Link, subscription: &Subscription) -> Result<()> {
-    if subscription.queues.is_empty() {
+    let queues: Vec<Queue> = subscription.queues.iter().chain(&subscription.internal).cloned().collect();
+    if queues.is_empty() {
         return Ok(());
     }
-    let known = link.call(&routes::declared(config, &subscription.queues)).await?;
-    let batch = routes::declare(config, &subscription.queues, known)?;
+    let known = link.call(&routes::declared(config, &queues)).await?;
+    let batch = routes::declare(config, &queues, known)?;
     wire::committed(&mut link.call(&batch).await?, batch.len())
 }
 

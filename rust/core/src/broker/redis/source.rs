@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::config::RedisConfig;
 use super::dead::bare;
 use super::ring::{Held, Ring};
-use crate::broker::{Delivery, Queue, Receipt};
+use crate::broker::{Delivery, Receipt, Subscription};
 use crate::ident::{self, ByTag, Tag};
 use crate::message::Message;
 use crate::message::envelope::{Opened, open};
@@ -29,6 +29,8 @@ pub(super) struct Source {
     pub(super) ring: Ring,
     /// A waiting command takes from it.
     pub(super) waiting: bool,
+    /// It is of the internal queue (see [`Subscription::internal`]).
+    pub(super) internal: bool,
 }
 
 /// A list as it is written down with a session, for whoever reaps it.
@@ -48,6 +50,8 @@ pub(super) struct Book {
     loose: ByTag<(Arc<str>, Bytes)>,
     /// Tags of those that an exchange under way settles, and whether they are to come again.
     loosened: Vec<(u64, bool)>,
+    /// The internal queue may hold something that is not known yet.
+    pub(super) look_inside: bool,
     /// Held, and not yet handed out.
     pub(super) landed: VecDeque<Delivery>,
     pub(super) epoch: u64,
@@ -59,9 +63,9 @@ pub(super) struct Book {
 
 impl Book {
     /// An empty book for a session on some queues.
-    pub(super) fn new(config: &RedisConfig, queues: &[Queue], session: &str) -> Self {
+    pub(super) fn new(config: &RedisConfig, subscription: &Subscription, session: &str) -> Self {
         let mut names: Vec<&str> = Vec::new();
-        for queue in queues {
+        for queue in &subscription.queues {
             if !names.contains(&queue.name.as_str()) {
                 names.push(&queue.name);
             }
@@ -69,6 +73,9 @@ impl Book {
         if config.order == super::config::QueueOrder::Sorted {
             names.sort_unstable();
         }
+        let internal = subscription.internal.as_ref().map(|queue| queue.name.as_str());
+        names.retain(|name| Some(*name) != internal);
+        names.extend(internal);
         let mut sources = Vec::new();
         for name in names {
             let queue: Arc<str> = name.into();
@@ -82,6 +89,7 @@ impl Book {
                     length: 0,
                     ring: Ring::default(),
                     waiting: false,
+                    internal: Some(name) == internal,
                 });
             }
         }
@@ -90,11 +98,23 @@ impl Book {
             tags: ByTag::default(),
             loose: ByTag::default(),
             loosened: Vec::new(),
+            look_inside: true,
             landed: VecDeque::new(),
             epoch: u64::from_str_radix(&session[..16], 16).unwrap_or(1),
             mirrors: config.unacked.mirrors,
             fresh: Vec::new(),
         }
+    }
+
+    /// The places of lists whose lengths are asked for: those of the internal queue when something may be there.
+    pub(super) fn looked_at(&self) -> impl Iterator<Item = usize> + '_ {
+        let wanted = |source: &Source| !source.internal || self.look_inside || source.length > 0;
+        (0..self.sources.len()).filter(move |place| wanted(&self.sources[*place]))
+    }
+
+    /// The lengths were learned.
+    pub(super) fn looked(&mut self) {
+        self.look_inside = false;
     }
 
     /// Enters what was taken from a list; the delivery, unless there was nothing in it.

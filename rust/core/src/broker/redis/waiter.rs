@@ -124,11 +124,14 @@ impl Waiters {
     }
 }
 
-/// The places that get a waiter: first those of the ordinary messages of each queue, which are on its first list.
+/// The places that get a waiter: first those of the ordinary messages of each queue, which are on its first list; of the
+/// internal queue that list alone.
 fn waited_for(sources: &[Source]) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..sources.len()).collect();
+    let (inside, mut places): (Vec<usize>, Vec<usize>) =
+        (0..sources.len()).partition(|place| sources[*place].internal);
     places.sort_by_key(|place| sources[*place].place.step);
     places.truncate(MOST);
+    places.extend(inside.first());
     places
 }
 

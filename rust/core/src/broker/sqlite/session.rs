@@ -180,8 +180,17 @@ fn run(
     match join(&keeper, &clock, subscription) {
         Ok(Joined { lease, watch, bell, begun }) => {
             let checkpointer = Checkpointer::start(keeper.config.clone());
-            let thread =
-                SessionThread { keeper, clock, lease, watch, checkpointer, turn: 0, busy: true, begun };
+            let thread = SessionThread {
+                keeper,
+                clock,
+                lease,
+                watch,
+                checkpointer,
+                turn: 0,
+                look_inside: true,
+                busy: true,
+                begun,
+            };
             // Nobody waits any more when the subscriber has given up: the orders have ended too, and the row goes.
             drop(answer.send(Ok(bell)));
             thread.serve(orders);
