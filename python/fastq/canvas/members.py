@@ -104,6 +104,7 @@ def emit(
     """
     own = {key: value for key, value in options.items() if key not in _NOT_OF_MEMBERS}
     own["add_to_parent"] = False
+    common = object()
     results: list[Any] = []
     size = 0
     member = next(found, None)
@@ -116,14 +117,19 @@ def emit(
         if member.options is None:
             yield from member.signature.steps(args, kwargs, own)
         else:
-            yield _call(app, member, args, kwargs, own)
+            yield _call(app, member, args, kwargs, own, common)
         member = following
     return results
 
 
-def _call(app: App, member: Member, args: Any, kwargs: Mapping[str, Any], options: dict[str, Any]) -> Call:
+def _call(
+    app: App, member: Member, args: Any, kwargs: Mapping[str, Any], options: dict[str, Any], common: object
+) -> Call:
     signature, place = member.signature, member.options or {}
     own = signature.options
+    if not own:
+        given, keywords = signature.given(args, kwargs)
+        return Call(app, signature.find_type(), signature.task, given, keywords, {**options, **place}, common)
     merged = {**own, **options, **place}
     for key in KEPT_WHEN_FROZEN:
         if own.get(key) is not None:

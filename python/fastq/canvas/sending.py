@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from fastq.app import current
 from fastq.app import send as sender
+from fastq.app.options import merge
 from fastq.app.publish import declare, publish_many
+from fastq.app.template import family, make_template
 from fastq.canvas.steps import Call, ChordSent, ChordStart, Trail
+from fastq.signals import after_task_publish, before_task_publish
 
 if TYPE_CHECKING:
     from fastq._seam import NewChord, OutgoingMessage
-    from fastq.app.protocol import App
+    from fastq.app.protocol import App, Publisher
+    from fastq.app.template import Family, Parts, Template
     from fastq.canvas.steps import Step, Steps
 
 __all__ = ["asend", "collect", "nested", "send"]
+
+_OF_ONE_MEMBER: Final = frozenset({"task_id", "group_index"})
+_SENDERS: Final = frozenset({"producer", "publisher"})
 
 
 def drive(steps: Steps, take: Callable[[Step], object]) -> Any:
@@ -37,37 +44,78 @@ class _Batch:
         self._app = app
         self._most, self._most_bytes = bulk.CHUNK, bulk.CHUNK_BYTES
         self._plain = calls.Calls.apply_async
-        self.prepared: list[sender.Prepared] = []
-        self._bytes = 0
+        self._templates: dict[Any, Template | None] = {}
+        self._above: Family | None = None
         self.results: list[Any] = []
-        """Of the calls that are sent."""
+        """Of the calls that are sent; of those that a template made there are none."""
+        self._clear()
+
+    def _clear(self) -> None:
+        self.messages: list[Parts] = []
+        self.prepared: list[sender.Prepared] = []
+        self.declare: list[Any] = []
+        self.options: Mapping[str, Any] = {}
+        """Of one of the calls: all have the same ones that say how to send."""
+        self._bytes = 0
 
     def add(self, call: Call) -> bool:
         """Compose the message of a call; return whether it is time to send what there is."""
         task, options = call.task, call.options
-        if task is None:
-            prepared = sender.prepare_named(call.app, call.name, call.args, call.kwargs, options)
+        check = task.__header__ if task is not None and task.typing else None
+        if check is not None:
+            check(*call.args, **call.kwargs)
+        template = None if call.common is None else self._template(call)
+        if template is not None:
+            above, who = self._above, sender.identity()
+            task_id, index = options["task_id"], options["group_index"]
+            message: Parts = template.message(task_id, call.args, call.kwargs, above, who, index)
         else:
-            check = task.__header__ if task.typing else None
-            if check is not None:
-                check(*call.args, **call.kwargs)
-            prepared = sender.prepare_task(task, call.args, call.kwargs, options)
-        self.prepared.append(prepared)
-        self._bytes += len(prepared.message.body)
-        return len(self.prepared) >= self._most or self._bytes >= self._most_bytes
+            prepared = _prepare(call)
+            message = prepared.message
+            self.prepared.append(prepared)
+            self.declare += prepared.draft.declare
+            self.options = prepared.options
+        self.messages.append(message)
+        self._bytes += len(message[3])
+        return len(self.messages) >= self._most or self._bytes >= self._most_bytes
+
+    def _template(self, call: Call) -> Template | None:
+        """Return what makes the messages of calls like this one; None: each is made by itself."""
+        key = call.common, call.name
+        if key in self._templates:
+            return self._templates[key]
+        parent = current.get_current_worker_task()
+        stamped = parent is not None and parent.request.stamped_headers
+        template = None
+        given = {name: value for name, value in call.options.items() if name not in _OF_ONE_MEMBER}
+        if not (before_task_publish or after_task_publish or stamped or _SENDERS & given.keys()):
+            self._above = None if parent is None else family(parent.request)
+            task, app, name = call.task, call.app, call.name
+            merged = sender.merge_named(app, name, given) if task is None else merge(task, given)
+            template = make_template(app, task, name, merged, given, indexed=True)
+        self._templates[key] = template
+        if template is not None:
+            self.declare += template.declare
+        return template
 
     def overrides(self, call: Call) -> bool:
         """Tell whether the task's class sends its calls in a way of its own."""
         return call.task is not None and type(call.task).apply_async is not self._plain
 
-    def taken(self) -> list[sender.Prepared]:
-        """Return what there is, and begin anew."""
-        prepared, self.prepared, self._bytes = self.prepared, [], 0
-        return prepared
+    def producer(self) -> Publisher:
+        """Return what sends what there is."""
+        return self.prepared[0].producer if self.prepared else self._app.producer
 
-    def sent(self, prepared: list[sender.Prepared]) -> None:
-        """Tell those who want to know that calls were sent."""
-        self.results += [one.sent() for one in prepared]
+    def sent(self) -> None:
+        """Tell those who want to know that the calls were sent, and begin anew."""
+        self.results += [one.sent() for one in self.prepared]
+        self._clear()
+
+
+def _prepare(call: Call) -> sender.Prepared:
+    if call.task is None:
+        return sender.prepare_named(call.app, call.name, call.args, call.kwargs, call.options)
+    return sender.prepare_task(call.task, call.args, call.kwargs, call.options)
 
 
 def send(app: App, steps: Steps) -> Any:
@@ -80,13 +128,11 @@ def send(app: App, steps: Steps) -> Any:
     batch = _Batch(app)
 
     def flush() -> None:
-        prepared = batch.taken()
-        if not prepared:
-            return
-        producer = prepared[0].producer
-        declare(app, producer, [queue for one in prepared for queue in one.draft.declare])
-        publish_many(app, producer, [one.message for one in prepared], prepared[0].options)
-        batch.sent(prepared)
+        if batch.messages:
+            producer = batch.producer()
+            declare(app, producer, batch.declare)
+            publish_many(app, producer, batch.messages, batch.options)
+            batch.sent()
 
     def take(step: Step) -> None:
         if isinstance(step, Call):
@@ -118,11 +164,9 @@ async def asend(app: App, steps: Steps) -> Any:
     batch = _Batch(app)
 
     async def flush() -> None:
-        prepared = batch.taken()
-        if prepared:
-            declared = [queue for one in prepared for queue in one.draft.declare]
-            await app.outbox.send([one.message for one in prepared], declared, prepared[0].options)
-            batch.sent(prepared)
+        if batch.messages:
+            await app.outbox.send(batch.messages, batch.declare, batch.options)
+            batch.sent()
 
     try:
         while True:

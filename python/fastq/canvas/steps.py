@@ -26,6 +26,9 @@ class Call(NamedTuple):
     args: Any
     kwargs: dict[str, Any]
     options: dict[str, Any]
+    common: Any = None
+    """The same object in calls of a group that differ in id, place and arguments alone, and have no option of their
+    own; None: this call is like no other."""
 
 
 class ChordStart(NamedTuple):
