@@ -171,7 +171,7 @@ class group(Signature[list[R]]):
                 options[key] = value
         options.setdefault("root_id", root_id)
         options.setdefault("parent_id", parent_id)
-        tasks, results, index = [], [], group_index or 0
+        tasks, results, index = [], [], options.get("group_index") or 0
         for task in map(sole, flattened(self.tasks, self._app)):
             tasks.append(task)
             place = {"group_id": group_id, "chord": chord, "root_id": root_id, "parent_id": parent_id}
