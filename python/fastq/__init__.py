@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from fastq.app.queues import Exchange, Queue
     from fastq.app.send import new_id as uuid
     from fastq.app.task import Task
+    from fastq.canvas import chain, chord, chunks, group, xmap, xstarmap
     from fastq.canvas.signature import Signature, maybe_signature, signature, subtask
-    from fastq.result import AsyncResult
+    from fastq.result import AsyncResult, GroupResult, ResultSet
 
     __version__: str
 
@@ -36,33 +37,49 @@ __all__ = [
     "AsyncResult",
     "Exchange",
     "FastQ",
+    "GroupResult",
     "Queue",
+    "ResultSet",
     "Signature",
     "Task",
     "__version__",
+    "chain",
+    "chord",
+    "chunks",
     "current_app",
     "current_task",
+    "group",
     "maybe_signature",
     "shared_task",
     "signature",
     "subtask",
     "uuid",
+    "xmap",
+    "xstarmap",
 ]
 
 _HOMES: Final = {
     "AsyncResult": "fastq.result",
     "Exchange": "fastq.app.queues",
     "FastQ": "fastq.app",
+    "GroupResult": "fastq.result",
     "Queue": "fastq.app.queues",
+    "ResultSet": "fastq.result",
     "Signature": "fastq.canvas.signature",
     "Task": "fastq.app.task",
+    "chain": "fastq.canvas",
+    "chord": "fastq.canvas",
+    "chunks": "fastq.canvas",
     "current_app": "fastq.app",
     "current_task": "fastq.app",
+    "group": "fastq.canvas",
     "maybe_signature": "fastq.canvas.signature",
     "shared_task": "fastq.app",
     "signature": "fastq.canvas.signature",
     "subtask": "fastq.canvas.signature",
     "uuid": "fastq.app.send:new_id",
+    "xmap": "fastq.canvas",
+    "xstarmap": "fastq.canvas",
 }
 """Where each name lives; `module:name` when it has another name there."""
 
