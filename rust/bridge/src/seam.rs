@@ -101,6 +101,7 @@ pub(crate) struct ConfigSpec {
     pub(crate) result_expires: Option<f64>,
     pub(crate) chord_expires: Option<f64>,
     pub(crate) internal_queue: String,
+    pub(crate) chord_patience: Option<f64>,
     pub(crate) stop_within: Option<f64>,
     pub(crate) soft_stop_within: f64,
     pub(crate) ends_lost_runs: bool,

@@ -287,7 +287,7 @@ impl Machine {
         now: Now,
         slot: SlotId,
         tag: Tag,
-        outcome: Outcome,
+        mut outcome: Outcome,
         effects: &mut Effects,
     ) -> Result<()> {
         let had = self.slot(slot)?.finish(tag, now.monotonic)?;
@@ -306,7 +306,9 @@ impl Machine {
         }
         let settle = verdict.and_then(|verdict| Some((held.job.delivery.receipt.spend()?, verdict)));
         if settle.is_some() || held.ack == Ack::Done {
-            let Outcome { records, publications, chords, .. } = outcome;
+            let chords =
+                outcome.chords.take().or_else(|| held.job.chords_refused(outcome.ending, &outcome.reason));
+            let Outcome { records, publications, .. } = outcome;
             effects.push(Effect::Settle(Commit { settle, records, publications, chords, note: false }));
         }
         Ok(())

@@ -19,13 +19,10 @@ impl Machine {
         let Some(mut held) = self.jobs.remove(&tag) else { return };
         let Some(receipt) = held.job.delivery.receipt.spend() else { return };
         let mut commit = Commit::settle(receipt, Verdict::Ack);
+        let exception = Exception::revoked("expired");
+        commit.chords = held.job.chords("REVOKED", &exception);
         if !held.job.ignores_result() {
-            commit.records.push(Record::of_exception(
-                &held.job.id,
-                "REVOKED",
-                &Exception::revoked("expired"),
-                now.wall,
-            ));
+            commit.records.push(Record::of_exception(&held.job.id, "REVOKED", &exception, now.wall));
         }
         effects.push(Effect::Tell(about(EventKind::Expired, &held.job)));
         effects.push(Effect::Settle(commit));
@@ -238,7 +235,9 @@ fn commit(held: &mut Held, decision: Decision, exception: &Exception, now: WallT
         records.push(Record::of_exception(&job.id, "FAILURE", exception, now));
     }
     let settle = decision.verdict.and_then(|verdict| Some((job.delivery.receipt.spend()?, verdict)));
-    (settle.is_some() || !records.is_empty()).then(|| Commit { settle, ..Commit::store(records) })
+    let chords = if decision.store_failure { job.chords("FAILURE", exception) } else { None };
+    let is_something = settle.is_some() || !records.is_empty() || chords.is_some();
+    is_something.then(|| Commit { settle, chords, ..Commit::store(records) })
 }
 
 fn about(kind: EventKind, job: &Job) -> Event {

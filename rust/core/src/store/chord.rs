@@ -63,6 +63,11 @@ pub struct Chords {
 }
 
 impl Chords {
+    /// What there is to do for one member; `None` when it is none.
+    pub fn of(part: Option<Part>) -> Option<Box<Self>> {
+        Self { parts: part.into_iter().collect(), ..Self::default() }.boxed()
+    }
+
     /// `None` when there is nothing in it.
     pub fn boxed(self) -> Option<Box<Self>> {
         let is_empty = self.begun.is_empty() && self.parts.is_empty() && self.ended.is_none();
@@ -128,6 +133,18 @@ pub struct Patience {
     pub release: Duration,
     /// One of which no member has ended for so long may have lost some.
     pub members: Duration,
+}
+
+impl Patience {
+    /// With a chord of which no member has ended for `members`.
+    pub fn of(members: Duration) -> Self {
+        let share = members / 4;
+        Self {
+            look_every: share.min(Duration::from_secs(60)),
+            release: (members / 2).min(Duration::from_secs(120)),
+            members,
+        }
+    }
 }
 
 /// Counting the members of chords, in the store that has their results.

@@ -49,11 +49,7 @@ impl Record {
     pub fn of_exception(task_id: &str, state: &str, exception: &Exception, now: WallTime) -> Self {
         let document = json!({
             "status": state,
-            "result": {
-                "exc_type": exception.class,
-                "exc_message": exception.arguments,
-                "exc_module": exception.module,
-            },
+            "result": exception.stored(),
             "traceback": Value::Null,
             "children": [],
             "date_done": time::format(now),
@@ -94,6 +90,11 @@ pub struct Exception {
 }
 
 impl Exception {
+    /// As it is stored.
+    pub(super) fn stored(&self) -> Value {
+        json!({ "exc_type": self.class, "exc_message": self.arguments, "exc_module": self.module })
+    }
+
     /// The child that ran the task died.
     pub fn worker_lost(reason: &str) -> Self {
         Self { class: "WorkerLostError", module: "celery.exceptions", arguments: vec![json!(reason)] }
@@ -112,6 +113,11 @@ impl Exception {
     /// The task's message cannot be read.
     pub fn invalid(reason: &str) -> Self {
         Self { class: "InvalidTaskError", module: "celery.exceptions", arguments: vec![json!(reason)] }
+    }
+
+    /// The task refused its message for good.
+    pub fn rejected(reason: &str) -> Self {
+        Self { class: "Reject", module: "celery.exceptions", arguments: vec![json!(reason)] }
     }
 
     /// The task was revoked, or expired before it ran.

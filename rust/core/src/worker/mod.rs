@@ -266,6 +266,7 @@ fn subscription(config: &WorkerConfig) -> Subscription {
         result_expires: config.result_expires,
         chord_expires: config.chord_expires,
         internal: config.internal.clone(),
+        patience: config.patience,
     }
 }
 

@@ -245,6 +245,7 @@ mod tests {
             result_expires: None,
             chord_expires: None,
             internal: None,
+            patience: None,
         };
         let mut policy = Policy::named("add");
         change(&mut policy);

@@ -164,6 +164,7 @@ pub(crate) fn subscription(queues: &[&str]) -> Subscription {
         result_expires: Some(Duration::from_secs(3600)),
         chord_expires: Some(Duration::from_secs(3600)),
         internal: None,
+        patience: None,
     }
 }
 

@@ -18,7 +18,7 @@ use serde::de::IgnoredAny;
 
 use super::config::RedisConfig;
 use super::wire::{Batch, Replies, bytes, string};
-use crate::broker::Publication;
+use crate::broker::{Publication, release};
 use crate::clock::WallTime;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{ChordRecord, ChordState, NewChord, Part, Patience, Release};
@@ -127,6 +127,35 @@ pub(crate) fn parts(
     }
     batch.script(PART, &named, &arguments);
     Ok(())
+}
+
+/// As [`parts`], with the message for the release, which goes into the queue `internal`.
+///
+/// # Errors
+/// As [`parts`].
+pub(super) fn released(
+    config: &RedisConfig,
+    counted: &[&Part],
+    expires: Option<Duration>,
+    now: WallTime,
+    internal: &str,
+    batch: &mut Batch,
+) -> Result<()> {
+    let Some(complete) = complete(counted) else { return Ok(()) };
+    let publication = release(&complete, internal, "");
+    let sent = Sent { queue: internal, publication: &publication, now };
+    parts(config, counted, expires, now, Some(&sent), batch)
+}
+
+/// The release of the chord whose last parts these are.
+pub(crate) fn complete(parts: &[&Part]) -> Option<Release> {
+    let last = parts.last()?;
+    let callback = parts.iter().map(|part| &part.callback).find(|callback| !callback.is_empty());
+    Some(Release {
+        group_id: last.group_id.clone(),
+        last: last.task_id.clone(),
+        callback: callback.cloned().unwrap_or_default(),
+    })
 }
 
 fn place(part: &Part) -> String {

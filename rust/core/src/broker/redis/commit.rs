@@ -8,14 +8,14 @@ use super::routes::Routes;
 use super::source::Book;
 use super::wire::Batch;
 use super::{chords, dead, publish};
-use crate::broker::{Publication, Receipt, release};
+use crate::broker::{Publication, Receipt};
 use crate::clock::WallTime;
 use crate::error::{ErrorKind, Result};
 use crate::ident::Tag;
 use crate::job::ending::{Commit, Verdict};
 use crate::message::envelope::readdress;
+use crate::store::Chords;
 use crate::store::redis::write;
-use crate::store::{Chords, Release};
 
 /// What a session needs to carry out Commits.
 pub(super) struct Carrier<'a> {
@@ -122,16 +122,7 @@ impl Carrier<'_> {
         }
         for parts in chords::by_chord(&work.parts) {
             self.counts = true;
-            let Some(last) = parts.last() else { continue };
-            let callback = parts.iter().map(|part| &part.callback).find(|callback| !callback.is_empty());
-            let complete = Release {
-                group_id: last.group_id.clone(),
-                last: last.task_id.clone(),
-                callback: callback.cloned().unwrap_or_default(),
-            };
-            let publication = release(&complete, internal, "");
-            let sent = chords::Sent { queue: internal, publication: &publication, now };
-            chords::parts(config, &parts, expires, now, Some(&sent), self.batch)?;
+            chords::released(config, &parts, expires, now, internal, self.batch)?;
         }
         Ok(())
     }

@@ -58,7 +58,7 @@ pub(super) fn carry_out(
 
 /// Counts chords and sends what releases them; false when the Commit wants to end one that has ended: what it wants
 /// has been done by another run.
-fn count(
+pub(super) fn count(
     handle: &mut Handle,
     lease: &Lease,
     work: &Chords,

@@ -29,13 +29,9 @@ impl ChordStore for RedisStore {
         replies.skip(before)?;
         let mut complete = Vec::new();
         for parts in &counted {
-            let (Some(last), 1) = (parts.last(), replies.int()?) else { continue };
-            let callback = parts.iter().map(|part| &part.callback).find(|callback| !callback.is_empty());
-            complete.push(Release {
-                group_id: last.group_id.clone(),
-                last: last.task_id.clone(),
-                callback: callback.cloned().unwrap_or_default(),
-            });
+            if replies.int()? == 1 {
+                complete.extend(chords::complete(parts));
+            }
         }
         Ok(complete)
     }
