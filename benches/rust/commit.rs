@@ -57,6 +57,7 @@ fn subscription() -> Subscription {
         chord_expires: Some(Duration::from_secs(86_400)),
         internal: None,
         mailbox: None,
+        patience: None,
     }
 }
 

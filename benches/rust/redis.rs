@@ -96,6 +96,7 @@ fn subscription() -> Subscription {
         chord_expires: None,
         internal: None,
         mailbox: None,
+        patience: None,
     }
 }
 

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from fastq.app.send import new_id as uuid
     from fastq.app.task import Task
     from fastq.app.topology import Broadcast, Exchange, Queue, binding
+    from fastq.canvas import chain, chord, chunks, group, xmap, xstarmap
     from fastq.canvas.signature import Signature, maybe_signature, signature, subtask
-    from fastq.result import AsyncResult
+    from fastq.result import AsyncResult, GroupResult, ResultSet
 
     __version__: str
 
@@ -37,18 +38,26 @@ __all__ = [
     "Broadcast",
     "Exchange",
     "FastQ",
+    "GroupResult",
     "Queue",
+    "ResultSet",
     "Signature",
     "Task",
     "__version__",
     "binding",
+    "chain",
+    "chord",
+    "chunks",
     "current_app",
     "current_task",
+    "group",
     "maybe_signature",
     "shared_task",
     "signature",
     "subtask",
     "uuid",
+    "xmap",
+    "xstarmap",
 ]
 
 _HOMES: Final = {
@@ -56,17 +65,25 @@ _HOMES: Final = {
     "Broadcast": "fastq.app.topology",
     "Exchange": "fastq.app.topology",
     "FastQ": "fastq.app",
+    "GroupResult": "fastq.result",
     "Queue": "fastq.app.topology",
+    "ResultSet": "fastq.result",
     "Signature": "fastq.canvas.signature",
     "Task": "fastq.app.task",
     "binding": "fastq.app.topology",
+    "chain": "fastq.canvas",
+    "chord": "fastq.canvas",
+    "chunks": "fastq.canvas",
     "current_app": "fastq.app",
     "current_task": "fastq.app",
+    "group": "fastq.canvas",
     "maybe_signature": "fastq.canvas.signature",
     "shared_task": "fastq.app",
     "signature": "fastq.canvas.signature",
     "subtask": "fastq.canvas.signature",
     "uuid": "fastq.app.send:new_id",
+    "xmap": "fastq.canvas",
+    "xstarmap": "fastq.canvas",
 }
 """Where each name lives; `module:name` when it has another name there."""
 

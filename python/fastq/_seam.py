@@ -196,6 +196,8 @@ class WorkerConfig:
     chord_expires: float | None = 86_400.0
     internal_queue: str = ""
     """The queue of built-in tasks, which every worker of an app takes from beside its own; "": none."""
+    chord_patience: float | None = 3600.0
+    """A chord of which no member has ended for so long is looked after; None: never."""
     stop_within: float | None = None
     """A warm stop turns cold after so long; None: never."""
     soft_stop_within: float = 0.0

@@ -14,14 +14,8 @@ __all__ = ["AMQP", "APP", "MODULES", "RESULT", "SIGNATURE", "TASK", "lacks", "mi
 
 Class = TypeVar("Class", bound=type)
 
-_CANVAS: Final = (
-    "chains, groups and chords are not part of this version: give the call link=, or have the task send what follows it"
-)
 _PERIODIC: Final = "periodic tasks are not part of this version: let cron, or a systemd timer, run `fastq call`"
 _EVENTS: Final = "events for monitors are not part of this version: connect a receiver to a signal of fastq.signals"
-_CHILDREN: Final = (
-    "walking results is not part of this version: `children` of a result lists those of the tasks it sent"
-)
 _CONNECTION: Final = "there are no connections of kombu's here: set broker_url, and let delay() or app.send_task() send"
 _BOOTSTEPS: Final = (
     "the worker is written in Rust and has no bootsteps: connect a receiver to a signal of fastq.signals"
@@ -30,11 +24,8 @@ _LOADER: Final = "there are no loaders: let app.config_from_object(), or the opt
 _SETUP: Final = "set it in the settings, app.conf"
 _REPORT: Final = "the command `fastq report` prints it"
 _DJANGO: Final = "Django's tasks are not part of this version: django.db.transaction.on_commit(task.delay) does it"
-_GROUP_RESULT: Final = "results of groups are not part of this version: keep a list of the results of the calls"
 
 MODULES: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("chain", "chord", "chunks", "group", "xmap", "xstarmap"), _CANVAS),
-    **dict.fromkeys(("GroupResult", "ResultSet"), _GROUP_RESULT),
     "Celery": "the app is called FastQ here: `from fastq import FastQ`",
     "bugreport": _REPORT,
 }
@@ -53,7 +44,6 @@ APP: Final[Mapping[str, str]] = {
         ),
         _CONNECTION,
     ),
-    **dict.fromkeys(("GroupResult", "ResultSet"), _GROUP_RESULT),
     **dict.fromkeys(("Beat", "add_periodic_task"), _PERIODIC),
     **dict.fromkeys(("WorkController", "steps"), _BOOTSTEPS),
     **dict.fromkeys(("clock", "events"), _EVENTS),
@@ -77,7 +67,6 @@ AMQP: Final[Mapping[str, str]] = {
 """Of `app.amqp`."""
 
 TASK: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("add_to_chord", "chunks", "map", "starmap"), _CANVAS),
     **dict.fromkeys(("apply_async_on_commit", "delay_on_commit"), _DJANGO),
     "request_stack": "the request of the run at hand is `request`",
     "start_strategy": "the core, written in Rust, takes messages in, and no class in Python",
@@ -85,17 +74,12 @@ TASK: Final[Mapping[str, str]] = {
 """Of tasks."""
 
 RESULT: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("build_graph", "collect", "get_leaf", "graph", "iterdeps"), _CHILDREN),
-    "then": "promises are not part of this version: give the call link=, or get() a callback",
     "throw": "use maybe_throw()",
 }
 """Of results."""
 
 SIGNATURE: Final[Mapping[str, str]] = {
     "election": "elections among workers are not part of this version: give the call unique work to one queue",
-    "stamp": "stamping is not part of this version: give the call headers=",
-    "stamp_links": "stamping is not part of this version: give the call headers=",
-    "unchain_tasks": _CANVAS,
 }
 """Of signatures."""
 

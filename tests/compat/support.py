@@ -34,7 +34,7 @@ class Sent:
         self.messages.append(OutgoingMessage(route, headers, properties, body))
 
     def publish_many(self, messages: Sequence[OutgoingMessage], timeout: float | None = None) -> None:
-        self.messages.extend(messages)
+        self.messages.extend(OutgoingMessage(*message) for message in messages)
 
     def declare(self, queues: Sequence[QueueSpec]) -> None:
         """Do nothing: queues that have only a name come up here."""

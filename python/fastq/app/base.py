@@ -19,6 +19,8 @@ from fastq.backends import by_url
 from fastq.canvas.signature import signature
 from fastq.imports import import_from_cwd, symbol_by_name
 from fastq.result import AsyncResult as Result
+from fastq.result import GroupResult as Group
+from fastq.result import ResultSet as Results
 from fastq.signals import Signal
 
 if TYPE_CHECKING:
@@ -222,6 +224,14 @@ class FastQ(Configuration, Declaration, Sending):
     def AsyncResult(self, task_id: str, **options: Any) -> Result[Any]:  # noqa: N802 - Celery's name
         """Return the result of the task with that id."""
         return Result(task_id, app=self, **options)
+
+    def GroupResult(self, id: str | None = None, results: Any = None, **options: Any) -> Group[Any]:  # noqa: A002, N802
+        """Return the result of the group with that id and these members."""
+        return Group(id, results, app=self, **options)
+
+    def ResultSet(self, results: Iterable[Any], **options: Any) -> Results[Any]:  # noqa: N802 - Celery's name
+        """Return these results as one."""
+        return Results(results, app=self, **options)
 
     # ----------------------------------------------------------------- programs
 

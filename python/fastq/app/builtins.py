@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from fastq.app.protocol import App
 
-__all__ = ["declare"]
+__all__ = ["ACCUMULATE", "declare"]
+
+ACCUMULATE: Final = "celery.accumulate"
 
 
 def declare(app: App) -> None:
@@ -19,3 +21,60 @@ def declare(app: App) -> None:
         app.backend.cleanup()
 
     make_task(app, backend_cleanup, {"name": "celery.backend_cleanup", "ignore_result": True})
+    for function, options in _canvas(app):
+        make_task(app, function, options)
+
+
+def _canvas(app: App) -> list[tuple[Any, dict[str, Any]]]:
+    """Return what runs the parts of a canvas that are tasks."""
+    from fastq.canvas import maybe_signature
+
+    def xmap(task: Any, it: Any) -> list[Any]:
+        """Call a task with each item."""
+        run = maybe_signature(task, app)
+        return [run(item) for item in it]
+
+    def starmap(task: Any, it: Any) -> list[Any]:
+        """Call a task with each row of items as its arguments."""
+        run = maybe_signature(task, app)
+        return [run(*row) for row in it]
+
+    def accumulate(*args: Any, index: int | None = None) -> Any:
+        """Return the arguments; or one of them."""
+        return args if index is None else args[index]
+
+    options = {"typing": False}
+    return [
+        (xmap, {"name": "celery.map", **options}),
+        (starmap, {"name": "celery.starmap", **options}),
+        (accumulate, {"name": ACCUMULATE, **options}),
+        *_composed(app),
+    ]
+
+
+def _composed(app: App) -> list[tuple[Any, dict[str, Any]]]:
+    """Return what takes the place of a composed signature that was sent as a task: the run is replaced by it."""
+    from fastq.canvas import chain, chord, chunks, group, maybe_signature
+
+    def replaced(task: Any, composed: Any) -> Any:
+        return task.replace(composed)
+
+    def make_chunks(self: Any, task: Any, it: Any, n: int) -> Any:
+        """Call a task with each row of items, `n` rows in each run."""
+        return replaced(self, chunks(maybe_signature(task, app), it, n, app=app).group())
+
+    def make_group(self: Any, tasks: Any, *_: Any, partial_args: Any = (), **__: Any) -> Any:
+        """Run tasks side by side."""
+        return replaced(self, group([maybe_signature(task, app) for task in tasks], app=app).clone(partial_args))
+
+    def make_chain(self: Any, *args: Any, tasks: Any = (), **_: Any) -> Any:
+        """Run tasks one after the other."""
+        return replaced(self, chain.of([maybe_signature(task, app) for task in tasks], app=app).clone(args))
+
+    def make_chord(self: Any, header: Any, body: Any, partial_args: Any = (), **options: Any) -> Any:
+        """Run a task when others have ended."""
+        inner = options.get("kwargs") or {}
+        return replaced(self, chord(header, body, kwargs=inner, app=app).clone(partial_args))
+
+    made = {"chunks": make_chunks, "group": make_group, "chain": make_chain, "chord": make_chord}
+    return [(function, {"name": f"celery.{name}", "bind": True, "typing": False}) for name, function in made.items()]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from fastq._core import Job
-    from fastq._seam import OutgoingMessage
+    from fastq._seam import NewChord, OutgoingMessage
     from fastq.result import AsyncResult
 
 __all__ = ["STANDARD_HEADERS", "Context"]
@@ -92,8 +92,8 @@ _DEFAULTS: Final[dict[str, Any]] = {
 class Context:
     """The request of one run. Every header is an attribute, custom ones too.
 
-    `children` gathers the results of the tasks that this run sends, `outgoing` the messages that must follow it: both
-    are lists that come into being when they are first asked for.
+    `children` gathers the results of the tasks that this run sends, `outgoing` the messages that must follow it, and
+    `chords` those that begin with these: lists that come into being when they are first asked for.
     """
 
     id: str | None
@@ -129,6 +129,7 @@ class Context:
     deaths: int
     children: list[AsyncResult[Any]]
     outgoing: list[OutgoingMessage]
+    chords: list[NewChord]
 
     def __init__(self, *args: Mapping[str, Any], **kwargs: Any) -> None:
         """Take attributes from mappings and keywords."""
@@ -163,7 +164,7 @@ class Context:
             if name in headers:
                 value = known[name] = headers[name]
                 return value
-        if name == "children" or name == "outgoing":
+        if name == "children" or name == "outgoing" or name == "chords":
             return known.setdefault(name, [])
         try:
             return _DEFAULTS[name]
@@ -219,6 +220,10 @@ class Context:
         """Return the messages that must follow the run, and forget them."""
         return tuple(self.__dict__.pop("outgoing", ()))
 
+    def take_chords(self) -> tuple[NewChord, ...]:
+        """Return the chords that begin with what follows the run, and forget them."""
+        return tuple(self.__dict__.pop("chords", ()))
+
 
 def _mapping(data: bytes) -> dict[str, Any]:
     """Return a JSON object; the core has read it before, so it is one."""
@@ -269,6 +274,7 @@ def _read_custom_headers(known: dict[str, Any], job: Job) -> None:
 _READERS: Final[dict[str, Callable[[dict[str, Any], Job], None]]] = {
     "children": _read_nothing,
     "outgoing": _read_nothing,
+    "chords": _read_nothing,
     "callbacks": _read_embed,
     "errbacks": _read_embed,
     "chain": _read_embed,

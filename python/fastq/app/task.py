@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar, ca
 from fastq import later
 from fastq.app import arguments, current, replace, retry
 from fastq.app.annotations import annotate
-from fastq.app.calls import Calls
 from fastq.app.context import Context
+from fastq.app.signing import Signing
 from fastq.backends import by_url
 from fastq.conf import places
 from fastq.imports import symbol_by_name
@@ -34,7 +34,7 @@ _EAGER = "fastq.execute.eager:apply"
 
 
 @later.lacks(later.TASK)
-class Task(Calls[P, R], Generic[P, R]):
+class Task(Signing[P, R], Generic[P, R]):
     """A function that workers run: `P` are its parameters, `R` is what it returns.
 
     Made by `@app.task`, or by deriving a class with a method `run` and giving it to `app.register_task`.
@@ -134,18 +134,32 @@ class Task(Calls[P, R], Generic[P, R]):
         as a function, it runs at once, and what it returns is returned: write `return self.replace(…)`.
 
         Args:
-            sig: the other task's call.
+            sig: the other task's call; or a chain, group or chord, whose value takes the place of this one's.
 
         Raises:
             Ignore: the control word that ends this run.
-            ImproperlyConfigured: the signature is part of a chord.
-            NotSupported: the signature is made of several.
+            ImproperlyConfigured: the signature is part of a chord, or a chain without a step.
         """
         return self.on_replace(replace.successor(self, sig))
 
     def on_replace(self, sig: Signature[R]) -> Any:
         """Send the task that takes this run's place, and end the run; may be overridden."""
         return replace.hand_over(self, sig)
+
+    def add_to_chord(self, sig: Signature[Any] | Mapping[str, Any], lazy: bool = False) -> Any:
+        """Add a member to the chord that this run is a member of, and send it; return its result.
+
+        The body gets its result behind those of the others.
+
+        Args:
+            sig: the member's call.
+            lazy: return the call instead of sending it.
+
+        Raises:
+            ValueError: this run is no member of a chord.
+            NotSupported: the result backend does not count the members of chords.
+        """
+        return replace.add_to_chord(self, sig, lazy)
 
     def send_event(
         self, type_: str, retry: bool = True, retry_policy: Mapping[str, Any] | None = None, **fields: Any
@@ -158,24 +172,6 @@ class Task(Calls[P, R], Generic[P, R]):
             retry_policy: how.
             **fields: more of it.
         """
-
-    # --------------------------------------------------------------- signatures
-
-    def signature(
-        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> Signature[R]:
-        """Return a call of this task as data: to be sent later, or by another task."""
-        return self.app.signature(self, args, kwargs, **options)
-
-    subtask = signature
-
-    def s(self, *args: Any, **kwargs: Any) -> Signature[R]:
-        """Return a signature with these arguments."""
-        return self.app.signature(self, args, kwargs)
-
-    def si(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
-        """Return a signature with these arguments that takes no others, such as the result of a task before it."""
-        return self.app.signature(self, args, kwargs, immutable=True)
 
     def signature_from_request(
         self,

@@ -33,7 +33,7 @@ Family = tuple[bytes, bytes]
 """Ids of root and parent, as JSON."""
 
 # What stands in the template where a call's own values go: texts that JSON writes as they are and no setting contains.
-_ID, _ROOT, _PARENT, _ARGS, _KWARGS, _ORIGIN, _REPLY = (f"fastq-slot-{n}-7f3a" for n in range(7))
+_ID, _ROOT, _PARENT, _ARGS, _KWARGS, _ORIGIN, _REPLY, _INDEX = (f"fastq-slot-{n}-7f3a" for n in range(8))
 
 _OF_ONE_CALL: Final = frozenset(
     {
@@ -62,8 +62,12 @@ class Template(NamedTuple):
     """Queues that must exist."""
     ignored: bool
     """Whether the calls say that their result does not matter."""
+    indexed: bool = False
+    """Whether the calls are members of a group: the headers have a place for each one's number in it, behind the id."""
 
-    def message(self, task_id: str, args: Any, kwargs: Any, above: Family | None, sender: Sender) -> Parts:
+    def message(
+        self, task_id: str, args: Any, kwargs: Any, above: Family | None, sender: Sender, index: int = 0
+    ) -> Parts:
         """Return the message of one call.
 
         Args:
@@ -72,22 +76,24 @@ class Template(NamedTuple):
             kwargs: keyword arguments: a dictionary.
             above: of the run that sends it; None: nobody's.
             sender: who sends.
+            index: place in the group.
 
         Raises:
             EncodeError: the arguments cannot be written in the format of the serializer.
         """
-        route, head, tail, embed, serializer, levels, _, _ = self
+        route, head, tail, embed, serializer, levels, _, _, indexed = self
         quoted = b'"%b"' % task_id.encode()
         root, parent = above or (quoted, b"null")
         _, _, body = registry.dumps([args, kwargs, embed], serializer)
         shown = _text(saferepr(tuple(args), REPR_LIMIT, levels))
         named = _text(saferepr(kwargs, REPR_LIMIT, levels)) if kwargs else _NO_KEYWORDS
-        headers = head % (quoted, root, parent, shown, named, sender.origin_text)
+        own = (quoted, b"%d" % index) if indexed else (quoted,)
+        headers = head % (*own, root, parent, shown, named, sender.origin_text)
         return route, headers, tail % (quoted, sender.reply_to_text), body
 
 
 def make_template(
-    app: App, task: Any, name: str, merged: Mapping[str, Any], given: Mapping[str, Any]
+    app: App, task: Any, name: str, merged: Mapping[str, Any], given: Mapping[str, Any], indexed: bool = False
 ) -> Template | None:
     """Return the template of calls with these options; None when every call must take the long way.
 
@@ -97,6 +103,7 @@ def make_template(
         name: of the task.
         merged: options of the calls and the task. Times that count from now count from this moment.
         given: those of the calls alone.
+        indexed: whether the calls are members of a group, each with a place of its own.
 
     Raises:
         TypeError, ValueError: an option that cannot work.
@@ -106,7 +113,7 @@ def make_template(
     marks = {"task_id": _ID, "root_id": _ROOT, "parent_id": _PARENT, "argsrepr": _ARGS, "kwargsrepr": _KWARGS}
     if bounds.are_wanted(merged):
         return None  # the keys are made of each call's arguments
-    merged = {**merged, **marks}
+    merged = {**merged, **marks, **({"group_index": _INDEX} if indexed else {})}
     checks.check_options(merged, {**given, **marks}, task)
     if merged.get("serializer") is None:
         checks.check_settings(app.conf, "task_serializer")
@@ -117,7 +124,8 @@ def make_template(
         return None
     content_type, content_encoding, _ = registry.dumps(draft.body, draft.serializer)
     properties = {**draft.properties, "content_type": content_type, "content_encoding": content_encoding}
-    head = _format(json.dumps(draft.headers), (_ID, _ROOT, _PARENT, _ARGS, _KWARGS, _ORIGIN))
+    own = (_ID, _INDEX) if indexed else (_ID,)
+    head = _format(json.dumps(draft.headers), (*own, _ROOT, _PARENT, _ARGS, _KWARGS, _ORIGIN))
     tail = _format(json.dumps(properties), (_ID, _REPLY))
     if head is None or tail is None:
         return None
@@ -130,6 +138,7 @@ def make_template(
         levels=app.conf.task_repr_maxlevels,
         declare=draft.declare,
         ignored=bool(merged.get("ignore_result")),
+        indexed=indexed,
     )
 
 

@@ -37,6 +37,10 @@ _LONGEST_PAUSE: Final = 0.25
 """Seconds between two looks at a store that cannot tell: a result that comes at once is seen at once."""
 
 
+_GROUP: Final = "GROUP"
+_GROUP_PREFIX: Final = "taskset-"
+
+
 class Capability(NamedTuple):
     """What a backend can do."""
 
@@ -188,6 +192,19 @@ class Backend(ABC):
         """
         raise NotSupported("A member can only be added to a chord whose members the result backend counts.")
 
+    def fallback_chord_unlock(self, header_result: Any, body: Any, countdown: float = 1, **options: Any) -> None:
+        """Have a task look whether the members of a chord have ended, where nobody counts them.
+
+        Args:
+            header_result: of the chord.
+            body: its signature.
+            countdown: seconds until the first look.
+            **options: calling options of that task.
+        """
+        ids = [result.as_tuple() for result in header_result.results]
+        unlock = self.app.tasks["celery.chord_unlock"]
+        unlock.apply_async((header_result.id, body), {"result": ids}, countdown=countdown, **options)
+
     def chord_record(self, group_id: str) -> ChordRecord | None:  # noqa: ARG002 - for those that count
         """Return what is known of a chord; None: nothing, for it has long ended or never began."""
         return None
@@ -205,6 +222,36 @@ class Backend(ABC):
         """How long what chords are counted with is kept; None: for ever."""
         expires = self.app.conf.result_chord_expires
         return self.expires_seconds if expires is None else seconds(expires) or None
+
+    def ensure_chords_allowed(self) -> None:
+        """Refuse chords where no results are stored.
+
+        Raises:
+            NotSupported: this backend stores nothing.
+        """
+        if not self.capability.stores:
+            raise NotSupported("A chord needs a result backend, which the results of its members are stored in.")
+
+    # ------------------------------------------------------------------ groups
+
+    def save_group(self, group_id: str, result: Any) -> Any:
+        """Store which results a group has, and return them."""
+        document = {"status": _GROUP, "result": result.as_tuple(), "task_id": group_id}
+        content_type, body = self.documents.encode(document)
+        key = f"{_GROUP_PREFIX}{group_id}"
+        tried(self.app.conf, lambda: self.save((Record(key, _GROUP, content_type, body),)))
+        return result
+
+    def restore_group(self, group_id: str, cache: bool = True) -> Any:  # noqa: ARG002 - Celery's
+        """Return the results of a group that was stored; None where nothing is."""
+        from fastq.result.stored import result_from_tuple
+
+        record = tried(self.app.conf, lambda: self.load((f"{_GROUP_PREFIX}{group_id}",)))[0]
+        return None if record is None else result_from_tuple(self.decode(record)["result"], self.app)
+
+    def delete_group(self, group_id: str) -> None:
+        """Delete what `save_group` has stored."""
+        tried(self.app.conf, lambda: self.forget((f"{_GROUP_PREFIX}{group_id}",)))
 
     # ---------------------------------------------------------- Celery's names
 

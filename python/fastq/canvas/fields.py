@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, cast
-
-from fastq.exceptions import NotSupported
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,15 +59,3 @@ class Fields(dict[str, Any]):
     def root_id(self) -> str | None:
         """The id of the first task of its workflow, once frozen."""
         return self.options.get("root_id")
-
-    if TYPE_CHECKING:  # so that a type checker reports the operator
-        __or__: None  # type: ignore[assignment]
-        __ror__: None  # type: ignore[assignment]
-        __ior__: None  # type: ignore[assignment]
-    else:
-
-        def __or__(self, other: Any) -> NoReturn:
-            # What a dictionary makes of it, one map of two calls, nobody means.
-            raise NotSupported("Signatures cannot be joined with | in this version: send the next task with link=.")
-
-        __ror__ = __ior__ = __or__

@@ -7,31 +7,34 @@ dictionary, which `Signature.from_dict` turns into one again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from fastq import later
 from fastq.app import current
 from fastq.app.send import identity, new_id
-from fastq.canvas.fields import Fields
+from fastq.canvas.stamping import Stamped
+from fastq.canvas.steps import Call
 from fastq.text import saferepr
 
 if TYPE_CHECKING:
     from fastq.app.protocol import App
+    from fastq.canvas.steps import Steps
     from fastq.result import AsyncResult, EagerResult
 
-__all__ = ["Signature", "maybe_signature", "signature", "subtask"]
+__all__ = ["KEPT_WHEN_FROZEN", "Signature", "maybe_signature", "signature", "subtask"]
 
 R = TypeVar("R")
-S = TypeVar("S", bound="type[Signature[Any]]")
+S = TypeVar("S")
+C = TypeVar("C", bound="type[Signature[Any]]")
 
-_KEPT_WHEN_FROZEN = frozenset({"group_id", "stamped_headers"})
+KEPT_WHEN_FROZEN = frozenset({"group_id", "stamped_headers"})
 """Options that a later call does not change once they are set: they say where the signature belongs."""
 
 
 @later.lacks(later.SIGNATURE)
-class Signature(Fields, Generic[R]):
+class Signature(Stamped, Generic[R]):
     """A call of a task; `R` is what the task returns.
 
     Args:
@@ -51,10 +54,10 @@ class Signature(Fields, Generic[R]):
     _type: Any
 
     @classmethod
-    def register_type(cls, name: str | None = None) -> Callable[[S], S]:
+    def register_type(cls, name: str | None = None) -> Callable[[C], C]:
         """Return a decorator that makes a class the one of signatures whose `subtask_type` is that name."""
 
-        def register(subclass: S) -> S:
+        def register(subclass: C) -> C:
             cls.TYPES[name or subclass.__name__] = subclass
             return subclass
 
@@ -63,8 +66,8 @@ class Signature(Fields, Generic[R]):
     @classmethod
     def from_dict(cls, described: Mapping[str, Any], app: App | None = None) -> Signature[Any]:
         """Return the signature that a dictionary describes, of the class registered for its kind."""
-        kind = described.get("subtask_type")
-        target = cls.TYPES.get(kind) if kind else None
+        # What stands for a loop says so by its task alone.
+        target = cls.TYPES.get(described.get("subtask_type") or described.get("task") or "")
         if target is not None and target is not cls:
             return target.from_dict(described, app=app)
         return Signature(described, app=app)
@@ -135,7 +138,7 @@ class Signature(Fields, Generic[R]):
         given, keywords, merged = self._merge(args, kwargs, options)
         if route_name is not None:
             merged = {**merged, "route_name": route_name}
-        task = self._find_type()
+        task = self.find_type()
         if task is None:
             return cast("AsyncResult[R]", self.app.send_task(self.task, given, keywords, **merged))
         return cast("AsyncResult[R]", task.apply_async(given, keywords, **merged))
@@ -155,7 +158,7 @@ class Signature(Fields, Generic[R]):
         given, keywords, merged = self._merge(args, kwargs, options)
         if route_name is not None:
             merged = {**merged, "route_name": route_name}
-        task = self._find_type()
+        task = self.find_type()
         if task is None:
             return cast("AsyncResult[R]", await self.app.asend_task(self.task, given, keywords, **merged))
         return cast("AsyncResult[R]", await task.aapply_async(given, keywords, **merged))
@@ -171,6 +174,37 @@ class Signature(Fields, Generic[R]):
         """Send it and wait for what it returns: `~add.s(1, 2)`."""
         return self.apply_async().get()
 
+    def steps(
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, options: Any = None
+    ) -> Steps:
+        """Yield what sending it takes; the generator returns the result."""
+        given, keywords, merged = self._merge(args, kwargs, options)
+        merged["task_id"] = task_id = merged.get("task_id") or new_id()
+        task = self.find_type()
+        yield Call(self.app, task, self.task, given, keywords, merged)
+        return task.AsyncResult(task_id) if task is not None else self.app.AsyncResult(task_id, task_name=self.task)
+
+    if TYPE_CHECKING:
+
+        def __or__(self, other: Signature[S]) -> Signature[S]:  # type: ignore[override]
+            """Return a chain of this and what follows it; a chord where this is a group (inventory §5.2)."""
+
+        def __ior__(self, other: Signature[S]) -> Signature[S]:  # type: ignore[override]
+            """Return a chain of this and what follows it."""
+    else:
+
+        def __or__(self, other: Any) -> Any:
+            """Return a chain of this and what follows it; a chord where this is a group (inventory §5.2)."""
+            from fastq.canvas.operators import join
+
+            return join(self, other)
+
+        __ior__ = __or__
+
+        def __ror__(self, other: Any) -> Any:
+            """Refuse what a dictionary would make of it."""
+            raise TypeError(f"A signature can follow a signature, not {type(other).__name__}.")
+
     # ----------------------------------------------------------------- changing
 
     def _merge(
@@ -183,12 +217,18 @@ class Signature(Fields, Generic[R]):
         """Return arguments, keyword arguments and options together with the given ones."""
         own = self.options
         new = {
-            key: value for key, value in (options or {}).items() if key not in _KEPT_WHEN_FROZEN or own.get(key) is None
+            key: value for key, value in (options or {}).items() if key not in KEPT_WHEN_FROZEN or own.get(key) is None
         }
         merged = {**own, **new}
         if self.immutable and not force:
             return tuple(self.args), dict(self.kwargs), merged
         return (*(args or ()), *self.args), {**self.kwargs, **(kwargs or {})}, merged
+
+    def given(self, args: Any, kwargs: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Return arguments and keyword arguments together with the given ones, unless it takes no more."""
+        if self["immutable"] or not (args or kwargs):
+            return self["args"], self["kwargs"]
+        return (*args, *self["args"]), {**self["kwargs"], **kwargs}
 
     def clone(
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
@@ -252,6 +292,8 @@ class Signature(Fields, Generic[R]):
         options["task_id"] = task_id = options.get("task_id") or _id or new_id()
         if "reply_to" not in options:
             options["reply_to"] = identity().reply_to
+        if group_id is not None and options.get("group_id") is None:
+            options["group_id"] = group_id
         for key, value in (
             ("root_id", root_id),
             ("parent_id", parent_id),
@@ -260,43 +302,7 @@ class Signature(Fields, Generic[R]):
         ):
             if value is not None:
                 options[key] = value
-        if group_id is not None and options.get("group_id") is None:
-            options["group_id"] = group_id
         return cast("AsyncResult[R]", self.app.AsyncResult(task_id))
-
-    # -------------------------------------------------------------------- links
-
-    def link(self, callback: Any) -> Any:
-        """Have `callback` sent with the result when this succeeds; return the callback."""
-        return self._add_to("link", callback)
-
-    def link_error(self, errback: Any) -> Any:
-        """Have `errback` called when this fails; return the errback."""
-        return self._add_to("link_error", errback)
-
-    def on_error(self, errback: Any) -> Signature[R]:
-        """Have `errback` called when this fails; return this signature."""
-        self.link_error(errback)
-        return self
-
-    def _add_to(self, key: str, value: Any) -> Any:
-        known = self.options.get(key)
-        links = [] if known is None else list(known) if isinstance(known, list | tuple) else [known]
-        if value not in links:
-            links.append(value)
-        self.options[key] = links
-        return value
-
-    def flatten_links(self) -> list[Any]:
-        """Return it, its callbacks, their callbacks and so on."""
-        return [
-            self,
-            *(
-                linked
-                for link in _listed(self.options.get("link"))
-                for linked in maybe_signature(link, self._app).flatten_links()
-            ),
-        ]
 
     # ------------------------------------------------------------------ reading
 
@@ -304,8 +310,21 @@ class Signature(Fields, Generic[R]):
     def app(self) -> App:
         """The app its task is looked up in."""
         if self._app is None:
-            self._app = self._type.app if self._type is not None else current.get_current_app()
+            self._app = self._known_app() or current.get_current_app()
         return self._app
+
+    def _known_app(self) -> App | None:
+        """Return the app that it, or a part of it, is known to belong to."""
+        if self._app is not None or self._type is None:
+            return self._app
+        found: App = self._type.app
+        return found
+
+    @staticmethod
+    def _app_of(parts: Iterable[Any]) -> App | None:
+        """Return the app that the first of some signatures that belongs to one belongs to."""
+        found = (maybe_signature(part)._known_app() for part in parts if part is not None)
+        return next((app for app in found if app is not None), None)
 
     @property
     def type(self) -> Any:
@@ -316,7 +335,7 @@ class Signature(Fields, Generic[R]):
         """
         return self._type if self._type is not None else self.app.tasks[self.task]
 
-    def _find_type(self) -> Any:
+    def find_type(self) -> Any:
         """Return the task itself when it is known here, else None: sending needs the name only."""
         return self._type if self._type is not None else self.app.tasks.get(self.task)
 
@@ -335,12 +354,6 @@ class Signature(Fields, Generic[R]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return maybe_signature, (dict(self),)
-
-
-def _listed(value: Any) -> Iterator[Any]:
-    if value is None:
-        return iter(())
-    return iter(value) if isinstance(value, list | tuple) else iter((value,))
 
 
 def signature(

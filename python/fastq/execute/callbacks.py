@@ -7,19 +7,20 @@ result and acknowledges the job: a crash can neither lose nor double the next st
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from fastq.app import send
-from fastq.app.context import Context
-from fastq.exceptions import NotSupported
+from fastq.canvas import maybe_signature
+from fastq.canvas.sending import collect
 from fastq.execute import journal
 
 if TYPE_CHECKING:
-    from fastq._seam import OutgoingMessage
+    from fastq._seam import NewChord, OutgoingMessage
+    from fastq.app.context import Context
     from fastq.app.protocol import App
 
-__all__ = ["Follow", "Siblings", "announce_failure", "check", "composing", "follow", "rest_of_chain"]
+__all__ = ["Composing", "Follow", "Siblings", "announce_failure", "follow", "signatures"]
 
 
 class Siblings:
@@ -40,64 +41,68 @@ class Siblings:
         return (self.id, None), [member.as_tuple() for member in self.members]
 
 
-Follow = Callable[[str, tuple[Any, ...], dict[str, Any], dict[str, Any], Siblings | None], None]
-"""Has a task run next: name, arguments, keyword arguments, options, and those with which it does."""
+class Follow(Protocol):
+    """Has something run next."""
+
+    def task(
+        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any], among: Siblings | None
+    ) -> None:
+        """Have a task run: name, arguments, keyword arguments, options, and those with which it does."""
+
+    def canvas(self, signature: Mapping[str, Any], given: tuple[Any, ...], options: dict[str, Any]) -> None:
+        """Have what is composed of several tasks run."""
+
 
 _COMPOSED: Final = frozenset({"chain", "group", "chord"})
 
 
-def composing(app: App, task: Any, messages: list[OutgoingMessage]) -> Follow:
-    """Return the way of a worker: the message joins `messages`, which leave with the Outcome, and counts as a child."""
+class Composing:
+    """The way of a worker: messages are composed, to leave with the Outcome, and count as children.
 
-    def follow_up(
-        name: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any], siblings: Siblings | None
-    ) -> None:
-        task_id = options.get("task_id") or send.new_id()
-        messages.append(send.compose(app, name, args, kwargs, {**options, "task_id": task_id}))
-        result = app.AsyncResult(task_id, task_name=name)
-        if siblings is None:
-            task.add_trail(result)
-            return
-        if not siblings.members:
-            task.add_trail(siblings)
-        siblings.members.append(result)
-
-    return follow_up
-
-
-def check(embed: Mapping[str, Any]) -> None:
-    """Refuse to begin what could not be finished.
-
-    Raises:
-        NotSupported: a workflow that this version cannot carry on hangs on the message.
+    Args:
+        app: of the task.
+        task: whose run is followed.
     """
-    if embed.get("chord"):
-        raise NotSupported(
-            "This task is part of a chord, and chords are not supported by this version of fastq: it was not run, "
-            "because the chord's body would never be called. Let a Celery worker take it."
-        )
-    for key in ("callbacks", "errbacks", "chain"):
-        for signature in _signatures(embed.get(key)):
-            kind = signature.get("subtask_type")
-            if kind in _COMPOSED:
-                raise NotSupported(
-                    f"A {kind} is to follow this task (as one of its {key}), which is not supported by this version of "
-                    "fastq: it was not run, because its workflow would stop here. Let a Celery worker take it."
-                )
+
+    def __init__(self, app: App, task: Any) -> None:
+        """Compose nothing yet."""
+        self._app = app
+        self._task = task
+        self.messages: list[OutgoingMessage] = []
+        self.chords: list[NewChord] = []
+        """Those that begin with these messages."""
+
+    def task(
+        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any], among: Siblings | None
+    ) -> None:
+        """Compose the message of a task."""
+        task_id = options.get("task_id") or send.new_id()
+        self.messages.append(send.compose(self._app, name, args, kwargs, {**options, "task_id": task_id}))
+        result = self._app.AsyncResult(task_id, task_name=name)
+        if among is None:
+            self._task.add_trail(result)
+            return
+        if not among.members:
+            self._task.add_trail(among)
+        among.members.append(result)
+
+    def canvas(self, signature: Mapping[str, Any], given: tuple[Any, ...], options: dict[str, Any]) -> None:
+        """Compose the messages that a canvas begins with."""
+        composed = maybe_signature(signature, self._app)
+        collect(composed.steps(given, {}, options), self.messages, self.chords, self._task.add_trail)
 
 
 def follow(embed: Mapping[str, Any], request: Context, value: Any, follow_up: Follow) -> None:
     """Have the callbacks and the next step of the chain run with the value that the task returned."""
     family = {"parent_id": request.id, "root_id": request.root_id or request.id}
-    callbacks = _signatures(embed.get("callbacks"))
+    callbacks = signatures(embed.get("callbacks"))
     siblings = Siblings() if len(callbacks) > 1 else None
     for callback in callbacks:
-        _call(callback, (value,), {**_options(callback), **family}, follow_up, siblings)
-    chain = _signatures(embed.get("chain"))
+        _call(callback, (value,), family, follow_up, siblings)
+    chain = signatures(embed.get("chain"))
     if chain:
         # The next step stands last, and takes the steps after it along.
-        step, rest = chain[-1], chain[:-1]
-        _call(step, (value,), {**_options(step), **family, "chain": rest}, follow_up)
+        _call(chain[-1], (value,), {**family, "chain": chain[:-1]}, follow_up)
 
 
 def announce_failure(
@@ -106,29 +111,16 @@ def announce_failure(
     """Call the errbacks: inline those that take the exception, as tasks those that take the id of the failed one."""
     family = {"parent_id": request.id, "root_id": request.root_id or request.id}
     siblings = Siblings()
-    for errback in _signatures(embed.get("errbacks")):
+    for errback in signatures(embed.get("errbacks")):
         try:
             task = app.tasks.get(str(errback.get("task")))
             if task is not None and _takes_exception(task, errback):
                 args, kwargs = _merged(errback, (request, error, traceback))
                 task(*args, **kwargs)
             else:
-                _call(errback, (request.id,), {**_options(errback), **family}, follow_up, siblings)
+                _call(errback, (request.id,), family, follow_up, siblings)
         except Exception:  # noqa: BLE001 - the user's code; it changes nothing about this task's failure
             journal.logger.exception("Errback %s of task %s[%s] raised.", errback.get("task"), request.task, request.id)
-
-
-def rest_of_chain(embed: Mapping[str, Any]) -> list[tuple[str, Context]]:
-    """Return ids and requests of the steps that will never run because this one has failed."""
-    found = []
-    for step in _signatures(embed.get("chain")):
-        options = _options(step)
-        task_id = options.get("task_id")
-        if isinstance(task_id, str) and task_id:
-            request = Context(options, id=task_id, task=step.get("task"), group=options.get("group_id"))
-            request.update(args=step.get("args"), kwargs=step.get("kwargs"))
-            found.append((task_id, request))
-    return found
 
 
 def _takes_exception(task: Any, errback: Mapping[str, Any]) -> bool:
@@ -150,8 +142,13 @@ def _call(
     follow_up: Follow,
     siblings: Siblings | None = None,
 ) -> None:
+    if signature.get("subtask_type") in _COMPOSED:
+        follow_up.canvas(signature, given, {key: value for key, value in options.items() if value not in (None, [])})
+        return
     args, kwargs = _merged(signature, given)
-    follow_up(signature["task"], args, kwargs, {**options, **(siblings.place() if siblings else {})}, siblings)
+    place = siblings.place() if siblings else {}
+    own = dict(signature.get("options") or {})
+    follow_up.task(signature["task"], args, kwargs, {**own, **options, **place}, siblings)
 
 
 def _merged(signature: Mapping[str, Any], given: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -160,11 +157,7 @@ def _merged(signature: Mapping[str, Any], given: tuple[Any, ...]) -> tuple[tuple
     return own if signature.get("immutable") else (*given, *own), dict(signature.get("kwargs") or {})
 
 
-def _options(signature: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(signature.get("options") or {})
-
-
-def _signatures(value: Any) -> list[Mapping[str, Any]]:
+def signatures(value: Any) -> list[Mapping[str, Any]]:
     """Return signatures as a list: none, one, or several."""
     if not value:
         return []

@@ -10,24 +10,22 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastq import signals
-from fastq._seam import DONE, Outcome
 from fastq.app import current
 from fastq.app.context import Context
 from fastq.exceptions import EncodeError
-from fastq.execute import callbacks
 from fastq.execute.arguments import reader
 from fastq.execute.coroutines import Interruptible
 from fastq.execute.errors import unwritable
-from fastq.execute.outcome import Run, internal_error, raised, succeeded, undecodable
+from fastq.execute.outcome import Following, Run, following, internal_error, raised, succeeded, undecodable
 from fastq.execute.plan import KeptLoop, Plan, make_plan
-from fastq.execute.redelivered import succeeded_before
+from fastq.execute.redelivered import ended_before, succeeded_before
 from fastq.execute.trace import note_start
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from fastq._core import Job
-    from fastq._seam import OutgoingMessage, Record
+    from fastq._seam import Outcome, Record
     from fastq.app.protocol import App
 
 __all__ = ["AsyncTrace", "find_trace"]
@@ -57,7 +55,7 @@ def _compile(app: App, plan: Plan, coroutine: Callable[..., Any]) -> AsyncTrace:
 
     async def trace(job: Job, interruptible: Callable[[Interruptible], object], /) -> Outcome:
         if job.redelivered and succeeded_before(app, job):
-            return Outcome(DONE)
+            return ended_before(app, job)
         try:
             args, kwargs, embed = read(job)
         except Exception as error:  # noqa: BLE001 - a serializer raises what it likes
@@ -76,14 +74,14 @@ def _compile(app: App, plan: Plan, coroutine: Callable[..., Any]) -> AsyncTrace:
                     work = Interruptible(work)
                     interruptible(work)
                 value = await work
-                record, followers = _conclude(run, value, is_alone=not job.has_family)
+                record, follows = _conclude(run, value, is_alone=not job.has_family)
             except BaseException as error:  # noqa: BLE001 - what a task raises ends that task and nothing else
                 return raised(run, error)
             seconds = perf_counter() - begun
             if record is not None and not plan.in_outcome:
                 await asyncio.to_thread(plan.backend.save, (record,))
                 record = None
-            return succeeded(run, value, seconds, record, followers)
+            return succeeded(run, value, seconds, record, follows)
         except BaseException as error:  # noqa: BLE001 - the same
             return internal_error(run, error)
         finally:
@@ -103,22 +101,18 @@ def _announce(run: Run) -> None:
 
 
 def _prepare(run: Run) -> None:
-    if any(run.embed.values()):
-        callbacks.check(run.embed)
     if run.plan.before_start is not None:
         run.plan.before_start(run.request.id, run.args, run.kwargs)
 
 
-def _conclude(run: Run, value: Any, *, is_alone: bool) -> tuple[Record | None, list[OutgoingMessage]]:
-    """Return the state to store and the messages that follow a run that has returned."""
+def _conclude(run: Run, value: Any, *, is_alone: bool) -> tuple[Record | None, Following]:
+    """Return the state to store and what follows a run that has returned."""
     plan, request = run.plan, run.request
-    followers: list[OutgoingMessage] = []
-    if any(run.embed.values()):
-        callbacks.follow(run.embed, request, value, callbacks.composing(plan.app, plan.task, followers))
+    follows: Following = following(run, value) if any(run.embed.values()) else (None, ())
     if not plan.stores or run.ignored:
-        return None, followers
+        return None, follows
     try:
         alone = is_alone and "children" not in request.__dict__
-        return plan.backend.documents.success(request.id or "", value, request, alone), followers
+        return plan.backend.documents.success(request.id or "", value, request, alone), follows
     except EncodeError as error:
         raise unwritable(plan.task, value, error) from None

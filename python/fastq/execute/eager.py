@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from fastq.app import checks
 from fastq.app.context import Context
 from fastq.app.send import new_id
-from fastq.canvas import signature
+from fastq.canvas import maybe_signature, signature
 from fastq.exceptions import Retry
 from fastq.execute.outcome import Given
 from fastq.execute.plan import KeptLoop
@@ -17,6 +17,8 @@ from fastq.result import EagerResult
 from fastq.states import IGNORED, PROPAGATE_STATES, REJECTED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fastq._core import Job
     from fastq.app.protocol import App
 
@@ -47,7 +49,7 @@ def apply(
     try:
         while True:
             request = _request(task, args, kwargs, options)
-            given = Given(request, bool(request.ignore_result), _follower(app))
+            given = Given(request, bool(request.ignore_result), _Follower(app))
             trace(cast("Job", given), given)
             if not isinstance(given.value, Retry) or given.value.sig is None:
                 break
@@ -105,18 +107,29 @@ def _request(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: 
     return Context({**(options.get("headers") or {}), **known})
 
 
-def _follower(app: App) -> Any:
-    """Return the way of eager runs: with `task_always_eager` what follows runs here too, otherwise it is sent."""
+class _Follower:
+    """The way of eager runs: with `task_always_eager` what follows runs here too, otherwise it is sent."""
 
-    def follow_up(
-        name: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any], _siblings: object
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def task(
+        self,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: dict[str, Any],
+        among: object,  # noqa: ARG002
     ) -> None:
-        if name in app.tasks:
-            signature(name, args, kwargs, app=app).apply_async(**options)
+        """Have a task run."""
+        if name in self._app.tasks:
+            signature(name, args, kwargs, app=self._app).apply_async(**options)
         else:
-            app.send_task(name, args, kwargs, **options)
+            self._app.send_task(name, args, kwargs, **options)
 
-    return follow_up
+    def canvas(self, composed: Mapping[str, Any], given: tuple[Any, ...], options: dict[str, Any]) -> None:
+        """Have a canvas run."""
+        maybe_signature(composed, self._app).apply_async(given, **options)
 
 
 def _listed(value: Any) -> list[Any] | None:

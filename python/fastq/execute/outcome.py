@@ -20,13 +20,15 @@ from fastq._seam import (
     RETRIED,
     UNDECODABLE,
     Outcome,
-    OutgoingMessage,
+    Part,
     Record,
 )
 from fastq.app.context import Context
 from fastq.exceptions import Ignore, NotRegistered, Reject, Retry
 from fastq.execute import callbacks, journal
+from fastq.execute.arguments import reader
 from fastq.execute.errors import ExceptionInfo, let_go
+from fastq.execute.never import never_run, parts_of
 from fastq.execute.termination import Termination, came_of_termination
 from fastq.states import FAILURE, PENDING, RETRY, SUCCESS
 from fastq.states import IGNORED as IGNORED_STATE
@@ -41,9 +43,12 @@ if TYPE_CHECKING:
     from fastq.execute.plan import Plan
 
 __all__ = [
+    "Following",
     "Given",
     "Run",
+    "done",
     "finish",
+    "following",
     "hooked",
     "internal_error",
     "not_registered",
@@ -104,9 +109,7 @@ def raised(run: Run, error: BaseException) -> Outcome:
             let_go(error)
 
 
-def succeeded(
-    run: Run, value: Any, seconds: float, record: Record | None, followers: Sequence[OutgoingMessage]
-) -> Outcome:
+def succeeded(run: Run, value: Any, seconds: float, record: Record | None, following: Following) -> Outcome:
     """End a run that has returned; the tracer of tasks that run one at a time has this in line."""
     plan, request = run.plan, run.request
     if plan.on_success is not None:
@@ -116,8 +119,37 @@ def succeeded(
     if journal.logger.isEnabledFor(logging.INFO):
         journal.succeeded(plan.task, request, value, seconds)
     finish(run, SUCCESS, value, None)
-    records = () if record is None else (record,)
-    return Outcome(DONE, records, (*request.take_outgoing(), *followers))
+    return done(request, () if record is None else (record,), following)
+
+
+Following = tuple[callbacks.Composing | None, tuple[Part, ...]]
+"""What follows a run that has returned: messages, where there are any, and its parts of chords."""
+
+
+def following(run: Run, value: Any) -> Following:
+    """Compose what follows a run that has returned.
+
+    Raises:
+        EncodeError: the value cannot be written.
+    """
+    plan, request = run.plan, run.request
+    if run.given is not None:
+        callbacks.follow(run.embed, request, value, run.given.follow_up)
+        return None, ()
+    composing = callbacks.Composing(plan.app, plan.task)
+    callbacks.follow(run.embed, request, value, composing)
+    if not run.embed.get("chord"):
+        return composing, ()
+    return composing, parts_of(plan.app, request, None, SUCCESS, value)
+
+
+def done(request: Context, records: tuple[Record, ...], follows: Following) -> Outcome:
+    """Return the outcome of a run that has returned and is followed by something."""
+    composing, parts = follows
+    messages, chords = request.take_outgoing(), request.take_chords()
+    if composing is not None:
+        messages, chords = (*messages, *composing.messages), (*chords, *composing.chords)
+    return Outcome(DONE, records, messages, parts=parts, chords=chords)
 
 
 def _failed(run: Run, error: BaseException) -> Outcome:
@@ -126,12 +158,12 @@ def _failed(run: Run, error: BaseException) -> Outcome:
     records: list[Record] = []
     if run.stores_errors:
         records.append(plan.backend.record(request.id or "", FAILURE, error, einfo.traceback, request))
-        for task_id, step in callbacks.rest_of_chain(run.embed):
-            records.append(plan.backend.record(task_id, FAILURE, error, einfo.traceback, step))
+        for step in never_run(run.embed.get("chain")):
+            records.append(plan.backend.record(step.id or "", FAILURE, error, einfo.traceback, step))
     left = _keep(run, records)
-    messages: list[OutgoingMessage] = []
+    composing = callbacks.Composing(plan.app, plan.task)
     if run.embed.get("errbacks"):
-        follow_up = run.given.follow_up if run.given else callbacks.composing(plan.app, plan.task, messages)
+        follow_up = run.given.follow_up if run.given else composing
         callbacks.announce_failure(plan.app, run.embed, request, error, einfo.traceback, follow_up)
     if plan.on_failure is not None:
         hooked(plan, request, plan.on_failure, error, request.id, run.args, run.kwargs, einfo)
@@ -147,7 +179,14 @@ def _failed(run: Run, error: BaseException) -> Outcome:
         )
     journal.failed(plan.task, request, einfo)
     finish(run, FAILURE, error, einfo)
-    return Outcome(FAILED, left, (*request.take_outgoing(), *messages), _reason(error))
+    return Outcome(
+        FAILED,
+        left,
+        (*request.take_outgoing(), *composing.messages),
+        _reason(error),
+        _parts(run, FAILURE, error),
+        (*request.take_chords(), *composing.chords),
+    )
 
 
 def _retried(run: Run, control: Retry) -> Outcome:
@@ -173,7 +212,10 @@ def _retried(run: Run, control: Retry) -> Outcome:
 def _ignored(run: Run, control: Ignore) -> Outcome:
     journal.note(logging.INFO, journal.LOG_IGNORED, run.plan.task, run.request)
     finish(run, IGNORED_STATE, control, None)
-    return Outcome(IGNORED, (), run.request.take_outgoing())
+    # What has taken the place of this run goes on in its chord.
+    replaced = run.request.__dict__.get("replaced")
+    parts = () if replaced else _parts(run, IGNORED_STATE, str(control) or IGNORED_STATE)
+    return Outcome(IGNORED, (), run.request.take_outgoing(), parts=parts, chords=run.request.take_chords())
 
 
 def _rejected(run: Run, control: Reject) -> Outcome:
@@ -184,7 +226,16 @@ def _rejected(run: Run, control: Reject) -> Outcome:
     journal.note(logging.WARNING, journal.LOG_REJECTED, plan.task, request, control)
     finish(run, REJECTED_STATE, control, None)
     ending = REQUEUED if control.requeue else REJECTED
-    return Outcome(ending, left, request.take_outgoing(), "" if control.reason is None else _reason(control.reason))
+    parts = () if control.requeue else _parts(run, FAILURE, control)
+    reason = "" if control.reason is None else _reason(control.reason)
+    return Outcome(ending, left, request.take_outgoing(), reason, parts, request.take_chords())
+
+
+def _parts(run: Run, state: str, result: Any) -> tuple[Part, ...]:
+    """Return the parts of a run that has not returned, and of what will never run now, in their chords."""
+    if run.given is not None or not (run.embed.get("chord") or run.embed.get("chain")):
+        return ()
+    return parts_of(run.plan.app, run.request, run.embed.get("chain"), state, result)
 
 
 def internal_error(run: Run, error: BaseException) -> Outcome:
@@ -206,16 +257,19 @@ def internal_error(run: Run, error: BaseException) -> Outcome:
         )
     journal.failed(plan.task, request, einfo)
     left: tuple[Record, ...] = ()
+    parts: tuple[Part, ...] = ()
     try:
         if run.stores_errors:
-            left = _keep(run, (plan.backend.record(request.id or "", FAILURE, error, einfo.traceback, request),))
+            ended = (request, *never_run(run.embed.get("chain")))
+            left = _keep(run, [plan.backend.record(one.id or "", FAILURE, error, None, one) for one in ended])
+        parts = _parts(run, FAILURE, error)
     except Exception:  # noqa: BLE001 - whatever the store raises
         journal.logger.exception("The failure of task %s[%s] could not be stored.", plan.task.name, request.id)
     if run.given is not None:
         run.given.state, run.given.value, run.given.einfo = FAILURE, error, einfo
     else:
         let_go(error)
-    return Outcome(FAILED, left, (), f"Internal error: {_reason(error)}")
+    return Outcome(FAILED, left, (), f"Internal error: {_reason(error)}", parts)
 
 
 def undecodable(app: App, job: Job, error: BaseException) -> Outcome:
@@ -240,16 +294,31 @@ def unprepared(app: App, job: Job, error: BaseException) -> Outcome:
 
 def _never_run(app: App, job: Job, error: BaseException, reason: str) -> Outcome:
     records: tuple[Record, ...] = ()
+    parts: tuple[Part, ...] = ()
     try:
         backend = app.backend
+        request = Context.from_job(job)
+        steps = _steps_behind(app, job, request)
         if backend.capability.stores and not job.ignore_result:
-            records = (backend.record(job.id, FAILURE, error, None, Context.from_job(job)),)
+            ended = (request, *never_run(steps))
+            records = tuple(backend.record(one.id or "", FAILURE, error, None, one) for one in ended)
             if not backend.capability.native:
                 backend.save(records)
                 records = ()
+        parts = parts_of(app, request, steps, FAILURE, error)
     except Exception:  # noqa: BLE001 - whatever the store raises
         journal.logger.exception("The failure of task %s[%s] could not be stored.", job.name, job.id)
-    return Outcome(UNDECODABLE, records, (), reason[:_REASON_LENGTH])
+    return Outcome(UNDECODABLE, records, (), reason[:_REASON_LENGTH], parts)
+
+
+def _steps_behind(app: App, job: Job, request: Context) -> Any:
+    """Return the steps of the chain behind a job that never ran, as far as its message can be read."""
+    try:
+        _, _, embed = reader(app)(job)
+    except Exception:  # noqa: BLE001 - a serializer raises what it likes, and it has been told of
+        embed = {}
+    request.update(embed=embed)
+    return embed.get("chain")
 
 
 def _keep(run: Run, records: Sequence[Record]) -> tuple[Record, ...]:

@@ -23,13 +23,16 @@ from fastq.app import current
 from fastq.app.context import Context
 from fastq.app.current import Frame
 from fastq.exceptions import EncodeError
-from fastq.execute import callbacks, journal
+from fastq.execute import journal
 from fastq.execute.arguments import reader
 from fastq.execute.errors import unwritable
 from fastq.execute.outcome import (
+    Following,
     Given,
     Run,
+    done,
     finish,
+    following,
     hooked,
     internal_error,
     not_registered,
@@ -38,7 +41,7 @@ from fastq.execute.outcome import (
     unprepared,
 )
 from fastq.execute.plan import KeptLoop, Plan, make_plan
-from fastq.execute.redelivered import succeeded_before
+from fastq.execute.redelivered import ended_before, succeeded_before
 from fastq.result.wait import deny_joins_while
 from fastq.states import STARTED, SUCCESS
 
@@ -97,7 +100,7 @@ class Executor:
             except Exception as error:  # noqa: BLE001 - settings and backends are the users'
                 return unprepared(self._app, job, error)
         if job.redelivered and succeeded_before(self._app, job):
-            return Outcome(DONE)
+            return ended_before(self._app, job)
         return trace(job)
 
     def close(self) -> None:
@@ -146,7 +149,7 @@ def compile_trace(app: App, task: Any, hostname: str, *, loop: KeptLoop | None =
             known = request.__dict__
             args, kwargs, embed = known["args"], known["kwargs"], known["embed"]
         followed = any(embed.values())
-        followers: list[Any] = []
+        follows: Following = (None, ())
         record: Record | None = None
         token = push_frame(new_tuple(Frame, (task, request, current_frame())))
         try:
@@ -156,14 +159,11 @@ def compile_trace(app: App, task: Any, hostname: str, *, loop: KeptLoop | None =
                 note_start(plan, request)
             begun = perf_counter()
             try:
-                if followed:
-                    callbacks.check(embed)
                 if before_start is not None:
                     before_start(request.id, args, kwargs)
                 value = call(*args, **kwargs) if soft_limit is None else call_within(soft_limit)(*args, **kwargs)
                 if followed:
-                    follow_up = given.follow_up if given is not None else callbacks.composing(app, task, followers)
-                    callbacks.follow(embed, request, value, follow_up)
+                    follows = following(Run(plan, request, args, kwargs, embed, ignored, given), value)
                 if stores and not ignored:
                     alone = given is None and "children" not in known and not job.has_family
                     try:
@@ -186,10 +186,10 @@ def compile_trace(app: App, task: Any, hostname: str, *, loop: KeptLoop | None =
                 journal.succeeded(task, request, value, seconds)
             if after_return is not None or postrun or given is not None:
                 finish(Run(plan, request, args, kwargs, embed, ignored, given), SUCCESS, value, None)
-            if "outgoing" in known:
-                followers = [*known["outgoing"], *followers]
             records = () if record is None else (record,)
-            return new_tuple(Outcome, (DONE, records, tuple(followers), "", (), (), ""))
+            if followed or "outgoing" in known:
+                return done(request, records, follows)
+            return new_tuple(Outcome, (DONE, records, (), "", (), (), ""))
         except BaseException as error:
             if eager and not isinstance(error, Exception):
                 raise

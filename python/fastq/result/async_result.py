@@ -8,19 +8,21 @@ from uuid import UUID
 from fastq import later
 from fastq.imports import symbol_by_name
 from fastq.result import wait as waiting
+from fastq.result.remote import RemoteTraceback
 from fastq.result.revoking import Revocable
+from fastq.result.tree import Tree
 from fastq.states import FAILURE, PROPAGATE_STATES, READY_STATES, SUCCESS
 from fastq.text import saferepr
 from fastq.time import from_iso
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from datetime import datetime
 
     from fastq.app.protocol import App
     from fastq.backends.base import Backend, Meta
 
-__all__ = ["AsyncResult", "RemoteTraceback", "ResultTuple", "result_from_tuple"]
+__all__ = ["AsyncResult", "RemoteTraceback", "ResultTuple"]
 
 R = TypeVar("R")
 
@@ -31,20 +33,8 @@ _CURRENT_APP: Final = "fastq.app.current:get_current_app"
 """Apps stand on a higher floor, so the current one is found by name."""
 
 
-class RemoteTraceback(Exception):  # noqa: N818 - it is no error but shows where one came from
-    """Where the task raised, as the cause of what `get` raises."""
-
-    def __init__(self, text: str) -> None:
-        """Keep the worker's traceback."""
-        super().__init__(text)
-        self.text = text
-
-    def __str__(self) -> str:
-        return f"\n\n{self.text}"
-
-
 @later.lacks(later.RESULT)
-class AsyncResult(Revocable, Generic[R]):
+class AsyncResult(Revocable, Tree, Generic[R]):
     """The result of a task that was sent; `R` is what the task returns.
 
     Args:
@@ -61,7 +51,7 @@ class AsyncResult(Revocable, Generic[R]):
         backend: Backend | None = None,
         task_name: str | None = None,
         app: App | None = None,
-        parent: AsyncResult[Any] | None = None,
+        parent: Any = None,
     ) -> None:
         """Refer to a task; nothing is asked yet."""
         if type(id) is not str:
@@ -78,6 +68,7 @@ class AsyncResult(Revocable, Generic[R]):
         self.duplicate = False
         """Whether it is of another call than the one that returned it: a unique one that was under way already."""
         self._meta: Meta | None = None
+        self._then: list[tuple[Callable[[Any], object], Callable[[Any], object] | None]] = []
 
     # ------------------------------------------------------------------ waiting
 
@@ -122,7 +113,7 @@ class AsyncResult(Revocable, Generic[R]):
             check = self._raise_of_parents if propagate and follow_parents and self.parent is not None else None
             if check is not None:
                 check()
-            self._meta = waiting.until_ready(self, timeout, interval, on_interval, on_message, check)
+            self.settle(waiting.until_ready(self, timeout, interval, on_interval, on_message, check))
         return cast("R", self.maybe_throw(propagate, callback))
 
     wait = get
@@ -147,25 +138,66 @@ class AsyncResult(Revocable, Generic[R]):
         from fastq.result import awaiting  # asyncio takes long to load, and not everybody needs it
 
         if self._meta is None:
-            parents = list(self._parents()) if propagate and follow_parents else []
-            self._meta = await awaiting.until_ready(self, timeout, parents)
+            parents = list(self.parents()) if propagate and follow_parents else []
+            self.settle(await awaiting.until_ready(self, timeout, parents))
         return cast("R", self.maybe_throw(propagate, callback))
+
+    def __await__(self) -> Generator[Any, None, R]:
+        return self.aget().__await__()
+
+    def then(
+        self,
+        callback: Callable[[Any], object],
+        on_error: Callable[[Any], object] | None = None,
+        weak: bool = False,  # noqa: ARG002 - Celery's
+    ) -> Any:
+        """Have `callback` called with this result when it is seen that the task has ended; return the callback.
+
+        Nobody looks for that alone: it is called by whoever waits for the result, or asks for its state.
+
+        Args:
+            callback: called once; also when the task has failed, unless there is `on_error`.
+            on_error: called instead when the task has failed.
+            weak: accepted as Celery accepts it.
+        """
+        if self._meta is not None:
+            self._tell(callback, on_error)
+        else:
+            self._then.append((callback, on_error))
+        return callback
+
+    def _tell(self, callback: Callable[[Any], object], on_error: Callable[[Any], object] | None) -> None:
+        failed = self._meta is not None and self._meta["status"] in PROPAGATE_STATES
+        (on_error if failed and on_error is not None else callback)(self)
 
     def settle(self, meta: Meta) -> None:
         """Keep what is known of the task, which has ended: nothing is asked for it any more."""
         self._meta = meta
+        waiting_for, self._then = self._then, []
+        for callback, on_error in waiting_for:
+            self._tell(callback, on_error)
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is known that the task has ended; or that its result does not matter."""
+        return self._meta is not None or self.ignored
 
     def _check_will_not_block(self) -> None:
         waiting.assert_will_not_block()
 
     def _raise_of_parents(self) -> None:
-        for parent in self._parents():
+        for parent in self.parents():
             parent.maybe_throw()
 
-    def _parents(self) -> Iterator[AsyncResult[Any]]:
+    def parents(self) -> Iterator[AsyncResult[Any]]:
+        """Yield the results of the tasks before this one in a chain.
+
+        Members of a chord's header are none of them: whatever becomes of one, the chord ends, and says why.
+        """
         parent = self.parent
         while parent is not None:
-            yield parent
+            if getattr(parent, "results", None) is None:
+                yield parent
             parent = parent.parent
 
     def maybe_throw(self, propagate: bool = True, callback: Callable[[str, R], object] | None = None) -> Any:
@@ -235,10 +267,12 @@ class AsyncResult(Revocable, Generic[R]):
         return from_iso(text) if text else None
 
     @property
-    def children(self) -> list[AsyncResult[Any]] | None:
-        """The results of the tasks that this one has sent; None while nothing is known."""
+    def children(self) -> list[Any] | None:
+        """The results of the tasks that this one has sent, of groups as GroupResult; None while nothing is known."""
         stored = self._read().get("children")
-        return None if stored is None else [node for child in stored for node in _nodes(child, self.app)]
+        from fastq.result.stored import result_from_tuple
+
+        return None if stored is None else [result_from_tuple(child, self.app) for child in stored]
 
     @property
     def name(self) -> str | None:
@@ -273,9 +307,12 @@ class AsyncResult(Revocable, Generic[R]):
     def forget(self) -> None:
         """Delete what is stored for the task, and for those before it in a chain."""
         self._meta = None
-        ids = [self.id, *(parent.id for parent in self._parents())]
-        for parent in self._parents():
-            parent._meta = None  # noqa: SLF001 - one of us
+        ids, above = [self.id], self.parent
+        while above is not None:
+            for result in _leaves(above):
+                ids.append(result.id)
+                result._meta = None  # noqa: SLF001 - one of us
+            above = above.parent
         self.backend.forget(ids)
 
     def _read(self) -> Meta:
@@ -284,8 +321,12 @@ class AsyncResult(Revocable, Generic[R]):
             return self._meta
         meta = self.backend.get_task_meta(self.id)
         if meta["status"] in READY_STATES:
-            self._meta = meta
+            self.settle(meta)
         return meta
+
+    def meta(self) -> Meta:
+        """Return all that is known of the task: the stored map."""
+        return self._read()
 
     # ----------------------------------------------------------------- identity
 
@@ -316,7 +357,7 @@ class AsyncResult(Revocable, Generic[R]):
 
     def as_list(self) -> list[str]:
         """Return the id, and the ids of the tasks before it."""
-        return [self.id, *(parent.id for parent in self._parents())]
+        return [self.id, *(self.parent.as_list() if self.parent is not None else ())]
 
     def __str__(self) -> str:
         return self.id
@@ -340,38 +381,19 @@ class AsyncResult(Revocable, Generic[R]):
         return type(self), (self.id, None, self._task_name, None, self.parent)
 
 
+def _leaves(result: Any) -> Iterator[AsyncResult[Any]]:
+    """Yield a result; those of its members in place of a group's."""
+    members = getattr(result, "results", None)
+    if members is None:
+        yield result
+        return
+    for member in members:
+        yield from _leaves(member)
+
+
 def _text_of(task_id: Any) -> str:
     if task_id is None or isinstance(task_id, str):
         return task_id or ""
     if isinstance(task_id, UUID):
         return str(task_id)
     raise TypeError(f"The id of a task must be text or a UUID; not {saferepr(task_id, 100)}.")
-
-
-def result_from_tuple(stored: Any, app: App | None = None) -> AsyncResult[Any]:
-    """Return the result of one task that was stored as a tuple.
-
-    Raises:
-        ValueError: it is no such tuple, or the one of a group.
-    """
-    found = _nodes(stored, app)
-    if len(found) != 1:
-        raise ValueError(f"{stored!r} is the result of {len(found)} tasks, not of one.")
-    return found[0]
-
-
-def _nodes(stored: Any, app: App | None) -> list[AsyncResult[Any]]:
-    """Return the results that a tuple stands for: one of a task, those of its members for a group."""
-    if isinstance(stored, AsyncResult):
-        return [stored]
-    if isinstance(stored, str):
-        return [AsyncResult(stored, app=app)]
-    try:
-        own, nodes = stored
-        task_id, parent = own if isinstance(own, (list, tuple)) else (own, None)
-    except (TypeError, ValueError):
-        raise ValueError(f"{stored!r} is no stored result.") from None
-    if nodes is not None:
-        return [found for node in nodes for found in _nodes(node, app)]
-    before = _nodes(parent, app) if parent else []
-    return [AsyncResult(task_id, app=app, parent=before[0] if len(before) == 1 else None)]

@@ -77,7 +77,7 @@ impl Results {
         enter(py, || self.store()?.count(&chords, expires)).map(drop)
     }
 
-    fn grow_chord(&self, py: Python<'_>, group_id: &str, by: u64) -> PyResult<()> {
+    fn grow_chord(&self, py: Python<'_>, group_id: &str, by: u32) -> PyResult<()> {
         enter(py, || self.store()?.grow(group_id, by))
     }
 

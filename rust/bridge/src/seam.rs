@@ -122,6 +122,7 @@ pub(crate) struct ConfigSpec {
     pub(crate) result_expires: Option<f64>,
     pub(crate) chord_expires: Option<f64>,
     pub(crate) internal_queue: String,
+    pub(crate) chord_patience: Option<f64>,
     pub(crate) stop_within: Option<f64>,
     pub(crate) soft_stop_within: f64,
     pub(crate) ends_lost_runs: bool,
@@ -213,7 +214,7 @@ fn read_part(value: &Bound<'_, PyAny>) -> PyResult<Part> {
     Ok(Part {
         group_id: parts.part(0)?,
         task_id: parts.part(1)?,
-        index: parts.part(2)?,
+        place: parts.part(2)?,
         state: parts.part(3)?,
         body: parts.part::<&[u8]>(4)?.to_vec(),
         callback: parts.part::<&[u8]>(5)?.to_vec(),
@@ -246,7 +247,7 @@ pub(crate) fn part<'py>(py: Python<'py>, part: &Part) -> PyResult<Bound<'py, PyA
     let class = CLASS.import(py, "fastq._seam", "Part")?;
     let body = pyo3::types::PyBytes::new(py, &part.body);
     let callback = pyo3::types::PyBytes::new(py, &part.callback);
-    class.call1((&part.group_id, &part.task_id, part.index, &part.state, body, callback))
+    class.call1((&part.group_id, &part.task_id, part.place, &part.state, body, callback))
 }
 
 /// `Outcome`, its sequences made tuples so that their items can be borrowed.

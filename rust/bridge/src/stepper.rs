@@ -37,6 +37,7 @@ impl Stepper {
             result_expires: optional_duration(py, "result_expires", config.result_expires)?,
             mailbox: None,
             chord_expires: optional_duration(py, "chord_expires", config.chord_expires)?,
+            patience: None,
             internal: (!config.internal_queue.is_empty()).then(|| Queue::named(config.internal_queue)),
         };
         let (url, options) = (config.broker_url, config.broker_options);

@@ -9,7 +9,7 @@ use fastq_core::error::{Error, ErrorKind, Result};
 use fastq_core::event::EventKind;
 use fastq_core::job::policy::Policies;
 use fastq_core::pool::page::Page;
-use fastq_core::store::Store;
+use fastq_core::store::{Patience, Store};
 use fastq_core::worker::Worker as CoreWorker;
 use fastq_core::worker::config::{Prefetch, SlotPage, StopHow, WorkerConfig};
 use pyo3::exceptions::PyValueError;
@@ -168,6 +168,7 @@ impl Plan {
         let lease = duration(py, "lease", spec.lease)?;
         let result_expires = optional_duration(py, "result_expires", spec.result_expires)?;
         let chord_expires = optional_duration(py, "chord_expires", spec.chord_expires)?;
+        let patience = optional_duration(py, "chord_patience", spec.chord_patience)?.map(Patience::of);
         let stop_within = optional_duration(py, "stop_within", spec.stop_within)?;
         let soft_stop_within = duration(py, "soft_stop_within", spec.soft_stop_within)?;
         let revoke_expires = duration(py, "revoke_expires", spec.revoke_expires)?;
@@ -188,6 +189,7 @@ impl Plan {
             result_expires,
             chord_expires,
             internal: (!spec.internal_queue.is_empty()).then(|| Queue::named(spec.internal_queue)),
+            patience,
             stop_within,
             soft_stop_within,
             ends_lost_runs: spec.ends_lost_runs,

@@ -31,7 +31,7 @@ other: str = add.s(1).delay().get()  # expect-error
 add.si(1)  # expect-error
 add.si("x", 1)  # expect-error
 add.nonsense()  # expect-error
-two = add.s(1) | add.s(2)  # expect-error
+two: str = (add.s(1) | add.s(2)).delay().get()  # expect-error
 
 
 @app.task(max_retries=3)

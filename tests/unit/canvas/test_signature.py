@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fastq import FastQ, Signature, maybe_signature, signature
-from fastq.exceptions import NotRegistered, NotSupported
+from fastq.exceptions import NotRegistered
 from tests.unit.app.conftest import Recorder, StateKept
 
 if TYPE_CHECKING:
@@ -170,8 +170,8 @@ def test_the_app_of_a_task_is_that_of_its_signatures(app: FastQ, add: Any) -> No
     assert add.s(1).type is add
 
 
-def test_two_signatures_are_not_merged_as_dictionaries(add: Any) -> None:
-    with pytest.raises(NotSupported, match="link="):
-        add.s(1) | add.s(2)
-    with pytest.raises(NotSupported, match="link="):
+def test_signatures_are_not_merged_as_dictionaries(add: Any) -> None:
+    with pytest.raises(TypeError, match="not dict"):
+        add.s(1) | {}
+    with pytest.raises(TypeError, match="not dict"):
         {} | add.s(2)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fastq._seam import DONE, FAILED
-from fastq.exceptions import NotSupported
-from fastq.states import FAILURE, SUCCESS
+from fastq.exceptions import Ignore
+from fastq.states import FAILURE, IGNORED, SUCCESS
 
 if TYPE_CHECKING:
     from tests.unit.execute.conftest import Bench
@@ -122,25 +123,77 @@ def test_errbacks_are_for_failures_only(bench: Bench, add: Any) -> None:
     assert bench.run(add, 1, 2, embed={"errbacks": [signature("shop.e")]}).messages == ()
 
 
-@pytest.mark.parametrize(
-    "embed",
-    [
-        {"chord": signature("shop.body", task_id="b")},
-        {"callbacks": [{**signature("celery.group"), "subtask_type": "group"}]},
-        {"chain": [{**signature("celery.chord"), "subtask_type": "chord"}]},
-    ],
-)
-def test_a_workflow_that_could_not_go_on_is_not_begun(bench: Bench, embed: dict[str, Any]) -> None:
-    @bench.app.task
-    def work() -> None:
-        raise AssertionError("must not run")
+def composed(kind: str, **inner: Any) -> dict[str, Any]:
+    """Return a signature of several tasks as a message has it."""
+    return {**signature(f"celery.{kind}"), "kwargs": inner, "subtask_type": kind}
 
-    outcome = bench.run(work, embed=embed)
-    assert (outcome.ending, outcome.messages) == (FAILED, ())
-    error = bench.metas(outcome)[0]["result"]
-    assert isinstance(error, NotSupported)
-    assert "not supported by this version of fastq" in str(error)
-    assert "it was not run" in str(error)
+
+def test_a_group_follows_with_all_its_members(bench: Bench, add: Any) -> None:
+    group = composed("group", tasks=[signature("shop.a", task_id="a"), signature("shop.b", 7, task_id="b")])
+    outcome = bench.run(add, 2, 3, embed={"chain": [group]}, headers={"root_id": "root"})
+    (first, first_body), (second, second_body) = bench.messages(outcome)
+    assert [first["id"], second["id"], first_body[0], second_body[0]] == ["a", "b", [5], [5, 7]]
+    assert (first["group"], first["group_index"]) == (second["group"], 0)
+    assert second["group_index"] == 1
+    assert {first["parent_id"], second["parent_id"]} == {"id-1"}
+    assert {first["root_id"], second["root_id"]} == {"root"}
+    ((group_id, _), members) = bench.meta(outcome)["children"][0]
+    assert (group_id, [member[0][0] for member in members]) == (first["group"], ["a", "b"])
+
+
+def test_a_chain_among_callbacks_takes_its_steps_along(bench: Bench, add: Any) -> None:
+    chain = composed("chain", tasks=[signature("shop.a"), signature("shop.b", 7)])
+    ((headers, body),) = bench.messages(bench.run(add, 2, 3, embed={"callbacks": [chain]}))
+    assert (headers["task"], body[0], [step["task"] for step in body[2]["chain"]]) == ("shop.a", [5], ["shop.b"])
+
+
+def test_a_chord_follows_with_its_header_and_is_begun(bench: Bench, add: Any) -> None:
+    header = [signature("shop.a", task_id="a"), signature("shop.b", task_id="b")]
+    chord = composed("chord", header=header, body=signature("shop.body", task_id="body"), kwargs={})
+    outcome = bench.run(add, 2, 3, embed={"chain": [signature("shop.last", task_id="last"), chord]})
+    messages = bench.messages(outcome)
+    assert [headers["id"] for headers, _ in messages] == ["a", "b"]
+    assert [body[2]["chord"]["task"] for _, body in messages] == ["fastq.chord_body"] * 2
+    (begun,) = outcome.chords
+    body = json.loads(begun.body)["body"]
+    assert (begun.group_id, begun.size) == (messages[0][0]["group"], 2)
+    assert (body["options"]["task_id"], body["options"]["chain"][0]["task"]) == ("body", "shop.last")
+
+
+def test_a_failure_fails_every_task_that_will_never_run(bench: Bench, add: Any) -> None:
+    group = composed("group", tasks=[signature("shop.a", task_id="a"), signature("shop.b", task_id="b")])
+    chord = composed("chord", header=group, body=signature("shop.body", task_id="body"), kwargs={})
+    outcome = bench.run(add, -1, 3, embed={"chain": [signature("shop.last", task_id="last"), chord]})
+    assert [meta["task_id"] for meta in bench.metas(outcome)] == ["id-1", "last", "a", "b", "body"]
+    assert {meta["status"] for meta in bench.metas(outcome)} == {FAILURE}
+
+
+def test_a_member_of_a_chord_has_a_part_in_it_however_it_ends(bench: Bench, add: Any) -> None:
+    @bench.app.task
+    def forget() -> None:
+        raise Ignore
+
+    headers = {"group": "g", "group_index": 4}
+    embed = {"chord": signature("fastq.chord_body", task_id="body")}
+    (done,) = bench.run(add, 2, 3, embed=embed, headers=headers).parts
+    (failed,) = bench.run(add, -1, 3, embed=embed, headers=headers).parts
+    (ignored,) = bench.run(forget, embed=embed, headers=headers).parts
+    assert done[:4] == ("g", "id-1", 4, SUCCESS)
+    assert json.loads(done.body) == [1, "id-1", SUCCESS, 5]
+    assert (done.callback, failed.state, ignored.state) == (b"", FAILURE, IGNORED)
+
+
+def test_a_part_brings_the_body_along_when_its_message_did(bench: Bench, add: Any) -> None:
+    body = signature("shop.body", task_id="body")
+    (part,) = bench.run(add, 2, 3, embed={"chord": body}, headers={"group": "g", "group_index": 0}).parts
+    assert json.loads(part.callback) == body
+
+
+def test_a_chain_that_fails_in_a_chord_has_the_part_of_its_last_step(bench: Bench, add: Any) -> None:
+    chord = signature("fastq.chord_body", task_id="body")
+    last = signature("shop.last", task_id="last", group_id="g", group_index=2, chord=chord)
+    (part,) = bench.run(add, -1, 3, embed={"chain": [last, signature("shop.mid", task_id="mid")]}).parts
+    assert part[:4] == ("g", "last", 2, FAILURE)
 
 
 def test_a_result_that_a_callback_cannot_take_is_a_failure(bench: Bench) -> None:

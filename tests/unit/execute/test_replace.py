@@ -8,7 +8,7 @@ import pytest
 
 from fastq import FastQ, signature
 from fastq._seam import DONE, FAILED, IGNORED
-from fastq.exceptions import Ignore, ImproperlyConfigured, NotSupported
+from fastq.exceptions import Ignore, ImproperlyConfigured
 from tests.unit.execute.conftest import Bench
 
 
@@ -57,7 +57,10 @@ def test_what_the_signature_has_of_its_own_stays(app: FastQ, bench: Bench) -> No
 
 @pytest.mark.parametrize(
     ("change", "error"),
-    [({"options": {"chord": {"task": "x"}}}, ImproperlyConfigured), ({"subtask_type": "group"}, NotSupported)],
+    [
+        ({"options": {"chord": {"task": "x"}}}, ImproperlyConfigured),
+        ({"task": "celery.chain", "kwargs": {"tasks": []}, "subtask_type": "chain"}, ImproperlyConfigured),
+    ],
 )
 def test_what_cannot_take_its_place_fails_the_task(
     app: FastQ, bench: Bench, change: dict[str, Any], error: type[Exception]

@@ -318,10 +318,12 @@ def test_results_become_tuples_and_come_back(app: FastQ) -> None:
         result_from_tuple([1], app)
 
 
-def test_children_of_a_group_are_its_members(app: FastQ, result: AsyncResult[Any]) -> None:
+def test_a_group_among_the_children_is_one_result(app: FastQ, result: AsyncResult[Any]) -> None:
     request = Context(children=[app.AsyncResult("a"), Grouped()])
     end(result, request=request)
-    assert [child.id for child in result.children or ()] == ["a", "b", "c"]
+    children = result.children or []
+    assert [child.id for child in children] == ["a", "group"]
+    assert [member.id for member in children[1].children] == ["b", "c"]
 
 
 class Grouped:

@@ -280,6 +280,12 @@ OPTIONS = (
         False,
         "The errback of a chord is added to the tasks of its header too.",
         old="CELERY_ALLOW_ERROR_CB_ON_CHORD_HEADER",
-        acts=False,
+    ),
+    Option(
+        "task_chord_expand",
+        FLAG,
+        False,
+        "Every member of a chord carries the whole body, as Celery's do; else the store has it. For Celery workers.",
+        ours=True,
     ),
 )

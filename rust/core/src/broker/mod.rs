@@ -33,7 +33,7 @@ use crate::job::ending::Commit;
 use crate::job::limits::{Ask, Granted};
 use crate::job::revocation::Revocation;
 use crate::message::Message;
-use crate::store::Store;
+use crate::store::{Patience, Store};
 
 pub use connect::{connect, connect_store};
 pub use overhear::{Ear, Said, Word};
@@ -348,6 +348,8 @@ pub struct Subscription {
     /// The queue of built-in tasks that every worker of an app takes from, beside its own: the release of chords. It is
     /// looked at when this worker has put something there, and now and then.
     pub internal: Option<Queue>,
+    /// How long chords are left alone before somebody looks after them; `None`: for ever.
+    pub patience: Option<Patience>,
 }
 
 impl Subscription {

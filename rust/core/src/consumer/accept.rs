@@ -12,8 +12,8 @@ use crate::job::limits::{Keys, Limits};
 use crate::job::policy::Policies;
 use crate::message::properties::Properties;
 use crate::message::task::Headers;
-use crate::store::Record;
 use crate::store::record::Exception;
+use crate::store::{Chords, Record, part_of};
 
 /// What a Delivery is.
 #[derive(Debug)]
@@ -77,8 +77,10 @@ fn unreadable(delivery: Delivery, reason: &str, wall: WallTime) -> Accepted {
     let event = told(EventKind::Buried, &delivery, &name, &id).with("reason", reason);
     let verdict = Verdict::Bury { reason: reason.to_owned(), died: false };
     let mut commit = Commit::settle(delivery.receipt, verdict);
+    let exception = Exception::invalid(reason);
+    commit.chords = Chords::of(part_of(&delivery.message, "FAILURE", &exception));
     if !id.is_empty() {
-        commit.records.push(Record::of_exception(&id, "FAILURE", &Exception::invalid(reason), wall));
+        commit.records.push(Record::of_exception(&id, "FAILURE", &exception, wall));
     }
     Accepted::Settled(commit, event)
 }
@@ -88,7 +90,9 @@ fn unknown(delivery: Delivery, name: &str, id: &str, headers: &Headers<'_>, wall
     let verdict =
         Verdict::Bury { reason: format!("no task named {name:?} is registered in the worker"), died: false };
     let mut commit = Commit::settle(delivery.receipt, verdict);
-    commit.records.push(Record::of_exception(id, "FAILURE", &Exception::not_registered(name), wall));
+    let exception = Exception::not_registered(name);
+    commit.chords = Chords::of(part_of(&delivery.message, "FAILURE", &exception));
+    commit.records.push(Record::of_exception(id, "FAILURE", &exception, wall));
     let unlock = headers.unique_key.as_deref().map(|key| (key.to_owned(), id.to_owned()));
     commit.limits = Limits { unlock, ..Limits::default() }.boxed();
     Accepted::Settled(commit, event)

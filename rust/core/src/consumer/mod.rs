@@ -6,9 +6,11 @@
 pub mod accept;
 mod admission;
 pub mod credit;
+mod elsewhere;
 pub mod link;
 mod listening;
 mod queues;
+mod sweeping;
 mod words;
 
 use std::collections::VecDeque;
@@ -26,9 +28,11 @@ use crate::job::ending::Commit;
 use crate::job::limits::Ask;
 use crate::settle::batch::Batch;
 use crate::store::Store;
+use elsewhere::Ending;
 use link::{Link, LinkInput, LinkState};
 use listening::Listening;
 use queues::Change;
+use sweeping::Sweeper;
 
 pub use words::{News, Order};
 
@@ -58,6 +62,8 @@ pub struct Consumer {
     news: mpsc::UnboundedSender<News>,
     link: Link,
     batch: Batch,
+    ending: Ending,
+    sweeper: Sweeper,
     credit: usize,
     harvest: u64,
     /// Harvests that whoever counts had not counted when it last said how much may be taken: number and size.
@@ -89,7 +95,10 @@ impl Consumer {
         orders: mpsc::UnboundedReceiver<Order>,
         news: mpsc::UnboundedSender<News>,
     ) -> Self {
+        let counting = store.clone().or_else(|| broker.store());
         Self {
+            sweeper: Sweeper::new(counting, &subscription),
+            ending: Ending::default(),
             broker,
             store,
             subscription,
@@ -192,6 +201,7 @@ impl Consumer {
             biased;
             order = self.orders.recv() => self.obey(order),
             () = sleep_until(visit.renew_at) => {}
+            found = self.sweeper.next() => self.batch.add(found, self.clock.now()),
             () = until(at) => {}
             () = arrived(session, arrival) => visit.more = true,
         }
@@ -227,6 +237,7 @@ impl Consumer {
         let Harvest { deliveries, refused, more, revoked } =
             session.exchange(commits, credit).await.map_err(Fault::Session)?;
         self.works();
+        let ended = self.end_chords(&refused).await;
         if !refused.is_empty() {
             noted.retain(|tag| !refused.contains(tag));
             self.say(News::Refused(refused));
@@ -243,29 +254,27 @@ impl Consumer {
             self.uncounted.push_back((self.harvest, deliveries.len()));
             self.say(News::Taken { deliveries, harvest: self.harvest });
         }
+        // What could not be written down comes again: a sweeper finds the chord, and releases it once more.
+        ended.map_err(Fault::Store)?;
         // What was just settled may have put messages into the queues, and without credit nobody looked.
         Ok(more || credit == 0)
     }
 
-    /// Where broker and store are two servers, results are stored before the deliveries are acknowledged: a crash in
-    /// between repeats a run, and never loses a result. On a thread of its own: a store that hangs must not keep this
-    /// one from renewing the lease.
+    /// What goes to another server first, where broker and store are two.
     async fn store_first(&mut self) -> Result<()> {
         let Some(store) = self.store.clone() else { return Ok(()) };
-        let commits = self.batch.commits();
-        let records: Vec<_> = commits.iter().flat_map(|commit| commit.records.iter().cloned()).collect();
-        if records.is_empty() {
-            return Ok(());
+        let Self { subscription, ending, batch, .. } = self;
+        let expires = (subscription.result_expires, subscription.chord_expires);
+        elsewhere::store_first(store, batch.commits(), expires, subscription.internal_queue(), ending).await
+    }
+
+    /// And what goes there afterwards.
+    async fn end_chords(&mut self, refused: &[Tag]) -> Result<()> {
+        let ended = self.ending.carried_out(refused);
+        match self.store.clone().filter(|_| !ended.is_empty()) {
+            Some(store) => elsewhere::end(store, ended, self.subscription.chord_expires).await,
+            None => Ok(()),
         }
-        let expires = self.subscription.result_expires;
-        let saved = tokio::task::spawn_blocking(move || store.save(&records, expires)).await;
-        saved.unwrap_or_else(|error| {
-            Err(Error::new(ErrorKind::Unexpected, "the result store panicked").because(error))
-        })?;
-        for commit in self.batch.commits() {
-            commit.records.clear();
-        }
-        Ok(())
     }
 
     /// Settles what is left and gives the rest back; keeps trying for a while.

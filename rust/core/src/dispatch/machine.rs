@@ -333,7 +333,7 @@ impl Machine {
         now: Now,
         slot: SlotId,
         tag: Tag,
-        outcome: Outcome,
+        mut outcome: Outcome,
         effects: &mut Effects,
     ) -> Result<()> {
         let had = self.slot(slot)?.finish(tag, now.monotonic)?;
@@ -359,7 +359,9 @@ impl Machine {
         let limits = bounds::limits(&mut held, verdict.as_ref(), &outcome.publications, now.wall);
         let settle = verdict.and_then(|verdict| Some((held.job.delivery.receipt.spend()?, verdict)));
         if settle.is_some() || held.ack == Ack::Done {
-            let Outcome { records, publications, chords, .. } = outcome;
+            let chords =
+                outcome.chords.take().or_else(|| held.job.chords_refused(outcome.ending, &outcome.reason));
+            let Outcome { records, publications, .. } = outcome;
             let commit = Commit { settle, records, publications, chords, limits, note: false };
             effects.push(Effect::Settle(commit));
         }

@@ -247,10 +247,11 @@ fn commit(held: &mut Held, decision: Decision, exception: &Exception, now: WallT
     if decision.store_failure && wanted {
         records.push(Record::of_exception(&job.id, "FAILURE", exception, now));
     }
+    let chords = if decision.store_failure { job.chords("FAILURE", exception) } else { None };
     let limits = bounds::limits(held, decision.verdict.as_ref(), &[], now);
     let settle = decision.verdict.and_then(|verdict| Some((held.job.delivery.receipt.spend()?, verdict)));
-    let is_something = settle.is_some() || !records.is_empty() || limits.is_some();
-    is_something.then(|| Commit { settle, records, limits, ..Commit::default() })
+    let is_something = settle.is_some() || !records.is_empty() || chords.is_some() || limits.is_some();
+    is_something.then(|| Commit { settle, records, chords, limits, ..Commit::default() })
 }
 
 fn about(kind: EventKind, job: &Job) -> Event {

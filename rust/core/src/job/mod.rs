@@ -11,6 +11,9 @@ use std::time::Duration;
 use crate::broker::Delivery;
 use crate::clock::{Instant, WallTime};
 use crate::ident::{SlotId, Tag};
+use crate::store::record::Exception;
+use crate::store::{Chords, part_of};
+use ending::Ending;
 use limits::Keys;
 use policy::Policy;
 
@@ -84,6 +87,21 @@ impl Job {
     /// Whether the executor must tell at once that the job started: its limits count from then.
     pub fn must_report_start(&self) -> bool {
         self.hard_limit().is_some() || self.soft_limit().is_some()
+    }
+
+    /// What its end without a run means for the chord that it may be a member of: it ended in `state` so.
+    pub fn chords(&self, state: &str, exception: &Exception) -> Option<Box<Chords>> {
+        let message = &self.delivery.message;
+        self.has_family.then(|| Chords::of(part_of(message, state, exception))).flatten()
+    }
+
+    /// The same where the executor has refused it, and told of no chord.
+    pub fn chords_refused(&self, ending: Ending, reason: &str) -> Option<Box<Chords>> {
+        match ending {
+            Ending::Rejected => self.chords("FAILURE", &Exception::rejected(reason)),
+            Ending::Undecodable => self.chords("FAILURE", &Exception::invalid(reason)),
+            _ => None,
+        }
     }
 
     /// Whether it is never handed over together with others.

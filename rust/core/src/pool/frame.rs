@@ -29,8 +29,8 @@
 //! records       count u32 · { task id field · state field · content type field · body field }
 //! publications  count u32 · { exchange field · routing key field · priority i16 · due i64 (ms since 1970, least: none)
 //!               · headers field · properties field · body field }
-//! chords        count u32 · { group id field · size u64 · body field }
-//!               · count u32 · { group id field · task id field · index u32 (all ones: none) · state field · body field
+//! chords        count u32 · { group id field · size u32 · body field }
+//!               · count u32 · { group id field · task id field · place u32 (all ones: none) · state field · body field
 //!               · callback field } · ended group id field (empty: none)
 //! ```
 

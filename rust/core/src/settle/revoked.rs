@@ -12,11 +12,10 @@ use crate::store::record::Exception;
 pub fn revoked(job: &mut Job, why: &str, now: WallTime) -> Option<Commit> {
     let settle = job.delivery.receipt.spend().map(|receipt| (receipt, Verdict::Ack));
     let wanted = !job.ignores_result() || job.policy.store_errors_even_if_ignored;
-    let records = if wanted {
-        vec![Record::of_exception(&job.id, "REVOKED", &Exception::revoked(why), now)]
-    } else {
-        Vec::new()
-    };
-    let something = settle.is_some() || !records.is_empty();
-    something.then(|| Commit { settle, ..Commit::store(records) })
+    let exception = Exception::revoked(why);
+    let chords = job.chords("REVOKED", &exception);
+    let records =
+        if wanted { vec![Record::of_exception(&job.id, "REVOKED", &exception, now)] } else { Vec::new() };
+    let something = settle.is_some() || !records.is_empty() || chords.is_some();
+    something.then(|| Commit { settle, chords, ..Commit::store(records) })
 }

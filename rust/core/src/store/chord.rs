@@ -3,8 +3,12 @@
 //! A member's Part is recorded by task id in the Commit of its run, so that a repeat changes nothing. The last one is
 //! followed, in the same Commit, by a release message: a built-in task that calls the body (docs/design/chords.md).
 
+#[cfg(feature = "redis")]
+use std::borrow::Cow;
 use std::time::Duration;
 
+#[cfg(feature = "redis")]
+use super::record::JSON;
 use crate::clock::WallTime;
 use crate::error::Result;
 
@@ -16,7 +20,7 @@ pub struct Part {
     /// The member.
     pub task_id: String,
     /// Its place in the header; `None`: behind those that have one.
-    pub index: Option<u32>,
+    pub place: Option<u32>,
     /// `SUCCESS`, or whatever makes the chord fail.
     pub state: String,
     /// The document `[1, task_id, state, result]`, in the format of results (protocol.md §7.6).
@@ -25,13 +29,23 @@ pub struct Part {
     pub callback: Vec<u8>,
 }
 
+impl Part {
+    /// The document in the format of `content_type`: what the core itself has written is JSON, and begins so; YAML
+    /// reads that, too.
+    #[cfg(feature = "redis")]
+    pub(crate) fn body_as(&self, content_type: &str) -> Cow<'_, [u8]> {
+        let is_ours = self.body.starts_with(b"[") && content_type != JSON;
+        if is_ours { super::record::rewritten(&self.body, content_type) } else { Cow::Borrowed(&self.body) }
+    }
+}
+
 /// A chord that begins: what must be known before its last member ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewChord {
     /// The group that the chord's header is.
     pub group_id: String,
     /// Members that must end.
-    pub size: u64,
+    pub size: u32,
     /// What the release needs to call the body: a JSON document of Python's.
     pub body: Vec<u8>,
 }
@@ -49,6 +63,11 @@ pub struct Chords {
 }
 
 impl Chords {
+    /// What there is to do for one member; `None` when it is none.
+    pub fn of(part: Option<Part>) -> Option<Box<Self>> {
+        Self { parts: part.into_iter().collect(), ..Self::default() }.boxed()
+    }
+
     /// `None` when there is nothing in it.
     pub fn boxed(self) -> Option<Box<Self>> {
         let is_empty = self.begun.is_empty() && self.parts.is_empty() && self.ended.is_none();
@@ -94,9 +113,9 @@ impl ChordState {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChordRecord {
     /// Members that must end, those included that were added; `None`: nobody has said yet.
-    pub size: Option<u64>,
+    pub size: Option<u32>,
     /// Members that have ended.
-    pub count: u64,
+    pub count: u32,
     /// As [`NewChord::body`]; empty when it is known from the members' messages alone.
     pub body: Vec<u8>,
     /// How far it has come.
@@ -116,6 +135,18 @@ pub struct Patience {
     pub members: Duration,
 }
 
+impl Patience {
+    /// With a chord of which no member has ended for `members`.
+    pub fn of(members: Duration) -> Self {
+        let share = members / 4;
+        Self {
+            look_every: share.min(Duration::from_secs(60)),
+            release: (members / 2).min(Duration::from_secs(120)),
+            members,
+        }
+    }
+}
+
 /// Counting the members of chords, in the store that has their results.
 pub trait ChordStore: Send + Sync {
     /// Begins chords, records parts and ends a chord, together. A part that is there already changes nothing; a chord
@@ -131,7 +162,7 @@ pub trait ChordStore: Send + Sync {
     fn parts(&self, group_id: &str) -> Result<Vec<Part>>;
 
     /// So many more members must end.
-    fn grow(&self, group_id: &str, by: u64) -> Result<()>;
+    fn grow(&self, group_id: &str, by: u32) -> Result<()>;
 
     /// Chords that are to be looked at because they do not get on. One that was named is not named again for a while.
     fn overdue(&self, patience: &Patience) -> Result<Vec<Release>>;

@@ -67,7 +67,7 @@ impl ChordStore for MemoryStore {
         Ok(self.shared.parts(group_id))
     }
 
-    fn grow(&self, group_id: &str, by: u64) -> Result<()> {
+    fn grow(&self, group_id: &str, by: u32) -> Result<()> {
         self.shared.grow(group_id, by);
         Ok(())
     }

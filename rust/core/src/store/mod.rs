@@ -3,6 +3,7 @@
 //! Blocking and for clients, like [`crate::broker::Broker`]: a worker's results travel in its Commits.
 
 pub mod chord;
+mod member;
 pub mod memory;
 pub mod record;
 #[cfg(feature = "redis")]
@@ -16,6 +17,7 @@ use std::time::Duration;
 use crate::error::Result;
 
 pub use chord::{ChordRecord, ChordState, ChordStore, Chords, NewChord, Part, Patience, Release};
+pub use member::part_of;
 pub use record::Record;
 
 /// What a longer timeout is cut to: adding more to a clock may overflow.

@@ -11,6 +11,10 @@ use serde_json::{Value, json};
 use crate::clock::WallTime;
 use crate::message::time;
 
+/// The content type of what the core writes.
+#[cfg(feature = "redis")]
+pub(super) const JSON: &str = "application/json";
+
 /// One stored state of one task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -34,31 +38,18 @@ impl Record {
     /// core writes is JSON, and YAML reads that, too; a format that is not known here leaves it as it is.
     #[cfg(feature = "redis")]
     pub(crate) fn body_as(&self, content_type: &str) -> Cow<'_, [u8]> {
-        let found = match content_type {
-            _ if self.content_type != "application/json" => None,
-            "application/x-msgpack" => self.document().and_then(|document| rmp_serde::to_vec(&document).ok()),
-            "application/x-python-serialize" => self.document().and_then(|document| {
-                serde_pickle::to_vec(&document, serde_pickle::SerOptions::new().proto_v2()).ok()
-            }),
-            _ => None,
-        };
-        found.map_or(Cow::Borrowed(&self.body), Cow::Owned)
-    }
-
-    #[cfg(feature = "redis")]
-    fn document(&self) -> Option<Value> {
-        serde_json::from_slice(&self.body).ok()
+        if self.content_type == JSON {
+            rewritten(&self.body, content_type)
+        } else {
+            Cow::Borrowed(&self.body)
+        }
     }
 
     /// The record of a run that ended with an exception nobody was left to store.
     pub fn of_exception(task_id: &str, state: &str, exception: &Exception, now: WallTime) -> Self {
         let document = json!({
             "status": state,
-            "result": {
-                "exc_type": exception.class,
-                "exc_message": exception.arguments,
-                "exc_module": exception.module,
-            },
+            "result": exception.stored(),
             "traceback": Value::Null,
             "children": [],
             "date_done": time::format(now),
@@ -73,6 +64,20 @@ impl Record {
     }
 }
 
+/// A JSON document in another format; one that is not known here, or that cannot be written in it, leaves it as it is.
+#[cfg(feature = "redis")]
+pub(super) fn rewritten<'a>(body: &'a [u8], content_type: &str) -> Cow<'a, [u8]> {
+    let document = || serde_json::from_slice::<Value>(body).ok();
+    let found = match content_type {
+        "application/x-msgpack" => document().and_then(|document| rmp_serde::to_vec(&document).ok()),
+        "application/x-python-serialize" => document().and_then(|document| {
+            serde_pickle::to_vec(&document, serde_pickle::SerOptions::new().proto_v2()).ok()
+        }),
+        _ => None,
+    };
+    found.map_or(Cow::Borrowed(body), Cow::Owned)
+}
+
 /// An exception as it is stored (protocol.md §7.2).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exception {
@@ -85,6 +90,11 @@ pub struct Exception {
 }
 
 impl Exception {
+    /// As it is stored.
+    pub(super) fn stored(&self) -> Value {
+        json!({ "exc_type": self.class, "exc_message": self.arguments, "exc_module": self.module })
+    }
+
     /// The child that ran the task died.
     pub fn worker_lost(reason: &str) -> Self {
         Self { class: "WorkerLostError", module: "celery.exceptions", arguments: vec![json!(reason)] }
@@ -109,6 +119,11 @@ impl Exception {
     pub fn already_queued(name: &str, key: &str) -> Self {
         let sentence = format!("another call of {name} is under way (unique key {key})");
         Self { class: "TaskAlreadyQueued", module: "fastq.exceptions", arguments: vec![json!(sentence)] }
+    }
+
+    /// The task refused its message for good.
+    pub fn rejected(reason: &str) -> Self {
+        Self { class: "Reject", module: "celery.exceptions", arguments: vec![json!(reason)] }
     }
 
     /// The task was revoked, or expired before it ran.

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::{LONGEST_WAIT, Record, Store, Watch};
 use crate::broker::redis::{Batch, Keeper, RedisConfig, ResultLayout, bytes};
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use waiting::{Room, WaitingRoom};
 
@@ -29,17 +30,18 @@ const COMPRESSED: &[u8] = b"\0celery-compressed\0";
 pub struct RedisStore {
     keeper: Arc<Keeper>,
     room: WaitingRoom,
+    clock: Clock,
 }
 
 impl RedisStore {
     /// A store on the server of `config`. Nothing is opened before the first use.
     pub fn new(config: RedisConfig) -> Self {
-        Self { keeper: Keeper::new(config), room: WaitingRoom::default() }
+        Self::beside(Keeper::new(config), Clock::system())
     }
 
     /// A store that shares the connection of a broker.
-    pub(crate) fn beside(keeper: Arc<Keeper>) -> Self {
-        Self { keeper, room: WaitingRoom::default() }
+    pub(crate) fn beside(keeper: Arc<Keeper>, clock: Clock) -> Self {
+        Self { keeper, room: WaitingRoom::default(), clock }
     }
 
     /// Those of the tasks that have ended. A server that does not answer by `until` is not waited for; a wait of no

@@ -10,6 +10,7 @@ pub use crate::consumer::credit::Prefetch;
 use crate::event::EventKind;
 use crate::job::policy::Policies;
 use crate::pool::page::Page;
+use crate::store::Patience;
 
 /// The settings of one worker.
 pub struct WorkerConfig {
@@ -41,6 +42,8 @@ pub struct WorkerConfig {
     pub chord_expires: Option<Duration>,
     /// The queue of built-in tasks that every worker takes from, beside its own; `None`: there is none.
     pub internal: Option<Queue>,
+    /// How long chords are left alone before somebody looks after them; `None`: for ever.
+    pub patience: Option<Patience>,
     /// How long a warm stop waits for running jobs before it becomes a cold one; `None`: as long as they take.
     pub stop_within: Option<Duration>,
     /// How long a soft stop waits for them.

@@ -271,6 +271,7 @@ fn subscription(config: &WorkerConfig) -> Subscription {
         chord_expires: config.chord_expires,
         internal: config.internal.clone(),
         mailbox: config.mailbox.clone(),
+        patience: config.patience,
     }
 }
 

@@ -261,6 +261,7 @@ mod tests {
             mailbox: None,
             chord_expires: None,
             internal: None,
+            patience: None,
         };
         let mut policy = Policy::named("add");
         change(&mut policy);

@@ -170,6 +170,7 @@ pub(crate) fn subscription(queues: &[&str]) -> Subscription {
         mailbox: Some("celery.pidbox".into()),
         chord_expires: Some(Duration::from_secs(3600)),
         internal: None,
+        patience: None,
     }
 }
 

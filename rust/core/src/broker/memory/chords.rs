@@ -1,6 +1,6 @@
 //! The chords of a hub: plain data and the moves on it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::Shared;
@@ -14,8 +14,8 @@ pub(super) struct Counter(HashMap<String, Counted>);
 /// One chord.
 #[derive(Default)]
 struct Counted {
-    size: Option<u64>,
-    added: u64,
+    size: Option<u32>,
+    added: u32,
     body: Vec<u8>,
     callback: Vec<u8>,
     state: ChordState,
@@ -55,8 +55,11 @@ impl Counter {
             *chord = Counted { state: ChordState::Ended, expires: chord.expires, ..Counted::default() };
         }
         let begun = chords.begun.iter().map(|chord| &chord.group_id);
-        let named = begun.chain(chords.parts.iter().map(|part| &part.group_id));
-        named.filter_map(|group_id| self.0.get_mut(group_id)?.release(group_id, now, once)).collect()
+        let named: BTreeSet<&String> = begun.chain(chords.parts.iter().map(|part| &part.group_id)).collect();
+        named
+            .into_iter()
+            .filter_map(|group_id| self.0.get_mut(group_id)?.release(group_id, now, once))
+            .collect()
     }
 
     fn begin(&mut self, new: &NewChord, now: WallTime, expires: Option<WallTime>) {
@@ -76,14 +79,14 @@ impl Counter {
         if !part.callback.is_empty() {
             chord.callback.clone_from(&part.callback);
         }
-        let place = (part.index.unwrap_or(u32::MAX), part.task_id.clone());
+        let place = (part.place.unwrap_or(u32::MAX), part.task_id.clone());
         if let std::collections::btree_map::Entry::Vacant(vacant) = chord.parts.entry(place) {
             vacant.insert(part.clone());
             chord.last.clone_from(&part.task_id);
         }
     }
 
-    pub(super) fn grow(&mut self, group_id: &str, by: u64, now: WallTime) {
+    pub(super) fn grow(&mut self, group_id: &str, by: u32, now: WallTime) {
         self.entry(group_id, now, None).added += by;
     }
 
@@ -91,7 +94,7 @@ impl Counter {
         let chord = self.find(group_id, now)?;
         Some(ChordRecord {
             size: chord.size.map(|size| size + chord.added),
-            count: chord.parts.len() as u64,
+            count: chord.parts.len() as u32,
             body: chord.body.clone(),
             state: chord.state,
             progress_at: chord.progress_at,
@@ -127,7 +130,7 @@ impl Counted {
 
     fn is_complete(&self) -> bool {
         self.state != ChordState::Ended
-            && self.size.is_some_and(|size| self.parts.len() as u64 >= size + self.added)
+            && self.size.is_some_and(|size| self.parts.len() as u32 >= size + self.added)
     }
 
     fn release(&mut self, group_id: &str, now: WallTime, once: bool) -> Option<Release> {
@@ -175,7 +178,7 @@ impl Shared {
         self.with_chords(|counter, now| counter.parts(group_id, now))
     }
 
-    pub(crate) fn grow(&self, group_id: &str, by: u64) {
+    pub(crate) fn grow(&self, group_id: &str, by: u32) {
         self.with_chords(|counter, now| counter.grow(group_id, by, now));
     }
 

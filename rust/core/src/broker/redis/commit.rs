@@ -9,7 +9,7 @@ use super::routes::Routes;
 use super::source::Book;
 use super::tokens::{self, Returned};
 use super::wire::Batch;
-use super::{dead, lock, publish};
+use super::{chords, dead, lock, publish};
 use crate::broker::{Publication, Receipt};
 use crate::clock::WallTime;
 use crate::error::{ErrorKind, Result};
@@ -17,6 +17,7 @@ use crate::ident::Tag;
 use crate::job::ending::{Commit, Verdict};
 use crate::job::limits::Limits;
 use crate::message::envelope::readdress;
+use crate::store::Chords;
 use crate::store::redis::{write, write_over};
 
 /// What a session needs to carry out Commits.
@@ -26,6 +27,9 @@ pub(super) struct Carrier<'a> {
     pub(super) routes: &'a mut Routes,
     pub(super) now: WallTime,
     pub(super) expires: Option<Duration>,
+    pub(super) chord_expires: Option<Duration>,
+    /// Where release messages go.
+    pub(super) internal: &'a str,
     pub(super) batch: &'a mut Batch,
     /// What goes back to the front of its list: source and number. Put there at the end, the newest first.
     pub(super) front: Vec<(usize, u64, Option<Vec<u8>>)>,
@@ -37,6 +41,8 @@ pub(super) struct Carrier<'a> {
     pub(super) session: &'a str,
     /// Tokens that are given back.
     pub(super) returned: Returned,
+    /// Parts of chords are counted: something may come into the internal queue.
+    pub(super) counts: bool,
 }
 
 impl Carrier<'_> {
@@ -45,7 +51,7 @@ impl Carrier<'_> {
     /// # Errors
     /// `Encode` when something cannot be written; then nothing must be sent.
     pub(super) fn carry_out(mut self, commits: &[Commit]) -> Result<Carried> {
-        let (mut refused, mut ended) = (Vec::new(), Vec::new());
+        let (mut refused, mut bounded) = (Vec::new(), Vec::new());
         for commit in commits {
             if let Some((receipt, verdict)) = &commit.settle
                 && !self.settle(receipt, verdict)
@@ -56,23 +62,25 @@ impl Carrier<'_> {
             for record in &commit.records {
                 write(&self.config.results, record, self.expires, self.batch)?;
             }
-            let limits = commit.limits.as_deref();
-            let locked = |place: usize| {
-                limits.is_some_and(|limits| limits.locked.iter().any(|locked| locked.place == place))
-            };
-            for (_, publication) in
-                commit.publications.iter().enumerate().filter(|(place, _)| !locked(*place))
-            {
-                self.publish(publication)?;
+            let ended = commit.chords.as_ref().and_then(|chords| chords.ended.as_deref());
+            // What goes with the end of a chord is carried out by the server, if it finds that it has not ended.
+            let outer = ended.map(|_| std::mem::take(self.batch));
+            self.publish_unlocked(commit)?;
+            if let (Some(outer), Some(group_id)) = (outer, ended) {
+                let commands = std::mem::replace(self.batch, outer);
+                chords::end(self.config, group_id, &commands, self.internal, self.now, self.batch);
             }
-            if let Some(limits) = limits {
-                ended.push((limits, commit));
+            if let Some(chords) = &commit.chords {
+                self.count(chords)?;
+            }
+            if let Some(limits) = commit.limits.as_deref() {
+                bounded.push((limits, commit));
             }
         }
-        self.loosen(&ended)?;
+        self.loosen(&bounded)?;
         self.put_in_front();
         self.mirror.remove(&self.unmirrored, self.batch);
-        Ok(Carried { refused, grown: self.grown, returned: self.returned })
+        Ok(Carried { refused, grown: self.grown, returned: self.returned, counts: self.counts })
     }
 
     /// Settles one delivery; false when it is not ours.
@@ -113,6 +121,26 @@ impl Carrier<'_> {
             self.batch.add(&[b"LPUSH", self.config.keys.dead(&queue).as_bytes(), &letter]);
         }
         true
+    }
+
+    fn count(&mut self, work: &Chords) -> Result<()> {
+        let Self { config, chord_expires: expires, now, internal, .. } = *self;
+        for chord in &work.begun {
+            chords::begin(config, chord, expires, now, self.batch);
+        }
+        for parts in chords::by_chord(&work.parts) {
+            self.counts = true;
+            chords::released(config, &parts, expires, now, internal, self.batch)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what needs no lock.
+    fn publish_unlocked(&mut self, commit: &Commit) -> Result<()> {
+        let locked = commit.limits.as_deref().map_or(&[][..], |limits| &limits.locked);
+        let free = |place: usize| !locked.iter().any(|locked| locked.place == place);
+        let publications = commit.publications.iter().enumerate().filter(|(place, _)| free(*place));
+        publications.map(|(_, publication)| publication).try_for_each(|publication| self.publish(publication))
     }
 
     fn publish(&mut self, publication: &Publication) -> Result<()> {
@@ -181,4 +209,6 @@ pub(super) struct Carried {
     pub(super) grown: Vec<String>,
     /// Tokens that are given back.
     pub(super) returned: Returned,
+    /// Parts of chords are counted: something may come into the internal queue.
+    pub(super) counts: bool,
 }

@@ -115,6 +115,8 @@ pub(super) struct Unacked {
 
 /// What Celery puts before the id of a task.
 const RESULT: &str = "celery-task-meta-";
+/// What it puts before the id of a group.
+const GROUP: &str = "celery-taskset-meta-";
 
 /// How results lie on the server.
 #[derive(Clone, Debug)]
@@ -122,12 +124,29 @@ pub(crate) struct ResultLayout {
     prefix: String,
     /// The content type of the documents: they do not say it themselves.
     pub(crate) content_type: String,
+    /// Parts of chords lie in the order of the header, and not in the one in which they came.
+    pub(crate) ordered: bool,
 }
 
 impl ResultLayout {
     /// The key of a task's result, which is also the channel where it is announced (protocol.md §7.5).
     pub(crate) fn key(&self, task_id: &str) -> String {
         format!("{}{RESULT}{task_id}", self.prefix)
+    }
+
+    /// What Celery knows of a group, and the beginning of its keys for a chord (protocol.md §7.6).
+    pub(crate) fn group(&self, group_id: &str) -> String {
+        format!("{}{GROUP}{group_id}", self.prefix)
+    }
+
+    /// What fastq knows of a chord beside that.
+    pub(crate) fn chord(&self, group_id: &str) -> String {
+        format!("{}fastq:chord:{group_id}", self.prefix)
+    }
+
+    /// The chords that go on.
+    pub(crate) fn chords(&self) -> String {
+        format!("{}fastq:chords", self.prefix)
     }
 
     /// The task whose result has this key.
@@ -142,7 +161,8 @@ impl ResultLayout {
             prefix.push('_');
         }
         let content_type = options.text("result_content_type")?;
-        Ok(Self { prefix, content_type: content_type.unwrap_or_else(|| "application/json".into()) })
+        let content_type = content_type.unwrap_or_else(|| "application/json".into());
+        Ok(Self { prefix, content_type, ordered: options.flag("result_chord_ordered", true)? })
     }
 }
 
@@ -176,7 +196,7 @@ impl RedisConfig {
     pub(crate) fn read_store(server: &Server, url: &BrokerUrl, options: &mut Options) -> Result<Self> {
         let prefix = options.text("global_keyprefix")?;
         let results = ResultLayout::read(prefix.clone(), options)?;
-        options.leave(&["result_chord_ordered", "retry_policy", "result_global_keyprefix"]);
+        options.leave(&["retry_policy", "result_global_keyprefix"]);
         Self::build("result_backend", (server, url), options, prefix.unwrap_or_default(), results)
     }
 

@@ -22,6 +22,9 @@ pub(super) struct Lease {
     pub(super) term: Duration,
     pub(super) max_deaths: u32,
     pub(super) result_expires: Option<Duration>,
+    pub(super) chord_expires: Option<Duration>,
+    /// Where release messages go.
+    pub(super) internal: String,
     pub(super) page: Option<PathBuf>,
     /// The key of the session's hash.
     pub(super) hash: String,
@@ -34,6 +37,8 @@ impl Lease {
             term: subscription.lease,
             max_deaths: subscription.max_deaths,
             result_expires: subscription.result_expires,
+            chord_expires: subscription.chord_expires,
+            internal: subscription.internal_queue().to_owned(),
             page: subscription.page.clone(),
             hash: config.keys.worker(&session),
             workers: config.keys.key("fastq:workers"),

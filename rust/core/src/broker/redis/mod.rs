@@ -7,6 +7,7 @@
 mod address;
 mod arrival;
 mod broadcast;
+pub(crate) mod chords;
 mod claim;
 mod commit;
 mod config;
@@ -75,7 +76,7 @@ impl RedisBroker {
     /// A broker on the server of `config`, on the clock given.
     pub fn new(config: RedisConfig, clock: Clock) -> Self {
         let keeper = Keeper::new(config);
-        let store = Arc::new(RedisStore::beside(Arc::clone(&keeper)));
+        let store = Arc::new(RedisStore::beside(Arc::clone(&keeper), clock.clone()));
         Self { keeper, store, routes: Mutex::default(), clock }
     }
 

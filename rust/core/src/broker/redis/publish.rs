@@ -134,7 +134,7 @@ fn place(
 }
 
 /// A publication in its envelope, under a name of its own.
-fn sealed(publication: &Publication) -> Result<Vec<u8>> {
+pub(super) fn sealed(publication: &Publication) -> Result<Vec<u8>> {
     let tag = Uuid::new_v4().hyphenated().to_string();
     let address = Address {
         exchange: &publication.exchange,

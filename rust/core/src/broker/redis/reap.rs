@@ -12,7 +12,7 @@ use super::mirror::Mirrored;
 use super::session::RedisSession;
 use super::source::{Place, tag_of};
 use super::wire::{Batch, array, pairs, string};
-use super::{dead, tokens, wire};
+use super::{chords, dead, tokens, wire};
 use crate::broker::Renewal;
 use crate::broker::process::Process;
 use crate::clock::{Instant, WallTime};
@@ -20,9 +20,9 @@ use crate::error::{ErrorKind, Result};
 use crate::message::envelope::{Opened, open, readdress};
 use crate::message::task::Headers;
 use crate::pool::page::{self, CLAIM, PERMITS, TAG, WORDS_PER_SLOT};
-use crate::store::Record;
 use crate::store::record::Exception;
 use crate::store::redis::write;
+use crate::store::{Record, part_of};
 
 const TAKE_OVER: &str = include_str!("scripts/take_over.lua");
 /// How long a reaper may take before another one does its work again. What a dead worker's waiting command took at
@@ -125,6 +125,7 @@ impl RedisSession {
         }
         self.confirmed_until = until;
         self.neighbours.renewed = Some(now);
+        self.book.look_inside = true;
         let mut renewal = self.put_back_others().await?;
         renewal.asked = true;
         renewal.recovered += self.restore().await?;
@@ -347,10 +348,15 @@ impl RedisSession {
             format!("{deaths} workers died running it (task_max_deaths = {})", self.lease.max_deaths);
         let letter = dead::letter(raw, place.step, &reason, deaths, now);
         batch.add(&[b"LPUSH", self.config.keys.dead(&place.queue).as_bytes(), &letter]);
-        let headers =
-            opened.and_then(|opened| Headers::parse(&opened.message.headers).ok()).unwrap_or_default();
+        let Some(message) = opened.map(|opened| &opened.message) else { return Ok(()) };
+        let exception = Exception::worker_lost(&reason);
+        if let Some(part) = part_of(message, "FAILURE", &exception) {
+            let (expires, internal) = (self.lease.chord_expires, self.lease.internal.as_str());
+            chords::released(&self.config, &[&part], expires, now, internal, batch)?;
+        }
+        let headers = Headers::parse(&message.headers).unwrap_or_default();
         if let Some(task_id) = headers.id.filter(|_| headers.ignore_result != Some(true)) {
-            let failure = Record::of_exception(&task_id, "FAILURE", &Exception::worker_lost(&reason), now);
+            let failure = Record::of_exception(&task_id, "FAILURE", &exception, now);
             write(&self.config.results, &failure, self.lease.result_expires, batch)?;
         }
         Ok(())

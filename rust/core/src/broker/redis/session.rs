@@ -81,10 +81,11 @@ impl RedisSession {
         subscription: Subscription,
     ) -> Result<Self> {
         let session = ident::session_id();
-        let book = Book::new(&config, &subscription.queues, &session);
+        let book = Book::new(&config, &subscription, &session);
         let lease = Lease::new(&config, &subscription, session);
         let mut link = Link::open(&config).await?;
-        link.declare(&config, &subscription.queues).await?;
+        let queues: Vec<Queue> = subscription.queues.iter().chain(&subscription.internal).cloned().collect();
+        link.declare(&config, &queues).await?;
         let waiters = Waiters::new(&config, &book.sources, &subscription.queues).await?;
         let overheard = Overheard::new(&config, &clock, subscription.mailbox.as_deref());
         let mut session = Self {
@@ -151,16 +152,17 @@ impl RedisSession {
     }
 
     pub(super) fn ask_for_lengths(&self, batch: &mut Batch) {
-        for source in &self.book.sources {
-            batch.add(&[b"LLEN", source.key.as_bytes()]);
+        for place in self.book.looked_at() {
+            batch.add(&[b"LLEN", self.book.sources[place].key.as_bytes()]);
         }
         batch.add(&[b"ZRANGE", self.config.keys.key("fastq:due").as_bytes(), b"0", b"0", b"WITHSCORES"]);
     }
 
     pub(super) fn learn_lengths(&mut self, replies: &mut Replies) -> Result<()> {
-        for source in &mut self.book.sources {
-            source.length = replies.int()? as u64;
+        for place in self.book.looked_at().collect::<Vec<_>>() {
+            self.book.sources[place].length = replies.int()? as u64;
         }
+        self.book.looked();
         self.next_due = due(replies.next()?)?;
         Ok(())
     }

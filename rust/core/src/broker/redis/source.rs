@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::config::RedisConfig;
 use super::dead::bare;
 use super::ring::{Held, Ring};
-use crate::broker::{Delivery, Queue, Receipt};
+use crate::broker::{Delivery, Receipt, Subscription};
 use crate::ident::{self, ByTag, Tag};
 use crate::message::Message;
 use crate::message::envelope::{Opened, open};
@@ -31,6 +31,8 @@ pub(super) struct Source {
     pub(super) waiting: bool,
     /// The session takes from its queue no more; it stays here, because what was taken refers to its place.
     pub(super) closed: bool,
+    /// It is of the internal queue (see [`Subscription::internal`]).
+    pub(super) internal: bool,
 }
 
 /// A list as it is written down with a session, for whoever reaps it.
@@ -50,6 +52,10 @@ pub(super) struct Book {
     loose: ByTag<(Arc<str>, Bytes)>,
     /// Tags of those that an exchange under way settles, and whether they are to come again.
     loosened: Vec<(u64, bool)>,
+    /// The internal queue may hold something that is not known yet.
+    pub(super) look_inside: bool,
+    /// The name of the internal queue.
+    internal: Option<String>,
     /// Held, and not yet handed out.
     pub(super) landed: VecDeque<Delivery>,
     pub(super) epoch: u64,
@@ -61,22 +67,24 @@ pub(super) struct Book {
 
 impl Book {
     /// An empty book for a session on some queues.
-    pub(super) fn new(config: &RedisConfig, queues: &[Queue], session: &str) -> Self {
+    pub(super) fn new(config: &RedisConfig, subscription: &Subscription, session: &str) -> Self {
         let mut book = Self {
             sources: Vec::new(),
+            internal: subscription.internal.as_ref().map(|queue| queue.name.clone()),
             tags: ByTag::default(),
             loose: ByTag::default(),
             loosened: Vec::new(),
+            look_inside: true,
             landed: VecDeque::new(),
             epoch: u64::from_str_radix(&session[..16], 16).unwrap_or(1),
             mirrors: config.unacked.mirrors,
             fresh: Vec::new(),
         };
-        let mut names: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
+        let mut names: Vec<&str> = subscription.queues.iter().map(|queue| queue.name.as_str()).collect();
         if config.order == super::config::QueueOrder::Sorted {
             names.sort_unstable();
         }
-        for name in names {
+        for name in names.into_iter().chain(subscription.internal.as_ref().map(|queue| queue.name.as_str())) {
             book.open(config, name, session);
         }
         book
@@ -103,6 +111,7 @@ impl Book {
                 ring: Ring::default(),
                 waiting: false,
                 closed: false,
+                internal: self.internal.as_deref() == Some(name),
             });
         }
     }
@@ -112,6 +121,17 @@ impl Book {
         for source in self.sources.iter_mut().filter(|source| *source.queue == *name) {
             source.closed = true;
         }
+    }
+
+    /// The places of lists whose lengths are asked for: those of the internal queue when something may be there.
+    pub(super) fn looked_at(&self) -> impl Iterator<Item = usize> + '_ {
+        let wanted = |source: &Source| !source.internal || self.look_inside || source.length > 0;
+        (0..self.sources.len()).filter(move |place| wanted(&self.sources[*place]))
+    }
+
+    /// The lengths were learned.
+    pub(super) fn looked(&mut self) {
+        self.look_inside = false;
     }
 
     /// Enters what was taken from a list; the delivery, unless there was nothing in it.

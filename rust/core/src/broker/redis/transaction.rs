@@ -52,6 +52,7 @@ impl RedisSession {
         batch.add(&[b"MULTI"]);
         let prepared = self.prepare(commits, &mut batch);
         let (carried, changes) = prepared.inspect_err(|_| self.not_carried_out())?;
+        self.book.look_inside |= carried.counts;
         let mut expected: Vec<Expected> = (1..batch.len()).map(|_| Expected::Nothing).collect();
         self.take(credit, blind, &carried, &mut batch, &mut expected);
         batch.add(&[b"EXEC"]);
@@ -68,6 +69,7 @@ impl RedisSession {
         self.tokens.returned(&carried.returned);
         harvest.refused.extend(carried.refused);
         let failed = self.read(expected, values, harvest);
+        self.book.looked();
         self.rescue(&batch, &failed).await;
         if self.is_lost {
             // Taken for dead in this very moment: what was just taken belongs to others.
@@ -112,6 +114,8 @@ impl RedisSession {
             book: &mut self.book,
             routes: &mut self.routes,
             expires: self.lease.result_expires,
+            chord_expires: self.lease.chord_expires,
+            internal: &self.lease.internal,
             batch,
             front: Vec::new(),
             grown: Vec::new(),
@@ -119,6 +123,7 @@ impl RedisSession {
             unmirrored: Vec::new(),
             session: &self.lease.session,
             returned: Returned::new(),
+            counts: false,
         };
         let carried = carriage.carry_out(commits)?;
         let changes = self.book.sources.iter().map(|source| source.ring.commands(&source.held, batch));
@@ -139,7 +144,9 @@ impl RedisSession {
             .iter()
             .map(|source| {
                 let grown = carried.grown.iter().filter(|key| **key == source.key).count() as u64;
-                Offer { length: source.length + grown, closed: source.waiting || source.closed }
+                let length = source.length + grown;
+                let closed = source.waiting || source.closed || (source.internal && length == 0);
+                Offer { length, closed }
             })
             .collect();
         let steps = self.config.steps.all().len();
@@ -152,7 +159,7 @@ impl RedisSession {
             }
         }
         self.ask_for_lengths(batch);
-        expected.extend((0..sources.len()).map(Expected::Length));
+        expected.extend(self.book.looked_at().map(Expected::Length));
         expected.push(Expected::Due);
     }
 

@@ -63,7 +63,7 @@ impl Drop for Waiters {
 }
 
 impl Waiters {
-    /// A waiter for each of the first lists ([`MOST`]), whose connections are opened when they first wait; and one for what is
+    /// A waiter for each of the first lists ([`MOST`]) and the internal queue, whose connections are opened when they first wait; and one for what is
     /// published to fanout queues, which is opened now.
     ///
     /// # Errors
@@ -79,7 +79,8 @@ impl Waiters {
     /// Gives waiters to lists that have none, while there are fewer than [`MOST`].
     pub(super) fn grow(&mut self, config: &Arc<RedisConfig>, sources: &[Source]) {
         self.all.resize_with(sources.len(), || None);
-        let mut room = MOST.saturating_sub(self.all.iter().flatten().count());
+        let most = MOST + usize::from(sources.iter().any(|source| source.internal));
+        let mut room = most.saturating_sub(self.all.iter().flatten().count());
         for place in by_urgency(sources) {
             if room == 0 {
                 return;
@@ -121,7 +122,7 @@ impl Waiters {
 
     /// Whether every list that the session takes from has a waiter.
     pub(super) fn wait_for_all(&self, sources: &[Source]) -> bool {
-        sources.iter().enumerate().all(|(place, source)| source.closed || self.has(place))
+        sources.iter().enumerate().all(|(place, source)| source.closed || source.internal || self.has(place))
     }
 
     /// Whether a list has a waiter.
@@ -160,11 +161,14 @@ impl Waiters {
     }
 }
 
-/// The places in the order in which they get a waiter: first those of the ordinary messages of each queue, which are on
-/// its first list.
+/// The places in the order in which they get a waiter: first that of the internal queue, which gets one for its first list
+/// alone; then those of the ordinary messages of each queue, which are on its first list.
 fn by_urgency(sources: &[Source]) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..sources.len()).filter(|place| !sources[*place].closed).collect();
-    places.sort_by_key(|place| sources[*place].place.step);
+    let (inside, outside): (Vec<usize>, Vec<usize>) = (0..sources.len())
+        .filter(|place| !sources[*place].closed)
+        .partition(|place| sources[*place].internal);
+    let mut places: Vec<usize> = inside.into_iter().take(1).chain(outside).collect();
+    places.sort_by_key(|place| (!sources[*place].internal, sources[*place].place.step));
     places
 }
 

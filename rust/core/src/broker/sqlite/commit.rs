@@ -3,13 +3,14 @@
 use rusqlite::params;
 
 use super::connection::Handle;
-use super::{lock, publish, tokens};
-use crate::broker::Receipt;
+use super::lease::Lease;
+use super::{chords, lock, publish, tokens};
+use crate::broker::{Publication, Receipt, release};
 use crate::clock::WallTime;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::ident::Tag;
 use crate::job::ending::{Commit, Verdict};
-use crate::store::Record;
+use crate::store::{Chords, Record};
 
 /// What carrying out some Commits has led to.
 #[derive(Default)]
@@ -18,16 +19,19 @@ pub(super) struct Carried {
     pub(super) refused: Vec<Tag>,
     /// Other workers may find something new in their queues.
     pub(super) put_in: bool,
+    /// Release messages were put into the internal queue.
+    pub(super) released: bool,
 }
 
-/// Carries out `commits` for `worker`, in order. Inside a transaction.
+/// Carries out `commits` for the worker of `lease`, in order. Inside a transaction.
 pub(super) fn carry_out(
     handle: &mut Handle,
-    worker: i64,
+    lease: &Lease,
     commits: &[Commit],
     now: WallTime,
-    expires: Option<WallTime>,
 ) -> Result<Carried> {
+    let worker = lease.worker;
+    let expires = lease.result_expires.map(|after| now.after(after));
     let mut carried = Carried::default();
     for commit in commits {
         if let Some((receipt, verdict)) = &commit.settle {
@@ -37,6 +41,11 @@ pub(super) fn carry_out(
                 continue;
             }
             carried.put_in |= matches!(verdict, Verdict::Release | Verdict::Requeue { .. });
+        }
+        if let Some(chords) = &commit.chords
+            && !count(handle, lease, chords, now, &mut carried)?
+        {
+            continue;
         }
         save(handle, &commit.records, expires, now)?;
         lock::unlock(handle, commit)?;
@@ -50,18 +59,42 @@ pub(super) fn carry_out(
                 save(handle, &refused, expires, now)?;
                 continue;
             }
-            match publish::route(handle, publication) {
-                Ok(queues) => {
-                    queues.iter().try_for_each(|queue| publish::insert(handle, publication, *queue, now))?;
-                }
-                Err(error) if error.kind() == crate::error::ErrorKind::NotFound => {
-                    publish::bury_unroutable(handle, publication, &error, now)?;
-                }
-                Err(error) => return Err(error),
-            }
+            send(handle, publication, now)?;
         }
     }
     Ok(carried)
+}
+
+/// Counts chords and sends what releases them; false when the Commit wants to end one that has ended: what it wants
+/// has been done by another run.
+pub(super) fn count(
+    handle: &mut Handle,
+    lease: &Lease,
+    work: &Chords,
+    now: WallTime,
+    carried: &mut Carried,
+) -> Result<bool> {
+    if let Some(group_id) = &work.ended
+        && !chords::end(handle, group_id, now)?
+    {
+        return Ok(false);
+    }
+    let expires = lease.chord_expires.map(|after| now.after(after));
+    for complete in chords::count(handle, work, expires, now, true)? {
+        (carried.put_in, carried.released) = (true, true);
+        send(handle, &release(&complete, &lease.internal, ""), now)?;
+    }
+    Ok(true)
+}
+
+fn send(handle: &mut Handle, publication: &Publication, now: WallTime) -> Result<()> {
+    match publish::route(handle, publication) {
+        Ok(queues) => queues.iter().try_for_each(|queue| publish::insert(handle, publication, *queue, now)),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            publish::bury_unroutable(handle, publication, &error, now)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Settles one delivery; false when the row is not ours.

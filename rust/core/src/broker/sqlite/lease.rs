@@ -18,9 +18,14 @@ pub(super) struct Lease {
     /// Its row; ids of workers are never used again, so a fenced worker cannot be mistaken for a later one.
     pub(super) worker: i64,
     pub(super) sources: Vec<Source>,
+    /// The internal queue, where there is one: see [`Subscription::internal`].
+    pub(super) inside: Option<Source>,
     pub(super) term: Duration,
     pub(super) max_deaths: u32,
     pub(super) result_expires: Option<Duration>,
+    pub(super) chord_expires: Option<Duration>,
+    /// Where release messages go.
+    pub(super) internal: String,
     pub(super) run_directory: PathBuf,
     page: Option<PathBuf>,
 }
@@ -39,20 +44,26 @@ impl Lease {
         let queues = serde_json::to_string(&names).unwrap_or_default();
         handle.transaction(|handle| {
             publish::declare(handle, &subscription.queues)?;
+            publish::declare(handle, subscription.internal.as_slice())?;
             let mut sources: Vec<Source> = Vec::new();
             for name in names {
-                let id = handle.queue(name)?;
-                if sources.iter().all(|source| source.id != id) {
-                    sources.push(Source { id, name: name.into() });
+                let found = source(handle, name)?;
+                if sources.iter().all(|source| source.id != found.id) {
+                    sources.push(found);
                 }
             }
+            let inside =
+                subscription.internal.as_ref().map(|queue| source(handle, &queue.name)).transpose()?;
             insert(handle, subscription, session, &queues, bell, now)?;
             Ok(Self {
                 worker: handle.connection.last_insert_rowid(),
                 sources,
+                inside,
                 term: subscription.lease,
                 max_deaths: subscription.max_deaths,
                 result_expires: subscription.result_expires,
+                chord_expires: subscription.chord_expires,
+                internal: subscription.internal_queue().to_owned(),
                 run_directory: run_directory.to_owned(),
                 page: subscription.page.clone(),
             })
@@ -137,6 +148,10 @@ impl Lease {
         }
         Ok(put_back > 0)
     }
+}
+
+fn source(handle: &mut Handle, name: &str) -> Result<Source> {
+    Ok(Source { id: handle.queue(name)?, name: name.into() })
 }
 
 /// Everything a worker still holds goes back to its place. Inside a transaction.

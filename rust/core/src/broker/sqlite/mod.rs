@@ -4,6 +4,7 @@
 //! work in the calling thread over one connection; a worker's session has a thread of its own ([`session`]).
 
 mod checkpoint;
+pub(crate) mod chords;
 mod commit;
 mod config;
 mod connection;

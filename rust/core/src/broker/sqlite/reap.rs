@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{OptionalExtension, params};
 
-use super::commit::{self, bury, put_back};
+use super::commit::{self, Carried, bury, put_back};
 use super::connection::Handle;
+use super::consume;
 use super::lease::{Lease, put_all_back, remove_page};
 use super::tokens;
 use super::watch::Watch;
@@ -16,8 +17,8 @@ use crate::clock::WallTime;
 use crate::error::Result;
 use crate::message::task::Headers;
 use crate::pool::page::{self, CLAIM, PERMITS, TAG, WORDS_PER_SLOT};
-use crate::store::Record;
 use crate::store::record::Exception;
+use crate::store::{Chords, Record, part_of};
 
 /// A worker's row, as a reaper needs it.
 struct Suspect {
@@ -110,19 +111,22 @@ fn bring_back(
 
 /// One message that was running when its worker died: back into its queue, or set aside if that happens too often.
 fn count_death(
-    handle: &Handle,
+    handle: &mut Handle,
     lease: &Lease,
     worker: i64,
     id: i64,
     now: WallTime,
     reaped: &mut Reaped,
 ) -> Result<()> {
-    let mut select = handle
-        .connection
-        .prepare_cached("SELECT deaths, headers FROM message WHERE id = ?1 AND worker = ?2")?;
-    let held = select.query_row([id, worker], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, Vec<u8>>(1)?)));
+    let mut select = handle.connection.prepare_cached(
+        "SELECT deaths, headers, properties, body FROM message WHERE id = ?1 AND worker = ?2",
+    )?;
+    let mut rows = select.query([id, worker])?;
     // Not held any more: it had been settled before the worker died.
-    let Some((deaths, headers)) = held.optional()? else { return Ok(()) };
+    let Some(row) = rows.next()? else { return Ok(()) };
+    let (deaths, message): (u32, _) = (row.get(0)?, consume::message(row, 1)?);
+    drop(rows);
+    drop(select);
     let deaths = deaths + 1;
     if deaths < lease.max_deaths {
         put_back(handle, worker, id, true, true)?;
@@ -132,9 +136,13 @@ fn count_death(
     let reason = format!("{deaths} workers died running it (task_max_deaths = {})", lease.max_deaths);
     bury(handle, worker, id, &reason, true, now)?;
     reaped.renewal.buried += 1;
-    let headers = Headers::parse(&headers).unwrap_or_default();
+    let exception = Exception::worker_lost(&reason);
+    if let Some(chords) = Chords::of(part_of(&message, "FAILURE", &exception)) {
+        commit::count(handle, lease, &chords, now, &mut Carried::default())?;
+    }
+    let headers = Headers::parse(&message.headers).unwrap_or_default();
     if let Some(task_id) = headers.id.filter(|_| headers.ignore_result != Some(true)) {
-        let failure = Record::of_exception(&task_id, "FAILURE", &Exception::worker_lost(&reason), now);
+        let failure = Record::of_exception(&task_id, "FAILURE", &exception, now);
         let expires = lease.result_expires.map(|after| now.after(after));
         commit::save(handle, std::slice::from_ref(&failure), expires, now)?;
         reaped.failures.push(failure);

@@ -200,6 +200,7 @@ fn run(
                 watch,
                 checkpointer,
                 turn: 0,
+                look_inside: true,
                 busy: true,
                 begun,
                 told: 0,

@@ -13,7 +13,7 @@ use super::keeper::Keeper;
 use super::lease::Lease;
 use super::load::Load;
 use super::watch::Watch;
-use super::{consume, lock, reap, revoked, tokens, wake};
+use super::{chords, consume, lock, reap, revoked, tokens, wake};
 use crate::broker::{Harvest, Queue, Renewal};
 use crate::clock::{Clock, WallTime};
 use crate::error::Result;
@@ -25,6 +25,8 @@ use crate::job::revocation::Revocation;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Expired results deleted in one transaction: producers wait for it.
 const EXPIRED_CHUNK: i64 = 500;
+/// Expired chords deleted in one renewal; each may have many parts.
+const EXPIRED_CHORDS: i64 = 20;
 /// Time for deleting expired results in one renewal, when there is work to do and when there is none.
 const TIDY_BUSY: Duration = Duration::from_millis(5);
 const TIDY_IDLE: Duration = Duration::from_millis(100);
@@ -58,6 +60,8 @@ pub(super) struct SessionThread {
     pub(super) checkpointer: Checkpointer,
     /// The queue that is served first; moves on with every exchange, so that none starves.
     pub(super) turn: usize,
+    /// The internal queue may hold something.
+    pub(super) look_inside: bool,
     /// An exchange did something since the last renewal.
     pub(super) busy: bool,
     /// What was put back when the session began; told with the first renewal.
@@ -109,24 +113,31 @@ impl SessionThread {
     }
 
     fn carry_out_and_claim(
-        &self,
+        &mut self,
         commits: &[Commit],
         credit: usize,
     ) -> Result<(Harvest, Option<WallTime>, i64)> {
         let now = self.clock.wall();
-        let Self { keeper, lease, turn, .. } = self;
-        let expires = lease.result_expires.map(|after| now.after(after));
+        let Self { keeper, lease, turn, look_inside, told, .. } = self;
         keeper.lend("exchange", PATIENCE, |handle| {
-            let (harvest, next_due, put_in, told) = handle.transaction(|handle| {
+            let (harvest, next_due, put_in, told, inside) = handle.transaction(|handle| {
                 lease.check(handle)?;
-                let carried = carry_out(handle, lease.worker, commits, now, expires)?;
+                let carried = carry_out(handle, lease, commits, now)?;
                 let next_due = consume::promote(handle, now)?;
-                let deliveries = consume::claim(handle, lease.worker, &lease.sources, credit, *turn)?;
-                let more = consume::any_ready(handle, &lease.sources)?;
-                let (revoked, told) = revoked::after(handle, self.told, now)?;
+                // A busy worker looks there when it knows of something; one that has nothing to settle always does.
+                let inside = lease.inside.as_slice();
+                let inside =
+                    if *look_inside || carried.released || commits.is_empty() { inside } else { &[] };
+                let mut deliveries = consume::claim(handle, lease.worker, inside, credit, 0)?;
+                let left = credit - deliveries.len();
+                deliveries.extend(consume::claim(handle, lease.worker, &lease.sources, left, *turn)?);
+                let more_inside = consume::any_ready(handle, inside)?;
+                let more = more_inside || consume::any_ready(handle, &lease.sources)?;
+                let (revoked, told) = revoked::after(handle, *told, now)?;
                 let harvest = Harvest { deliveries, refused: carried.refused, more, revoked };
-                Ok((harvest, next_due, carried.put_in, told))
+                Ok((harvest, next_due, carried.put_in, told, more_inside))
             })?;
+            *look_inside = inside;
             if put_in {
                 handle.ringer.ring_workers();
             }
@@ -154,7 +165,10 @@ impl SessionThread {
         self.keeper.lend("look for messages", PATIENCE, |handle| {
             let next_due = consume::next_due(handle)?;
             let is_due = next_due.is_some_and(|due| due <= now);
-            Ok(Look { ready: is_due || consume::any_ready(handle, &self.lease.sources)?, next_due })
+            let ready = is_due
+                || consume::any_ready(handle, &self.lease.sources)?
+                || consume::any_ready(handle, self.lease.inside.as_slice())?;
+            Ok(Look { ready, next_due })
         })
     }
 
@@ -191,6 +205,7 @@ impl SessionThread {
             self.watch.renewed(self.clock.now());
             let reaped = put_back(handle, &self.lease, &mut self.watch, now)?;
             tidy(handle, now, busy)?;
+            self.look_inside |= consume::any_ready(handle, self.lease.inside.as_slice())?;
             Ok(reaped)
         });
         if renewed.is_err() {
@@ -237,6 +252,7 @@ fn tidy(handle: &Handle, now: WallTime, busy: bool) -> Result<()> {
     while reap::delete_expired(handle, now, EXPIRED_CHUNK)? > 0 && began.elapsed() < limit {}
     lock::tidy(handle, now)?;
     tokens::tidy(handle, now)?;
+    chords::delete_expired(handle, now, EXPIRED_CHORDS)?;
     wake::sweep(handle.ringer.directory());
     Ok(())
 }

@@ -7,18 +7,18 @@ use crate::error::Result;
 use crate::store::{Chords, NewChord, Part};
 
 /// Two empty fields and a size.
-const CHORD_LEAST_BYTES: usize = 2 * 4 + 8;
-/// Five empty fields and an index.
+const CHORD_LEAST_BYTES: usize = 2 * 4 + 4;
+/// Five empty fields and a place.
 const PART_LEAST_BYTES: usize = 5 * 4 + 4;
-/// An index that is none.
-const NO_INDEX: u32 = u32::MAX;
+/// A place that is none.
+const NO_PLACE: u32 = u32::MAX;
 
 /// Bytes that chords take on the pipe.
 pub(super) fn chords_size(chords: &Chords) -> usize {
     let begun = chords
         .begun
         .iter()
-        .map(|chord| field_bytes(chord.group_id.len()) + 8 + field_bytes(chord.body.len()))
+        .map(|chord| field_bytes(chord.group_id.len()) + 4 + field_bytes(chord.body.len()))
         .sum::<usize>();
     let part = |part: &Part| {
         let fields = [&part.group_id, &part.task_id, &part.state].map(|text| field_bytes(text.len()));
@@ -33,14 +33,14 @@ pub(super) fn put_chords(out: &mut BytesMut, chords: &Chords) {
     out.put_u32_le(chords.begun.len() as u32);
     for chord in &chords.begun {
         put_field(out, chord.group_id.as_bytes());
-        out.put_u64_le(chord.size);
+        out.put_u32_le(chord.size);
         put_field(out, &chord.body);
     }
     out.put_u32_le(chords.parts.len() as u32);
     for part in &chords.parts {
         put_field(out, part.group_id.as_bytes());
         put_field(out, part.task_id.as_bytes());
-        out.put_u32_le(part.index.unwrap_or(NO_INDEX));
+        out.put_u32_le(part.place.unwrap_or(NO_PLACE));
         put_field(out, part.state.as_bytes());
         put_field(out, &part.body);
         put_field(out, &part.callback);
@@ -57,7 +57,7 @@ pub(super) fn take_chords(reader: &mut Reader<'_>) -> Result<Chords> {
     for _ in 0..reader.count(CHORD_LEAST_BYTES)? {
         chords.begun.push(NewChord {
             group_id: reader.text()?.to_owned(),
-            size: reader.u64()?,
+            size: reader.u32()?,
             body: reader.field()?.to_vec(),
         });
     }
@@ -65,7 +65,7 @@ pub(super) fn take_chords(reader: &mut Reader<'_>) -> Result<Chords> {
         chords.parts.push(Part {
             group_id: reader.text()?.to_owned(),
             task_id: reader.text()?.to_owned(),
-            index: Some(reader.u32()?).filter(|index| *index != NO_INDEX),
+            place: Some(reader.u32()?).filter(|place| *place != NO_PLACE),
             state: reader.text()?.to_owned(),
             body: reader.field()?.to_vec(),
             callback: reader.field()?.to_vec(),
@@ -84,11 +84,11 @@ pub(super) mod tests {
 
     fn part() -> impl Strategy<Value = Part> {
         let bytes = (vec(any::<u8>(), 0..30), vec(any::<u8>(), 0..30));
-        ("\\PC{0,9}", "\\PC{0,9}", proptest::option::of(0..NO_INDEX), "[A-Z]{0,9}", bytes).prop_map(
-            |(group_id, task_id, index, state, (body, callback))| Part {
+        ("\\PC{0,9}", "\\PC{0,9}", proptest::option::of(0..NO_PLACE), "[A-Z]{0,9}", bytes).prop_map(
+            |(group_id, task_id, place, state, (body, callback))| Part {
                 group_id,
                 task_id,
-                index,
+                place,
                 state,
                 body,
                 callback,
@@ -97,7 +97,7 @@ pub(super) mod tests {
     }
 
     pub(in crate::pool::frame) fn chords() -> impl Strategy<Value = Option<Box<Chords>>> {
-        let begun = ("\\PC{0,9}", any::<u64>(), vec(any::<u8>(), 0..30))
+        let begun = ("\\PC{0,9}", any::<u32>(), vec(any::<u8>(), 0..30))
             .prop_map(|(group_id, size, body)| NewChord { group_id, size, body });
         let chords = (vec(begun, 0..3), vec(part(), 0..3), proptest::option::of("\\PC{1,9}"))
             .prop_map(|(begun, parts, ended)| Box::new(Chords { begun, parts, ended }));
