@@ -83,6 +83,7 @@ CREATE TABLE worker (
 CREATE TABLE result (
     task_id TEXT PRIMARY KEY, state TEXT NOT NULL, content_type TEXT NOT NULL, body BLOB NOT NULL, expires INTEGER
 );
+CREATE INDEX result_expires ON result (expires) WHERE expires IS NOT NULL;
 ";
 
 const ADDED: &str = "
@@ -99,7 +100,6 @@ CREATE TABLE part (
     chord INTEGER NOT NULL, place INTEGER NOT NULL, task_id TEXT NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL,
     PRIMARY KEY (chord, place, task_id)
 ) WITHOUT ROWID;
-CREATE INDEX result_expires ON result (expires) WHERE expires IS NOT NULL;
 CREATE TABLE revoked (
     id INTEGER PRIMARY KEY AUTOINCREMENT, demand TEXT NOT NULL UNIQUE, expires INTEGER NOT NULL
 );
