@@ -7,6 +7,8 @@
 pub mod connect;
 pub mod memory;
 mod nearest;
+#[cfg(any(feature = "amqp", feature = "redis"))]
+pub(crate) mod net;
 mod options;
 #[cfg(any(feature = "redis", feature = "sqlite"))]
 mod process;

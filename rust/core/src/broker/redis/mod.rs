@@ -29,8 +29,6 @@ mod ring;
 mod routes;
 mod session;
 mod source;
-mod stream;
-mod tls;
 mod transaction;
 mod waiter;
 mod wire;
