@@ -4,6 +4,8 @@
 //! their own; [`Session`] is a worker's leased right to take messages, async, driven by the worker's one runtime.
 //! Callers read [`Capabilities`] and never ask for a broker's name.
 
+#[cfg(feature = "amqp")]
+pub mod amqp;
 pub mod connect;
 pub mod memory;
 mod nearest;
