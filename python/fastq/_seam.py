@@ -87,7 +87,10 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class QueueSpec:
-    """A queue to declare, and how it is bound."""
+    """A queue to declare, and how it is bound: a queue with several bindings is several of these, with one name.
+
+    Arguments are JSON objects.
+    """
 
     name: str
     exchange: str = ""
@@ -95,8 +98,17 @@ class QueueSpec:
     routing_key: str = ""
     durable: bool = True
     auto_delete: bool = False
+    exclusive: bool = False
+    no_declare: bool = False
+    """It exists already, and so do its exchange and binding."""
     arguments: str = "{}"
-    """Queue arguments: a JSON object."""
+    """Of the queue."""
+    exchange_durable: bool = True
+    exchange_auto_delete: bool = False
+    exchange_arguments: str = "{}"
+    binding_arguments: str = "{}"
+    consumer_arguments: str = "{}"
+    """Of whoever takes from it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ use crate::convert::{fact, optional_duration, tuple};
 use crate::errors::wrong_type;
 
 /// `QueueSpec`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own in AMQP")]
 #[derive(FromPyObject)]
 pub(crate) struct QueueSpec {
     name: String,
@@ -24,7 +25,14 @@ pub(crate) struct QueueSpec {
     routing_key: String,
     durable: bool,
     auto_delete: bool,
+    exclusive: bool,
+    no_declare: bool,
     arguments: String,
+    exchange_durable: bool,
+    exchange_auto_delete: bool,
+    exchange_arguments: String,
+    binding_arguments: String,
+    consumer_arguments: String,
 }
 
 impl From<QueueSpec> for Queue {
@@ -36,7 +44,14 @@ impl From<QueueSpec> for Queue {
             routing_key: spec.routing_key,
             durable: spec.durable,
             auto_delete: spec.auto_delete,
+            exclusive: spec.exclusive,
+            no_declare: spec.no_declare,
             arguments: spec.arguments,
+            exchange_durable: spec.exchange_durable,
+            exchange_auto_delete: spec.exchange_auto_delete,
+            exchange_arguments: spec.exchange_arguments,
+            binding_arguments: spec.binding_arguments,
+            consumer_arguments: spec.consumer_arguments,
         }
     }
 }
