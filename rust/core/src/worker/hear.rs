@@ -137,6 +137,7 @@ impl Drive {
                 self.tell.put(event.with("buried", renewal.buried));
             }
             News::Link { state, reason, retry_in } => self.link_changed(state, reason, retry_in),
+            News::Notice(text) => self.tell.put(Event::new(EventKind::Notice).with("text", text)),
             News::Failed(error) => {
                 self.stop.fail(&error.to_string());
                 match self.opened.take() {

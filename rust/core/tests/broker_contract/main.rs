@@ -11,6 +11,8 @@ mod fanout;
 mod priority;
 mod publish;
 mod purge;
+#[cfg(feature = "amqp")]
+mod rabbitmq_server;
 mod redeliver;
 #[cfg(feature = "redis")]
 mod redis;

@@ -6,6 +6,7 @@
 //! [`session`].
 
 mod address;
+mod commit;
 mod config;
 mod confirms;
 mod connection;
@@ -14,8 +15,15 @@ mod delay;
 mod error;
 mod greeting;
 mod inspect;
+mod ledger;
+mod link;
 mod names;
 mod publish;
+mod publisher;
+mod replies;
+mod ring;
+mod session;
+mod source;
 mod topology;
 mod wire;
 
@@ -37,6 +45,7 @@ pub use config::AmqpConfig;
 use config::PEER;
 use connection::{CHANNEL, Handle};
 use names::Names;
+use session::AmqpSession;
 
 /// The connections of a client's process.
 type Keeper = super::net::Keeper<AmqpConfig>;
@@ -83,6 +92,10 @@ impl Broker for AmqpBroker {
             exchanges: true,
             dead_letters: true,
             leases: false,
+            pushes: true,
+            sees_workers: false,
+            releases_unmarked: false,
+            insists_on_arguments: false,
         }
     }
 
@@ -142,8 +155,13 @@ impl Broker for AmqpBroker {
         Ok(None)
     }
 
-    fn subscribe<'a>(&'a self, _subscription: Subscription) -> BoxFuture<'a, Result<Box<dyn Session>>> {
-        Box::pin(async move { Err(Error::new(ErrorKind::Unsupported, "not yet")) })
+    fn subscribe<'a>(&'a self, subscription: Subscription) -> BoxFuture<'a, Result<Box<dyn Session>>> {
+        Box::pin(async move {
+            let config = Arc::new(self.keeper.config.clone());
+            let (clock, names) = (self.clock.clone(), self.names.clone());
+            let session = AmqpSession::begin(config, clock, names, subscription).await?;
+            Ok(Box::new(session) as Box<dyn Session>)
+        })
     }
 
     fn close(&self) {

@@ -15,17 +15,23 @@ const RESERVED: &str = "amq.";
 pub(super) fn declare(channel: u16, queue: &Queue, out: &mut Vec<u8>) -> Result<usize> {
     let kind = ExchangeKind::parse(&queue.exchange_type)?;
     check(queue)?;
+    if queue.no_declare {
+        return look(channel, &queue.name, out);
+    }
     let mut answers = 1;
     if !queue.exchange.is_empty() && !queue.exchange.starts_with(RESERVED) {
-        // An exchange outlives its queues, as kombu's do.
-        call::exchange_declare(channel, &queue.exchange, kind.name(), (false, true, false), "", out)?;
+        let how = (false, queue.exchange_durable, queue.exchange_auto_delete);
+        let arguments = &queue.exchange_arguments;
+        call::exchange_declare(channel, &queue.exchange, kind.name(), how, arguments, out)?;
         answers += 1;
     }
-    let how = Declared { durable: queue.durable, auto_delete: queue.auto_delete, ..Declared::default() };
+    let Queue { durable, exclusive, auto_delete, .. } = *queue;
+    let how = Declared { passive: false, durable, exclusive, auto_delete };
     call::queue_declare(channel, &queue.name, how, &queue.arguments, out)
         .map_err(|error| not_an_object(queue, error))?;
     if !queue.exchange.is_empty() {
-        call::queue_bind(channel, &queue.name, &queue.exchange, &queue.routing_key, "", out)?;
+        let (key, arguments) = (&queue.routing_key, &queue.binding_arguments);
+        call::queue_bind(channel, &queue.name, &queue.exchange, key, arguments, out)?;
         answers += 1;
     }
     Ok(answers)
@@ -68,8 +74,22 @@ fn not_an_object(queue: &Queue, error: Error) -> Error {
 
 /// Whether messages that are refused go somewhere by the queue's own arguments.
 pub(super) fn has_dead_letter_exchange(queue: &Queue) -> bool {
-    serde_json::from_str::<serde_json::Value>(&queue.arguments)
-        .is_ok_and(|arguments| arguments.get("x-dead-letter-exchange").is_some())
+    argument(queue, "x-dead-letter-exchange").is_some()
+}
+
+/// Whether it is replicated.
+pub(super) fn is_quorum(queue: &Queue) -> bool {
+    argument(queue, "x-queue-type").is_some_and(|kind| kind == "quorum")
+}
+
+/// Whether its exchange compares words.
+pub(super) fn is_topic(queue: &Queue) -> bool {
+    ExchangeKind::parse(&queue.exchange_type).is_ok_and(|kind| kind == ExchangeKind::Topic)
+}
+
+fn argument(queue: &Queue, name: &str) -> Option<serde_json::Value> {
+    let arguments = serde_json::from_str::<serde_json::Value>(&queue.arguments).ok()?;
+    arguments.get(name).cloned()
 }
 
 #[cfg(test)]

@@ -106,6 +106,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Properties> {
         return Err(malformed("a content header has properties that nobody knows"));
     }
     let mut found = Properties { headers: Vec::new(), properties: vec![b'{'], priority: None };
+    let mut of_content = Vec::new();
     for (position, (name, kind)) in KNOWN.into_iter().enumerate() {
         if flags & (1 << (15 - position)) == 0 {
             continue;
@@ -121,8 +122,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Properties> {
             }
             _ => {}
         }
-        let out = &mut found.properties;
-        if out.len() > 1 {
+        // At the end, where the envelopes of other brokers give them back.
+        let out = if name.starts_with("content_") { &mut of_content } else { &mut found.properties };
+        if out.last().is_some_and(|last| *last != b'{') {
             out.push(b',');
         }
         quote(name, out);
@@ -136,6 +138,10 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Properties> {
     if found.headers.is_empty() {
         found.headers.extend_from_slice(b"{}");
     }
+    if found.properties.len() > 1 && !of_content.is_empty() {
+        found.properties.push(b',');
+    }
+    found.properties.append(&mut of_content);
     found.properties.push(b'}');
     Ok(found)
 }
@@ -187,7 +193,7 @@ mod tests {
 
     #[test]
     fn properties_of_a_celery_message_come_back() {
-        let properties = r#"{"content_type":"application/json","content_encoding":"utf-8","delivery_mode":2,"correlation_id":"1","reply_to":"r","expiration":"2000","timestamp":7,"type":"t"}"#;
+        let properties = r#"{"delivery_mode":2,"correlation_id":"1","reply_to":"r","expiration":"2000","timestamp":7,"type":"t","content_type":"application/json","content_encoding":"utf-8"}"#;
         let found = there_and_back(r#"{"task":"a"}"#, properties, Some(4));
         assert_eq!(String::from_utf8(found.properties).unwrap(), properties);
         assert_eq!((found.headers, found.priority), (br#"{"task":"a"}"#.to_vec(), Some(4)));
