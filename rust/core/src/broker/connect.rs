@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::Broker;
+#[cfg(feature = "amqp")]
+use super::amqp::{AmqpBroker, AmqpConfig};
 use super::memory::MemoryBroker;
 use super::options::Options;
 #[cfg(feature = "redis")]
@@ -36,6 +38,12 @@ pub fn connect(url: &str, options: &str) -> Result<Arc<dyn Broker>> {
             let config = RedisConfig::read(server, &url, &mut options)?;
             options.finish(url.scheme())?;
             Ok(Arc::new(RedisBroker::new(config, Clock::system())))
+        }
+        #[cfg(feature = "amqp")]
+        Target::Amqp(server) => {
+            let config = AmqpConfig::read("broker_url", server, &url, &mut options)?;
+            options.finish(url.scheme())?;
+            Ok(Arc::new(AmqpBroker::new(config, Clock::system())))
         }
         _ => Err(url.unsupported()),
     }

@@ -140,6 +140,10 @@ impl Broker for MemoryBroker {
             exchanges: true,
             dead_letters: true,
             leases: false,
+            pushes: false,
+            sees_workers: true,
+            releases_unmarked: true,
+            insists_on_arguments: true,
         }
     }
 

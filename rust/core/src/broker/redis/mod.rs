@@ -30,8 +30,6 @@ mod ring;
 mod routes;
 mod session;
 mod source;
-mod stream;
-mod tls;
 mod transaction;
 mod waiter;
 mod wire;
@@ -119,6 +117,10 @@ impl Broker for RedisBroker {
             exchanges: true,
             dead_letters: true,
             leases: true,
+            pushes: false,
+            sees_workers: true,
+            releases_unmarked: true,
+            insists_on_arguments: true,
         }
     }
 

@@ -76,6 +76,10 @@ impl Broker for SqliteBroker {
             exchanges: true,
             dead_letters: true,
             leases: true,
+            pushes: false,
+            sees_workers: true,
+            releases_unmarked: true,
+            insists_on_arguments: true,
         }
     }
 
