@@ -111,6 +111,10 @@ class Worker:
     def wakeup_fd(self) -> int:
         """Return the descriptor for `signal.set_wakeup_fd`, so that a signal ends `attend`."""
     def watch(self, kinds: Iterable[str]) -> None: ...
+    def consume(self, queues: Sequence[QueueSpec]) -> None:
+        """Take from these queues too; the event `queues` tells when, or why not."""
+    def cancel(self, queue: str) -> None:
+        """Take nothing more from a queue; what was taken from it is run."""
     def stats(self) -> dict[str, Any]: ...
     def stop(self, how: Literal["warm", "soft", "cold"]) -> None: ...
 

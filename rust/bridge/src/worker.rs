@@ -21,7 +21,7 @@ use crate::errors::{OrRaise, raise};
 use crate::page;
 use crate::port::Port;
 use crate::runtime::{Home, enter};
-use crate::seam::{ConfigSpec, PolicySpec, event, queues};
+use crate::seam::{ConfigSpec, PolicySpec, QueueSpec, event, queues};
 
 /// The core of a worker's parent process. Runs on threads of its own; never calls Python.
 #[pyclass(frozen, module = "fastq._core")]
@@ -116,6 +116,16 @@ impl Worker {
         Ok(())
     }
 
+    fn consume(&self, py: Python<'_>, specs: Vec<QueueSpec>) -> PyResult<()> {
+        let core = self.core(py)?;
+        enter(py, || core.consume(queues(specs)))
+    }
+
+    fn cancel(&self, py: Python<'_>, queue: String) -> PyResult<()> {
+        let core = self.core(py)?;
+        enter(py, || core.cancel(queue))
+    }
+
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let core = self.core(py)?;
         let stats = PyDict::new(py);
@@ -205,6 +215,8 @@ impl Plan {
     /// The store, when it is not the broker's own: that one is reached through the broker, in its transactions.
     fn separate_store(&self) -> Result<Option<Arc<dyn Store>>> {
         match &self.store_url {
+            // Results that are messages go the broker's own way.
+            Some(url) if BrokerUrl::parse(url)?.scheme() == "rpc" => Ok(None),
             Some(url) if !same_place(url, &self.broker_url)? => {
                 connect_store(url, &self.store_options).map(Some)
             }

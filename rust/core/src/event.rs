@@ -43,6 +43,8 @@ kinds! {
     Ready = "ready",
     /// The broker connection changed: `state` (open, backing off, failed), `reason`, `retry_in` seconds.
     Link = "link",
+    /// The worker takes from other queues now, or was refused one: `queues`, `reason` (empty unless refused).
+    Queues = "queues",
     /// A child is up: `slot`, `pid`.
     ChildUp = "child-up",
     /// A child is gone: `slot`, `pid`, `status` (wait status, -1 unknown), `reason`, `expected`.

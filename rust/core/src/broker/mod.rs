@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::WallTime;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ident::Tag;
 use crate::job::ending::Commit;
 use crate::message::Message;
@@ -135,6 +135,37 @@ pub trait Session: Send {
     /// # Cancel safety
     /// Cancel safe: a wake-up that is dropped comes again.
     fn arrival<'a>(&'a mut self) -> BoxFuture<'a, ()>;
+
+    /// Takes from more queues, which are made to exist, from the next exchange on. A queue that it takes from already
+    /// gets the bindings that are new, and stays as it is.
+    ///
+    /// # Errors
+    /// Those of [`Broker::declare`]; it takes from none of them then.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: poll it to its end.
+    fn subscribe_to<'a>(&'a mut self, queues: &'a [Queue]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let names: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
+            Err(Error::new(ErrorKind::Unsupported, "this broker's sessions keep to their queues")
+                .with("queues", names.join(", ")))
+        })
+    }
+
+    /// Takes nothing more from a queue; what it took from it can be settled as ever. A queue that it does not take from
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// Temporary ones; it may have been carried out then, and can be asked for again.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: poll it to its end.
+    fn unsubscribe_from<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            Err(Error::new(ErrorKind::Unsupported, "this broker's sessions keep to their queues")
+                .with("queues", queue))
+        })
+    }
 
     /// Renews the lease and puts back what dead workers held.
     ///

@@ -6,6 +6,7 @@
 pub mod accept;
 pub mod credit;
 pub mod link;
+mod queues;
 mod words;
 
 use std::collections::VecDeque;
@@ -23,6 +24,7 @@ use crate::job::ending::Commit;
 use crate::settle::batch::Batch;
 use crate::store::Store;
 use link::{Link, LinkInput, LinkState};
+use queues::Change;
 
 pub use words::{News, Order};
 
@@ -58,6 +60,8 @@ pub struct Consumer {
     uncounted: VecDeque<(u64, usize)>,
     hurry: bool,
     draining: bool,
+    /// Other queues to take from, in the order they were asked for.
+    changes: VecDeque<Change>,
     /// A session has begun: what is wrong with the broker from now on is taken for something that passes.
     has_begun: bool,
 }
@@ -91,6 +95,7 @@ impl Consumer {
             uncounted: VecDeque::new(),
             hurry: true,
             draining: false,
+            changes: VecDeque::new(),
             has_begun: false,
         }
     }
@@ -137,6 +142,15 @@ impl Consumer {
                 }
             } else if self.draining {
                 return self.finish(session).await;
+            } else if !self.changes.is_empty() && visit.retry_at.is_none_or(|at| at <= now) {
+                match self.change_queues(&mut *session).await {
+                    Ok(()) => (visit.more, visit.retry_at) = (true, None),
+                    Err(Fault::Session(error)) if ends_session(&error) => return self.lost(&error),
+                    Err(Fault::Session(error) | Fault::Store(error)) => {
+                        self.warn(&error);
+                        visit.retry_at = Some(TokioInstant::now() + self.link.pause(jitter()));
+                    }
+                }
             } else if self.exchange_at(&visit, now).is_some_and(|at| at <= now) {
                 match self.exchange(&mut *session).await {
                     Ok(more) => (visit.more, visit.retry_at) = (more, None),
@@ -154,7 +168,8 @@ impl Consumer {
 
     /// Waits until there is something to do.
     async fn rest(&mut self, session: &mut dyn Session, visit: &mut Visit, now: TokioInstant) {
-        let at = self.exchange_at(visit, now);
+        let change_at = visit.retry_at.filter(|_| !self.changes.is_empty());
+        let at = self.exchange_at(visit, now).into_iter().chain(change_at).min();
         let arrival = self.credit > 0 && !visit.more;
         tokio::select! {
             biased;
@@ -269,6 +284,8 @@ impl Consumer {
                 let uncounted: usize = self.uncounted.iter().map(|(_, taken)| taken).sum();
                 self.credit = credit.saturating_sub(uncounted);
             }
+            Some(Order::Consume(queues)) => self.changes.push_back(Change::Consume(queues)),
+            Some(Order::Cancel(queue)) => self.changes.push_back(Change::Cancel(queue)),
             Some(Order::Drain) | None => {
                 self.draining = true;
                 self.hurry = true;

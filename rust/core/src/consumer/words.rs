@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::link::LinkState;
-use crate::broker::{Delivery, Renewal};
+use crate::broker::{Delivery, Queue, Renewal};
 use crate::error::Error;
 use crate::ident::Tag;
 use crate::job::ending::Commit;
@@ -22,6 +22,10 @@ pub enum Order {
         /// Somebody waits: hold nothing back.
         hurry: bool,
     },
+    /// Take from these queues too.
+    Consume(Vec<Queue>),
+    /// Take nothing more from this queue.
+    Cancel(String),
     /// Settle what is known, give the rest back, end.
     Drain,
 }
@@ -53,6 +57,13 @@ pub enum News {
     },
     /// Something about the broker that users should know.
     Notice(String),
+    /// The queues that are taken from are others now, or a change was refused.
+    Queues {
+        /// All of them.
+        names: Vec<String>,
+        /// Why a change was refused.
+        refused: Option<Error>,
+    },
     /// No session can ever begin.
     Failed(Error),
     /// The session is over, or its connection broke; what it gave belongs to others.

@@ -11,6 +11,7 @@ mod fanout;
 mod priority;
 mod publish;
 mod purge;
+mod queues;
 #[cfg(feature = "amqp")]
 mod rabbitmq_server;
 mod redeliver;

@@ -85,6 +85,9 @@ impl Hub {
     }
 
     pub(super) fn declare(&mut self, queue: &Queue) -> Result<()> {
+        if queue.no_declare {
+            return Ok(());
+        }
         let existing = self.queues.get(queue.name.as_str()).and_then(|waiting| waiting.arguments.as_deref());
         same_arguments(&queue.name, existing, &queue.arguments)?;
         self.topology.bind(queue)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Shared;
 use super::hub::Hub;
-use crate::broker::{BoxFuture, Harvest, Renewal, Session, Subscription};
+use crate::broker::{BoxFuture, Harvest, Queue, Renewal, Session, Subscription};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork;
 use crate::job::ending::Commit;
@@ -100,6 +100,14 @@ impl MemorySession {
         harvest.more = self.queues.iter().any(|queue| hub.ready(queue) > 0);
     }
 
+    /// Shows which queues it takes from.
+    fn register(&self, hub: &mut Hub) -> Result<()> {
+        let member = hub.members.get_mut(&self.epoch);
+        let member = member.ok_or_else(|| Error::new(ErrorKind::Closed, "the session has ended"))?;
+        member.queues.clone_from(&self.queues);
+        Ok(())
+    }
+
     /// How long until something is there: zero when it is.
     fn until_next(&self) -> Option<Duration> {
         let _inside = fork::enter();
@@ -135,6 +143,31 @@ impl Session for MemorySession {
                     None => arrived.await,
                 }
             }
+        })
+    }
+
+    fn subscribe_to<'a>(&'a mut self, queues: &'a [Queue]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let _inside = fork::enter();
+            let shared = Arc::clone(&self.shared);
+            let mut hub = shared.lock();
+            queues.iter().try_for_each(|queue| hub.declare(queue))?;
+            for queue in queues {
+                if !self.queues.contains(&queue.name) {
+                    self.queues.push(queue.name.clone());
+                }
+            }
+            self.register(&mut hub)
+        })
+    }
+
+    fn unsubscribe_from<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let _inside = fork::enter();
+            let shared = Arc::clone(&self.shared);
+            let mut hub = shared.lock();
+            self.queues.retain(|name| name != queue);
+            self.register(&mut hub)
         })
     }
 

@@ -94,7 +94,7 @@ impl RedisSession {
                 return;
             }
             self.wait_everywhere();
-            let all_waited_for = self.book.sources.len() <= super::waiter::MOST;
+            let all_waited_for = self.waiters.wait_for_all(&self.book.sources);
             let wake = Instant::now() + until_due.unwrap_or(LONGEST_WAIT);
             // Counted from the last look: whoever waits here is called away every second.
             let look = self.exchanged_at + LOOK;
@@ -119,7 +119,7 @@ impl RedisSession {
             return;
         }
         for (place, source) in self.book.sources.iter_mut().enumerate() {
-            if !source.waiting && self.waiters.has(place) {
+            if !source.waiting && !source.closed && self.waiters.has(place) {
                 source.waiting = true;
                 self.waiters.wait(place, limit);
             }

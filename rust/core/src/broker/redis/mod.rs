@@ -22,6 +22,7 @@ mod link;
 mod mirror;
 mod open;
 mod publish;
+mod queues;
 mod reap;
 mod resp;
 mod resync;
@@ -124,7 +125,7 @@ impl Broker for RedisBroker {
     }
 
     fn declare(&self, queues: &[Queue]) -> Result<()> {
-        if queues.is_empty() {
+        if queues.iter().all(|queue| queue.no_declare) {
             return Ok(());
         }
         self.keeper.lend("declare", |handle, until| {

@@ -288,7 +288,7 @@ impl RedisSession {
     }
 
     /// Sends a transaction of its own, and watches the session's hash again: every transaction ends that.
-    async fn send_alone(&mut self, batch: &Batch) -> Result<()> {
+    pub(super) async fn send_alone(&mut self, batch: &Batch) -> Result<()> {
         let mut replies = self.call(batch).await?;
         wire::committed(&mut replies, batch.len())?;
         let mut batch = Batch::new();

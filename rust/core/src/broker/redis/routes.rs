@@ -199,7 +199,7 @@ pub(super) fn declare(config: &RedisConfig, queues: &[Queue], mut known: Replies
     let mut batch = Batch::new();
     batch.add(&[b"MULTI"]);
     let mut declared: HashMap<&str, ExchangeKind> = HashMap::new();
-    for queue in queues {
+    for queue in queues.iter().filter(|queue| !queue.no_declare) {
         if queue.name.is_empty() {
             return Err(Error::new(ErrorKind::Config, "a queue needs a name"));
         }
@@ -234,7 +234,7 @@ pub(super) fn declare(config: &RedisConfig, queues: &[Queue], mut known: Replies
 pub(super) fn declared(config: &RedisConfig, queues: &[Queue]) -> Batch {
     let (register, exchanges) = (config.keys.key("fastq:queues"), config.keys.key("fastq:exchanges"));
     let mut batch = Batch::new();
-    for queue in queues {
+    for queue in queues.iter().filter(|queue| !queue.no_declare) {
         batch.add(&[b"HGET", register.as_bytes(), queue.name.as_bytes()]);
         batch.add(&[b"HGET", exchanges.as_bytes(), queue.exchange.as_bytes()]);
     }

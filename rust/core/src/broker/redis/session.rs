@@ -15,8 +15,9 @@ use super::lease::{Lease, lost};
 use super::link::Link;
 use super::mirror::Mirror;
 use super::open::{self, ClientName, end_clients};
+use super::queues::declare;
 use super::reap::Neighbours;
-use super::routes::{self, Routes};
+use super::routes::Routes;
 use super::source::Book;
 use super::transaction::Doubt;
 use super::waiter::Waiters;
@@ -79,7 +80,7 @@ impl RedisSession {
         let book = Book::new(&config, &subscription.queues, &session);
         let lease = Lease::new(&config, &subscription, session);
         let mut link = Link::open(&config).await?;
-        declare(&config, &mut link, &subscription).await?;
+        declare(&config, &mut link, &subscription.queues).await?;
         let waiters = Waiters::new(&config, &book.sources, &subscription.queues).await?;
         let mut session = Self {
             neighbours: Neighbours::new(clock.now()),
@@ -226,7 +227,7 @@ impl RedisSession {
     }
 
     pub(super) fn has_known(&self) -> bool {
-        self.book.sources.iter().any(|source| source.length > 0 && !source.waiting)
+        self.book.sources.iter().any(|source| source.length > 0 && !source.waiting && !source.closed)
     }
 
     /// Asks for the bindings that follow-ups need and that are not known.
@@ -346,15 +347,6 @@ pub(super) fn ahead(clock: &Clock, server: i64) -> i64 {
     }
 }
 
-async fn declare(config: &RedisConfig, link: &mut Link, subscription: &Subscription) -> Result<()> {
-    if subscription.queues.is_empty() {
-        return Ok(());
-    }
-    let known = link.call(&routes::declared(config, &subscription.queues)).await?;
-    let batch = routes::declare(config, &subscription.queues, known)?;
-    wire::committed(&mut link.call(&batch).await?, batch.len())
-}
-
 impl Session for RedisSession {
     fn exchange<'a>(
         &'a mut self,
@@ -369,6 +361,22 @@ impl Session for RedisSession {
 
     fn arrival<'a>(&'a mut self) -> BoxFuture<'a, ()> {
         Box::pin(self.wait_for_arrival())
+    }
+
+    fn subscribe_to<'a>(&'a mut self, queues: &'a [Queue]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.check()?;
+            let added = self.take_from(queues).await;
+            added.map_err(|error| error.during("take from more queues").with("server", &self.config.shown))
+        })
+    }
+
+    fn unsubscribe_from<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.check()?;
+            let removed = self.take_no_more_from(queue).await;
+            removed.map_err(|error| error.during("take from fewer queues").with("server", &self.config.shown))
+        })
     }
 
     fn renew<'a>(&'a mut self) -> BoxFuture<'a, Result<Renewal>> {

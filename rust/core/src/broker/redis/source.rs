@@ -29,6 +29,8 @@ pub(super) struct Source {
     pub(super) ring: Ring,
     /// A waiting command takes from it.
     pub(super) waiting: bool,
+    /// The session takes from its queue no more; it stays here, because what was taken refers to its place.
+    pub(super) closed: bool,
 }
 
 /// A list as it is written down with a session, for whoever reaps it.
@@ -60,33 +62,8 @@ pub(super) struct Book {
 impl Book {
     /// An empty book for a session on some queues.
     pub(super) fn new(config: &RedisConfig, queues: &[Queue], session: &str) -> Self {
-        let mut names: Vec<&str> = Vec::new();
-        for queue in queues {
-            if !names.contains(&queue.name.as_str()) {
-                names.push(&queue.name);
-            }
-        }
-        if config.order == super::config::QueueOrder::Sorted {
-            names.sort_unstable();
-        }
-        let mut sources = Vec::new();
-        for name in names {
-            let queue: Arc<str> = name.into();
-            for step in config.steps.all() {
-                let list = config.keys.list_name(name, *step);
-                sources.push(Source {
-                    queue: Arc::clone(&queue),
-                    key: config.keys.key(&list),
-                    held: config.keys.in_flight(&list, session),
-                    place: Place { queue: name.to_owned(), step: *step, list },
-                    length: 0,
-                    ring: Ring::default(),
-                    waiting: false,
-                });
-            }
-        }
-        Self {
-            sources,
+        let mut book = Self {
+            sources: Vec::new(),
             tags: ByTag::default(),
             loose: ByTag::default(),
             loosened: Vec::new(),
@@ -94,6 +71,46 @@ impl Book {
             epoch: u64::from_str_radix(&session[..16], 16).unwrap_or(1),
             mirrors: config.unacked.mirrors,
             fresh: Vec::new(),
+        };
+        let mut names: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
+        if config.order == super::config::QueueOrder::Sorted {
+            names.sort_unstable();
+        }
+        for name in names {
+            book.open(config, name, session);
+        }
+        book
+    }
+
+    /// Takes from a queue too. One that was closed is open again; a new one comes after those that are there.
+    pub(super) fn open(&mut self, config: &RedisConfig, name: &str, session: &str) {
+        let mut is_new = true;
+        for source in self.sources.iter_mut().filter(|source| *source.queue == *name) {
+            (source.closed, is_new) = (false, false);
+        }
+        if !is_new {
+            return;
+        }
+        let queue: Arc<str> = name.into();
+        for step in config.steps.all() {
+            let list = config.keys.list_name(name, *step);
+            self.sources.push(Source {
+                queue: Arc::clone(&queue),
+                key: config.keys.key(&list),
+                held: config.keys.in_flight(&list, session),
+                place: Place { queue: name.to_owned(), step: *step, list },
+                length: 0,
+                ring: Ring::default(),
+                waiting: false,
+                closed: false,
+            });
+        }
+    }
+
+    /// Takes from a queue no more.
+    pub(super) fn close(&mut self, name: &str) {
+        for source in self.sources.iter_mut().filter(|source| *source.queue == *name) {
+            source.closed = true;
         }
     }
 

@@ -133,7 +133,7 @@ impl RedisSession {
             .iter()
             .map(|source| {
                 let grown = carried.grown.iter().filter(|key| **key == source.key).count() as u64;
-                Offer { length: source.length + grown, closed: source.waiting }
+                Offer { length: source.length + grown, closed: source.waiting || source.closed }
             })
             .collect();
         let steps = self.config.steps.all().len();

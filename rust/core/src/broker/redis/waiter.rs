@@ -41,7 +41,8 @@ pub(super) struct Waiters {
     /// By the place of their list; `None` where there is no waiter.
     all: Vec<Option<Waiter>>,
     landings: UnboundedReceiver<Landing>,
-    _broadcasts: Broadcasts,
+    landed: UnboundedSender<Landing>,
+    broadcasts: Broadcasts,
 }
 
 struct Waiter {
@@ -68,24 +69,52 @@ impl Waiters {
     pub(super) async fn new(config: &Arc<RedisConfig>, sources: &[Source], queues: &[Queue]) -> Result<Self> {
         let (landed, landings) = unbounded_channel();
         let broadcasts = Broadcasts::listen(config, queues, landed.clone()).await?;
-        let waited_for = waited_for(sources);
-        let waiters = sources.iter().enumerate().map(|(place, source)| {
-            if !waited_for.contains(&place) {
-                return None;
+        let mut waiters = Self { all: Vec::new(), landings, landed, broadcasts };
+        waiters.grow(config, sources);
+        Ok(waiters)
+    }
+
+    /// Gives waiters to lists that have none, while there are fewer than [`MOST`].
+    pub(super) fn grow(&mut self, config: &Arc<RedisConfig>, sources: &[Source]) {
+        self.all.resize_with(sources.len(), || None);
+        let mut room = MOST.saturating_sub(self.all.iter().flatten().count());
+        for place in by_urgency(sources) {
+            if room == 0 {
+                return;
             }
-            let (orders, ordered) = unbounded_channel();
-            let client = Arc::new(OnceLock::new());
-            let wait = Wait {
-                config: Arc::clone(config),
-                place,
-                list: source.key.clone(),
-                held: source.held.clone(),
-                client: Arc::clone(&client),
-                landed: landed.clone(),
-            };
-            Some(Waiter { orders, client, task: tokio::spawn(wait.run(ordered)) })
-        });
-        Ok(Self { all: waiters.collect(), landings, _broadcasts: broadcasts })
+            if self.all[place].is_none() {
+                self.all[place] = Some(self.waiter(config, place, &sources[place]));
+                room -= 1;
+            }
+        }
+    }
+
+    fn waiter(&self, config: &Arc<RedisConfig>, place: usize, source: &Source) -> Waiter {
+        let (orders, ordered) = unbounded_channel();
+        let client = Arc::new(OnceLock::new());
+        let wait = Wait {
+            config: Arc::clone(config),
+            place,
+            list: source.key.clone(),
+            held: source.held.clone(),
+            client: Arc::clone(&client),
+            landed: self.landed.clone(),
+        };
+        Waiter { orders, client, task: tokio::spawn(wait.run(ordered)) }
+    }
+
+    /// Listens to these fanout queues from now on, and to no others.
+    ///
+    /// # Errors
+    /// Those of opening a connection; it listens as before then.
+    pub(super) async fn listen(&mut self, config: &Arc<RedisConfig>, queues: &[Queue]) -> Result<()> {
+        self.broadcasts = Broadcasts::listen(config, queues, self.landed.clone()).await?;
+        Ok(())
+    }
+
+    /// Whether every list that the session takes from has a waiter.
+    pub(super) fn wait_for_all(&self, sources: &[Source]) -> bool {
+        sources.iter().enumerate().all(|(place, source)| source.closed || self.has(place))
     }
 
     /// Whether a list has a waiter.
@@ -124,11 +153,11 @@ impl Waiters {
     }
 }
 
-/// The places that get a waiter: first those of the ordinary messages of each queue, which are on its first list.
-fn waited_for(sources: &[Source]) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..sources.len()).collect();
+/// The places in the order in which they get a waiter: first those of the ordinary messages of each queue, which are on
+/// its first list.
+fn by_urgency(sources: &[Source]) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..sources.len()).filter(|place| !sources[*place].closed).collect();
     places.sort_by_key(|place| sources[*place].place.step);
-    places.truncate(MOST);
     places
 }
 

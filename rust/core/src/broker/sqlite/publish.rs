@@ -118,7 +118,7 @@ pub(super) fn bury_unroutable(
 /// # Errors
 /// `Mismatch` when one exists with other properties, `Unsupported` for an unknown exchange type.
 pub(super) fn declare(handle: &mut Handle, queues: &[Queue]) -> Result<()> {
-    for queue in queues {
+    for queue in queues.iter().filter(|queue| !queue.no_declare) {
         if queue.name.is_empty() {
             return Err(Error::new(ErrorKind::Config, "a queue needs a name"));
         }

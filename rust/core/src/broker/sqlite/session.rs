@@ -18,7 +18,7 @@ use super::place::run_directory;
 use super::thread::{self, Look, Order, SessionThread};
 use super::wake::{Bell, BellPlace};
 use super::watch::Watch;
-use crate::broker::{BoxFuture, Harvest, Renewal, Session, Subscription};
+use crate::broker::{BoxFuture, Harvest, Queue, Renewal, Session, Subscription};
 use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident;
@@ -241,6 +241,20 @@ impl Session for SqliteSession {
 
     fn arrival<'a>(&'a mut self) -> BoxFuture<'a, ()> {
         Box::pin(self.wait_for_arrival())
+    }
+
+    fn subscribe_to<'a>(&'a mut self, queues: &'a [Queue]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.ask(|answer| Order::Subscribe { queues: queues.to_vec(), answer }).await??;
+            self.more = true;
+            Ok(())
+        })
+    }
+
+    fn unsubscribe_from<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(
+            async move { self.ask(|answer| Order::Unsubscribe { queue: queue.to_owned(), answer }).await? },
+        )
     }
 
     fn renew<'a>(&'a mut self) -> BoxFuture<'a, Result<Renewal>> {

@@ -14,7 +14,7 @@ use super::lease::Lease;
 use super::load::Load;
 use super::watch::Watch;
 use super::{consume, reap, wake};
-use crate::broker::{Harvest, Renewal};
+use crate::broker::{Harvest, Queue, Renewal};
 use crate::clock::{Clock, WallTime};
 use crate::error::Result;
 use crate::job::ending::Commit;
@@ -32,6 +32,8 @@ pub(super) enum Order {
     Exchange { load: Load, credit: usize },
     Renew { answer: oneshot::Sender<Result<Renewal>> },
     Look { answer: oneshot::Sender<Look> },
+    Subscribe { queues: Vec<Queue>, answer: oneshot::Sender<Result<()>> },
+    Unsubscribe { queue: String, answer: oneshot::Sender<Result<()>> },
     Close { answer: oneshot::Sender<Result<()>> },
 }
 
@@ -66,6 +68,8 @@ impl SessionThread {
                 Order::Exchange { load, credit } => self.exchange(load, credit),
                 Order::Renew { answer } => drop(answer.send(self.renew())),
                 Order::Look { answer } => drop(answer.send(self.look().unwrap_or_default())),
+                Order::Subscribe { queues, answer } => drop(answer.send(self.subscribe_to(&queues))),
+                Order::Unsubscribe { queue, answer } => drop(answer.send(self.unsubscribe_from(&queue))),
                 Order::Close { answer } => {
                     let ended = self.end();
                     self.keeper.close();
@@ -125,6 +129,16 @@ impl SessionThread {
             let is_due = next_due.is_some_and(|due| due <= now);
             Ok(Look { ready: is_due || consume::any_ready(handle, &self.lease.sources)?, next_due })
         })
+    }
+
+    fn subscribe_to(&mut self, queues: &[Queue]) -> Result<()> {
+        let Self { keeper, lease, .. } = self;
+        keeper.lend("take from more queues", PATIENCE, |handle| lease.add(handle, queues))
+    }
+
+    fn unsubscribe_from(&mut self, queue: &str) -> Result<()> {
+        let Self { keeper, lease, .. } = self;
+        keeper.lend("take from fewer queues", PATIENCE, |handle| lease.remove(handle, queue))
     }
 
     fn renew(&mut self) -> Result<Renewal> {
