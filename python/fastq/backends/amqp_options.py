@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastq.backends.redis_options import given, tls
 from fastq.exceptions import ImproperlyConfigured
+from fastq.time import seconds
 
 if TYPE_CHECKING:
     from fastq.app.protocol import App
@@ -85,7 +86,7 @@ def for_rpc(app: App) -> dict[str, Any]:
 
 
 def _awaiting(app: App) -> dict[str, Any]:
-    return {"reply_queue": _OWN_QUEUE, "reply_expires": app.backend.expires_seconds or 0}
+    return {"reply_queue": _OWN_QUEUE, "reply_expires": seconds(app.conf.result_expires) or 0}
 
 
 def _replies(app: App) -> bool:
