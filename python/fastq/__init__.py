@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from fastq.app import FastQ, current_app, current_task, shared_task
-    from fastq.app.queues import Exchange, Queue
     from fastq.app.send import new_id as uuid
     from fastq.app.task import Task
+    from fastq.app.topology import Broadcast, Exchange, Queue, binding
     from fastq.canvas.signature import Signature, maybe_signature, signature, subtask
     from fastq.result import AsyncResult
 
@@ -34,12 +34,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncResult",
+    "Broadcast",
     "Exchange",
     "FastQ",
     "Queue",
     "Signature",
     "Task",
     "__version__",
+    "binding",
     "current_app",
     "current_task",
     "maybe_signature",
@@ -51,11 +53,13 @@ __all__ = [
 
 _HOMES: Final = {
     "AsyncResult": "fastq.result",
-    "Exchange": "fastq.app.queues",
+    "Broadcast": "fastq.app.topology",
+    "Exchange": "fastq.app.topology",
     "FastQ": "fastq.app",
-    "Queue": "fastq.app.queues",
+    "Queue": "fastq.app.topology",
     "Signature": "fastq.canvas.signature",
     "Task": "fastq.app.task",
+    "binding": "fastq.app.topology",
     "current_app": "fastq.app",
     "current_task": "fastq.app",
     "maybe_signature": "fastq.canvas.signature",

@@ -89,6 +89,8 @@ class Event(NamedTuple):
 class QueueSpec:
     """A queue to declare, and how it is bound: a queue with several bindings is several of these, with one name.
 
+    Without a name it is an exchange alone.
+
     Arguments are JSON objects.
     """
 
@@ -105,6 +107,8 @@ class QueueSpec:
     """Of the queue."""
     exchange_durable: bool = True
     exchange_auto_delete: bool = False
+    exchange_no_declare: bool = False
+    """It exists already, or is the broker's own."""
     exchange_arguments: str = "{}"
     binding_arguments: str = "{}"
     consumer_arguments: str = "{}"

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Final, NoReturn, TypeVar
 
-__all__ = ["APP", "MODULES", "RESULT", "SIGNATURE", "TASK", "lacks", "missing"]
+__all__ = ["AMQP", "APP", "MODULES", "RESULT", "SIGNATURE", "TASK", "lacks", "missing"]
 
 Class = TypeVar("Class", bound=type)
 
@@ -50,7 +50,6 @@ MODULES: Final[Mapping[str, str]] = {
 APP: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         (
-            "amqp",
             "connection",
             "connection_for_read",
             "connection_for_write",
@@ -76,6 +75,14 @@ APP: Final[Mapping[str, str]] = {
     "user_options": "the command line takes no options of an app's own: read them from the environment",
 }
 """Of the app."""
+
+AMQP: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("Connection", "Consumer", "Producer", "TaskConsumer", "producer_pool", "send_task_message"), _CONNECTION
+    ),
+    **dict.fromkeys(("as_task_v1", "as_task_v2", "create_task_message"), "a message is made when it is sent"),
+}
+"""Of `app.amqp`."""
 
 TASK: Final[Mapping[str, str]] = {
     **dict.fromkeys(("add_to_chord", "chunks", "map", "starmap"), _CANVAS),

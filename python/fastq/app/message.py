@@ -15,7 +15,7 @@ import orjson
 
 from fastq import time
 from fastq._seam import OutgoingMessage, Route
-from fastq.app.queues import Exchange, Queue
+from fastq.app.topology import Exchange, Queue
 from fastq.serialization import compression, json, registry
 from fastq.text import saferepr
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from fastq._core import Producer, url_info
-from fastq.app.queues import Queue
+from fastq.app.topology import Queue
 from fastq.backends import amqp_options, redis_options
 from fastq.exceptions import (
     AccessRefused,
@@ -71,7 +71,7 @@ def declare(app: App, producer: Publisher, queues: Sequence[Any]) -> None:
     fresh = [queue for queue in map(Queue.of, queues) if queue.name not in known] if queues else []
     if fresh:
         try:
-            producer.declare([spec for queue in fresh if not queue.no_declare for spec in queue.specs()])
+            producer.declare([spec for queue in fresh for spec in queue.specs_of_sender()])
         except TimeoutError as error:
             raise _too_late(error) from error
         known.update(queue.name for queue in fresh)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from fastq.app import bulk, publish, send
+from fastq.app.amqp import Amqp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,6 +67,11 @@ class Sending:
         from fastq.app import awaiting
 
         return await awaiting.send_many(bulk.named(self._whole, name), args, kwargs, options)
+
+    @cached_property
+    def amqp(self) -> Amqp:
+        """Queues and routes, under Celery's names."""
+        return Amqp(self._whole)
 
     @property
     def outbox(self) -> Outbox:

@@ -57,9 +57,13 @@ class Attendance:
         self._stops = False
         self.stopped: Fields | None = None
         """What the core said when it had stopped; None: it runs."""
-        self._handlers: dict[str, Callable[[Fields], object]] = {
+        self._handlers = self._all_handlers()
+
+    def _all_handlers(self) -> dict[str, Callable[[Fields], object]]:
+        return {
             "ready": self._ready,
             "link": self._link,
+            "queues": self._queues,
             "child-up": self._child_up,
             "child-gone": self._child_gone,
             "scaled": self._scaled,
@@ -112,6 +116,12 @@ class Attendance:
             _logger.info("The broker connection is %s: %s", state, reason)
         else:
             _logger.debug("The broker connection is %s.", state)
+
+    def _queues(self, fields: Fields) -> None:
+        if fields["reason"]:
+            _logger.error("A queue was refused: %s. The worker takes from %s.", fields["reason"], fields["queues"])
+        else:
+            _logger.info("The worker takes from %s now.", fields["queues"] or "no queue")
 
     def _child_up(self, fields: Fields) -> None:
         _logger.debug("Child %s is up (pid %s).", fields["slot"] + 1, fields["pid"])

@@ -28,6 +28,7 @@ from fastq.worker.config import autoscale, concurrency, core_config, processes
 from fastq.worker.options import WorkerOptions
 from fastq.worker.policy import policies
 from fastq.worker.privileges import refuse_pickle_as_root
+from fastq.worker.queues import Consuming, select
 from fastq.worker.stop import Stopping
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ __all__ = ["Worker"]
 _logger: Final = logging.getLogger("celery.worker")
 
 
-class Worker:
+class Worker(Consuming):
     """A worker of an app.
 
     Args:
@@ -94,8 +95,7 @@ class Worker:
         refuse_pickle_as_root(app.conf.accept_content)
         self._set_up_logging()
         signals.celeryd_after_setup.send(sender=node, instance=self, conf=app.conf)
-        app.queues.select(options.queues)
-        app.queues.deselect(options.exclude_queues)
+        select(app, node, options.queues, options.exclude_queues)
         with self._pid_file():
             self.pool = pool = self._make_pool()
             checks.refuse_limits_without_children(options, pool)

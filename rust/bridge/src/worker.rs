@@ -116,9 +116,9 @@ impl Worker {
         Ok(())
     }
 
-    fn consume(&self, py: Python<'_>, specs: Vec<QueueSpec>) -> PyResult<()> {
+    fn consume(&self, py: Python<'_>, queues: Vec<QueueSpec>) -> PyResult<()> {
         let core = self.core(py)?;
-        enter(py, || core.consume(queues(specs)))
+        enter(py, || core.consume(crate::seam::queues(queues)))
     }
 
     fn cancel(&self, py: Python<'_>, queue: String) -> PyResult<()> {

@@ -152,9 +152,8 @@ OPTIONS = (
         "worker_direct",
         FLAG,
         False,
-        "Every worker has a queue of its own that calls can name.",
+        "Every worker has a queue of its own that calls can name: `fastq.utils.nodenames.worker_direct`.",
         old="CELERY_WORKER_DIRECT",
-        acts=False,
     ),
     Option(
         "worker_disable_rate_limits",

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// A queue, and how it is bound: a queue with several bindings is several of these, with one name.
+/// A queue, and how it is bound: a queue with several bindings is several of these, with one name. Without a name it is an
+/// exchange alone, which [`super::Broker::declare`] makes exist.
 #[expect(clippy::struct_excessive_bools, reason = "each is a property of its own in AMQP")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Queue {
@@ -30,6 +31,8 @@ pub struct Queue {
     pub exchange_durable: bool,
     /// The exchange goes with its last binding.
     pub exchange_auto_delete: bool,
+    /// The exchange exists already, or is the broker's own: it is not declared.
+    pub exchange_no_declare: bool,
     /// Arguments of the exchange, such as `alternate-exchange`: a JSON object.
     pub exchange_arguments: String,
     /// Arguments of the binding: a JSON object.
@@ -163,7 +166,7 @@ impl Topology {
             return Err(other_kind(&queue.exchange, exchange.kind, kind));
         }
         let binding = (queue.routing_key.clone(), queue.name.clone());
-        if !exchange.bindings.contains(&binding) {
+        if !queue.name.is_empty() && !exchange.bindings.contains(&binding) {
             exchange.bindings.push(binding);
         }
         Ok(())
@@ -207,6 +210,11 @@ pub fn unroutable(exchange: &str, routing_key: &str) -> Error {
     Error::new(ErrorKind::NotFound, "no queue is bound to this exchange with a matching key")
         .with("exchange", exchange)
         .with("routing_key", routing_key)
+}
+
+/// There is nothing to declare.
+pub fn nameless() -> Error {
+    Error::new(ErrorKind::Config, "a queue needs a name")
 }
 
 /// The exchange exists with another type.

@@ -221,10 +221,7 @@ mod tests {
             ("sqlite:///.fastq/queue.db", Target::Sqlite(".fastq/queue.db".into())),
             ("sqlite:////var/lib/queue.db", Target::Sqlite("/var/lib/queue.db".into())),
             ("sqlite:///a b.db?synchronous=full", Target::Sqlite("a b.db".into())),
-            (
-                "amqps://u:p@h//",
-                Target::Amqp(Server { scheme: "amqps".into(), address: "u:p@h//".into() }),
-            ),
+            ("amqps://u:p@h//", Target::Amqp(Server { scheme: "amqps".into(), address: "u:p@h//".into() })),
             ("rpc://", Target::Rpc),
         ] {
             assert_eq!(BrokerUrl::parse(text).unwrap().target(), &target, "{text}");

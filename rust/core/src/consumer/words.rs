@@ -55,8 +55,6 @@ pub enum News {
         /// When it is tried again.
         retry_in: Duration,
     },
-    /// Something about the broker that users should know.
-    Notice(String),
     /// The queues that are taken from are others now, or a change was refused.
     Queues {
         /// All of them.
@@ -64,6 +62,8 @@ pub enum News {
         /// Why a change was refused.
         refused: Option<Error>,
     },
+    /// Something about the broker that users should know.
+    Notice(String),
     /// No session can ever begin.
     Failed(Error),
     /// The session is over, or its connection broke; what it gave belongs to others.

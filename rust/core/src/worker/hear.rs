@@ -140,8 +140,8 @@ impl Drive {
                 self.tell.put(event.with("buried", renewal.buried));
             }
             News::Link { state, reason, retry_in } => self.link_changed(state, reason, retry_in),
-            News::Notice(text) => self.tell.put(Event::new(EventKind::Notice).with("text", text)),
             News::Queues { names, refused } => self.queues_changed(&names, refused.as_ref()),
+            News::Notice(text) => self.tell.put(Event::new(EventKind::Notice).with("text", text)),
             News::Failed(error) => {
                 self.stop.fail(&error.to_string());
                 match self.opened.take() {

@@ -95,7 +95,8 @@ pub(crate) fn redis_with(options: &str) -> Subject {
 /// A broker on a virtual host of its own, on the machine's clock: the server has no other.
 #[cfg(feature = "amqp")]
 pub(crate) fn amqp() -> Subject {
-    let config = AmqpConfig::at(&crate::rabbitmq_server::url(), r#"{"delayed_queue_type": "classic"}"#).unwrap();
+    let config =
+        AmqpConfig::at(&crate::rabbitmq_server::url(), r#"{"delayed_queue_type": "classic"}"#).unwrap();
     Subject {
         name: "amqp",
         broker: Arc::new(AmqpBroker::new(config, Clock::system())),

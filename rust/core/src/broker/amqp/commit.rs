@@ -163,7 +163,11 @@ impl AmqpSession {
             self.publisher.make_queue(name).await?;
         }
         for returned in &returned {
-            again_.push(if returned.exchange.is_empty() { again(returned)? } else { self.set_aside(returned, now)? });
+            again_.push(if returned.exchange.is_empty() {
+                again(returned)?
+            } else {
+                self.set_aside(returned, now)?
+            });
         }
         for returned in self.publisher.send(&again_).await? {
             self.publisher.make_queue(&returned.routing_key).await?;
@@ -228,10 +232,7 @@ impl AmqpSession {
 
 /// Whether a commit needs nothing but an answer to its delivery.
 fn is_plain(commit: &Commit) -> bool {
-    let sends = matches!(
-        commit.settle,
-        Some((_, Verdict::Bury { .. } | Verdict::Requeue { died: true }))
-    );
+    let sends = matches!(commit.settle, Some((_, Verdict::Bury { .. } | Verdict::Requeue { died: true })));
     commit.publications.is_empty() && commit.records.is_empty() && !sends
 }
 

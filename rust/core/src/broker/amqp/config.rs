@@ -132,7 +132,8 @@ impl AmqpConfig {
         let strategy = [Strategy::RoundRobin, Strategy::Shuffle][strategy];
         let login = options.word("login_method", &["PLAIN", "AMQPLAIN", "EXTERNAL"], 0)?;
         let timeout = options.seconds("publish_timeout", PUBLISH_TIMEOUT)?;
-        let (read, write) = (options.seconds("read_timeout", timeout)?, options.seconds("write_timeout", timeout)?);
+        let (read, write) =
+            (options.seconds("read_timeout", timeout)?, options.seconds("write_timeout", timeout)?);
         let interval = options.seconds("health_check_interval", HEALTH_CHECK_INTERVAL)?;
         let delay = options.word("delayed_queue_type", &["quorum", "classic"], 0)?;
         let secure = places.iter().any(|place| place.secure);

@@ -258,13 +258,7 @@ impl Handle {
     }
 
     /// Writes one message of several.
-    pub(super) fn send(
-        &mut self,
-        to: To<'_>,
-        properties: &[u8],
-        body: &Bytes,
-        until: Instant,
-    ) -> Result<()> {
+    pub(super) fn send(&mut self, to: To<'_>, properties: &[u8], body: &Bytes, until: Instant) -> Result<()> {
         call::publish(CHANNEL, to, properties, body, self.agreed.frame_max, &mut self.out);
         if self.confirming {
             self.confirms.sent();

@@ -27,7 +27,10 @@ pub(super) fn unexpected(answer: &impl std::fmt::Debug) -> Error {
 
 /// The connection was ended in the middle of logging in, without a word: RabbitMQ before 3.x says no to a password so.
 pub(super) fn silent_refusal() -> Error {
-    Error::new(ErrorKind::Denied, "the RabbitMQ server refused user name or password: correct them in the URL")
+    Error::new(
+        ErrorKind::Denied,
+        "the RabbitMQ server refused user name or password: correct them in the URL",
+    )
 }
 
 /// The server closes a channel or the connection, or refuses to open it.
@@ -35,17 +38,16 @@ pub(super) fn closed(closing: &Closing) -> Error {
     let Closing { code, text } = closing;
     let found = BY_TEXT.iter().find(|(known, part, ..)| known == code && text.contains(part));
     let found = found.or_else(|| BY_TEXT.iter().find(|(known, part, ..)| known == code && part.is_empty()));
-    let (kind, sentence) = found
-        .map_or((ErrorKind::Unreachable, "the RabbitMQ server closed the connection"), |(.., kind, sentence)| {
-            (*kind, *sentence)
-        });
+    let (kind, sentence) = found.map_or(
+        (ErrorKind::Unreachable, "the RabbitMQ server closed the connection"),
+        |(.., kind, sentence)| (*kind, *sentence),
+    );
     Error::new(kind, sentence).because(format!("{code} {text}"))
 }
 
 /// The server says that memory or disk runs out, and takes no messages.
 pub(super) fn blocked(reason: &str) -> Error {
-    let sentence =
-        "the RabbitMQ server takes no messages until it has memory and disk again (an alarm blocks publishers)";
+    let sentence = "the RabbitMQ server takes no messages until it has memory and disk again (an alarm blocks publishers)";
     Error::new(ErrorKind::Busy, sentence).because(reason.to_owned())
 }
 
@@ -89,7 +91,12 @@ const BY_TEXT: [(u16, &str, ErrorKind, &str); 18] = [
     (406, "", ErrorKind::Mismatch, "the queue or exchange exists with other properties or arguments"),
     (501, "", ErrorKind::Unreachable, "the RabbitMQ server could not read a frame"),
     (506, "", ErrorKind::Busy, "the RabbitMQ server has no room for this: too many channels or connections"),
-    (530, "not found", ErrorKind::NotFound, "the path of the URL names no virtual host of the RabbitMQ server"),
+    (
+        530,
+        "not found",
+        ErrorKind::NotFound,
+        "the path of the URL names no virtual host of the RabbitMQ server",
+    ),
     (530, "", ErrorKind::Denied, VHOST),
     (540, "", ErrorKind::Unsupported, "the RabbitMQ server cannot do this"),
     (541, "", ErrorKind::Busy, "the RabbitMQ server had an error of its own: its log says more"),
@@ -102,7 +109,12 @@ mod tests {
     #[test]
     fn what_passes_by_itself_is_temporary_and_what_does_not_is_not() {
         for (code, text, kind, temporary) in [
-            (403, "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN.", ErrorKind::Denied, false),
+            (
+                403,
+                "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN.",
+                ErrorKind::Denied,
+                false,
+            ),
             (403, "ACCESS_REFUSED - access to queue 'q' in vhost '/' refused", ErrorKind::Denied, false),
             (530, "NOT_ALLOWED - access to vhost '/x' refused for user 'guest'", ErrorKind::Denied, false),
             (530, "NOT_ALLOWED - vhost x not found", ErrorKind::NotFound, false),

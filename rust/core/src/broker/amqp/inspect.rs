@@ -81,9 +81,8 @@ impl AmqpBroker {
             let mut count = 0;
             for queue in &queues {
                 let held = take_all(handle, queue, until)?;
-                let (chosen, others): (Vec<Letter>, Vec<Letter>) = held
-                    .into_iter()
-                    .partition(|held| ids.is_empty() || ids.contains(&held.letter.id));
+                let (chosen, others): (Vec<Letter>, Vec<Letter>) =
+                    held.into_iter().partition(|held| ids.is_empty() || ids.contains(&held.letter.id));
                 for chosen in chosen.chunks(AT_ONCE) {
                     if again {
                         send_back(handle, queue, chosen, until)?;

@@ -127,7 +127,8 @@ impl Ledger {
                 self.orphans.insert(what, tag);
             }
         }
-        let recent = self.finished.drain(..).filter(|(_, at)| now.since(*at) <= UNHEARD).map(|(what, _)| what);
+        let recent =
+            self.finished.drain(..).filter(|(_, at)| now.since(*at) <= UNHEARD).map(|(what, _)| what);
         self.unheard.extend(recent);
         self.forget_at = Some(now.after(COMES_BACK));
     }

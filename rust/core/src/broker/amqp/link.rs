@@ -335,7 +335,9 @@ async fn connect(config: &AmqpConfig, place: &Place) -> Result<Box<dyn Duplex>> 
     let Some(tls) = &config.tls else { return Ok(Box::new(socket)) };
     let shown = tls.server_name.clone().unwrap_or_else(|| place.host.clone());
     let name = ServerName::try_from(shown).map_err(|error| {
-        Error::new(ErrorKind::Config, "this is not the name of a host").with("host", &place.host).because(error)
+        Error::new(ErrorKind::Config, "this is not the name of a host")
+            .with("host", &place.host)
+            .because(error)
     })?;
     let connector = TlsConnector::from(Arc::clone(tls.client()?));
     let secured = connector.connect(name, socket).await.map_err(|error| of_handshake(&PEER, error))?;

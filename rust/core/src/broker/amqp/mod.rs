@@ -77,8 +77,9 @@ impl AmqpBroker {
 
     fn note(&self, queues: &[Queue]) {
         self.names.note(queues.iter().map(|queue| queue.name.as_str()));
-        let is_fanout =
-            |queue: &&Queue| ExchangeKind::parse(&queue.exchange_type).is_ok_and(|kind| kind == ExchangeKind::Fanout);
+        let is_fanout = |queue: &&Queue| {
+            ExchangeKind::parse(&queue.exchange_type).is_ok_and(|kind| kind == ExchangeKind::Fanout)
+        };
         let fanouts = queues.iter().filter(is_fanout).map(|queue| queue.exchange.clone());
         self.fanouts().extend(fanouts);
     }

@@ -220,8 +220,12 @@ impl Publisher {
         let Some(link) = &mut self.link else { return Ok(()) };
         while let Some(incoming) = link.next()? {
             match incoming {
-                Incoming::Method(_, Method::Ack { tag, multiple }) => self.confirms.heard(tag, multiple, true),
-                Incoming::Method(_, Method::Nack { tag, multiple }) => self.confirms.heard(tag, multiple, false),
+                Incoming::Method(_, Method::Ack { tag, multiple }) => {
+                    self.confirms.heard(tag, multiple, true)
+                }
+                Incoming::Method(_, Method::Nack { tag, multiple }) => {
+                    self.confirms.heard(tag, multiple, false)
+                }
                 Incoming::Method(_, Method::CloseChannel(closing)) => return Err(closed(&closing)),
                 Incoming::Content(_, content) => {
                     if let Method::Return { exchange, routing_key, .. } = &content.method {

@@ -52,7 +52,10 @@ impl Replies {
     /// `Encode` when the id of the task is too long for a property.
     pub(super) fn parcel(&self, record: &Record) -> Result<Option<Parcel>> {
         let Some(queue) = self.queues.get(&record.task_id) else { return Ok(None) };
-        let is_text = !matches!(record.content_type.as_str(), "application/x-python-serialize" | "application/x-msgpack");
+        let is_text = !matches!(
+            record.content_type.as_str(),
+            "application/x-python-serialize" | "application/x-msgpack"
+        );
         let said: Value = json!({
             "content_type": record.content_type,
             "content_encoding": if is_text { "utf-8" } else { "binary" },

@@ -116,7 +116,8 @@ impl AmqpSession {
         if self.link.is_none() {
             let link = Link::open(&self.config, &self.name).await?;
             if self.sources.len() > usize::from(link.agreed.channels) {
-                let sentence = "the worker has more queues than the RabbitMQ server allows channels (channel_max)";
+                let sentence =
+                    "the worker has more queues than the RabbitMQ server allows channels (channel_max)";
                 return Err(Error::new(ErrorKind::Config, sentence).with("queues", self.sources.len()));
             }
             self.link = Some(link);
@@ -356,7 +357,11 @@ impl AmqpSession {
                 self.notices.push(error.to_string());
                 self.lose_channel(place);
                 self.sources[place].retry_at = Some(Instant::now() + RETRY);
-                if self.sources.iter().all(|source| source.state == State::Closed) { Err(error) } else { Ok(()) }
+                if self.sources.iter().all(|source| source.state == State::Closed) {
+                    Err(error)
+                } else {
+                    Ok(())
+                }
             }
             Err(error) => Err(self.lose(error)),
         }
@@ -518,4 +523,3 @@ async fn until(moment: Option<Instant>) {
 pub(super) fn broke() -> Error {
     Error::new(ErrorKind::Unreachable, "the connection to the RabbitMQ server broke")
 }
-

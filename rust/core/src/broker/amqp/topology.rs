@@ -2,7 +2,7 @@
 
 use super::wire::call::{self, Declared};
 use crate::broker::Queue;
-use crate::broker::topology::ExchangeKind;
+use crate::broker::topology::{ExchangeKind, nameless};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where names begin that are the server's own.
@@ -18,13 +18,21 @@ pub(super) fn declare(channel: u16, queue: &Queue, out: &mut Vec<u8>) -> Result<
     if queue.no_declare {
         return look(channel, &queue.name, out);
     }
-    let mut answers = 1;
-    if !queue.exchange.is_empty() && !queue.exchange.starts_with(RESERVED) {
+    if queue.name.is_empty() && queue.exchange.is_empty() {
+        return Err(nameless());
+    }
+    let mut answers = 0;
+    if !(queue.exchange.is_empty() || queue.exchange_no_declare || queue.exchange.starts_with(RESERVED)) {
         let how = (false, queue.exchange_durable, queue.exchange_auto_delete);
         let arguments = &queue.exchange_arguments;
         call::exchange_declare(channel, &queue.exchange, kind.name(), how, arguments, out)?;
         answers += 1;
     }
+    // Without a name the server would invent one: what is meant is the exchange alone.
+    if queue.name.is_empty() {
+        return Ok(answers);
+    }
+    answers += 1;
     let Queue { durable, exclusive, auto_delete, .. } = *queue;
     let how = Declared { passive: false, durable, exclusive, auto_delete };
     call::queue_declare(channel, &queue.name, how, &queue.arguments, out)
@@ -103,6 +111,8 @@ mod tests {
             (Queue::named("q"), 1),
             (queue.clone(), 3),
             (Queue { exchange: "amq.topic".into(), ..queue.clone() }, 2),
+            (Queue { exchange_no_declare: true, ..queue.clone() }, 2),
+            (Queue { name: String::new(), ..queue.clone() }, 1),
         ] {
             assert_eq!(declare(1, &queue, &mut Vec::new()).unwrap(), expected);
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::broker::topology::{Topology, same_arguments};
+use crate::broker::topology::{Topology, nameless, same_arguments};
 use crate::broker::{Delivery, Depth, Publication, Queue, Receipt};
 use crate::clock::WallTime;
 use crate::error::{Error, Result};
@@ -87,6 +87,9 @@ impl Hub {
     pub(super) fn declare(&mut self, queue: &Queue) -> Result<()> {
         if queue.no_declare {
             return Ok(());
+        }
+        if queue.name.is_empty() {
+            return if queue.exchange.is_empty() { Err(nameless()) } else { self.topology.bind(queue) };
         }
         let existing = self.queues.get(queue.name.as_str()).and_then(|waiting| waiting.arguments.as_deref());
         same_arguments(&queue.name, existing, &queue.arguments)?;

@@ -9,8 +9,8 @@ mod tls;
 
 pub(super) use address::{credentials, decoded, host_and_port};
 pub(crate) use keeper::{Home, Keeper, Terms};
-pub(super) use stream::{Dial, KeepAlive};
 pub(crate) use stream::Stream;
+pub(super) use stream::{Dial, KeepAlive};
 pub(super) use tls::Tls;
 
 /// A kind of server, for sentences about it.

@@ -78,7 +78,12 @@ impl Stream {
             }
         }
         Err(last.map_or_else(
-            || Error::new(ErrorKind::Unreachable, format!("the name of the {} has no address", dial.peer.name)),
+            || {
+                Error::new(
+                    ErrorKind::Unreachable,
+                    format!("the name of the {} has no address", dial.peer.name),
+                )
+            },
             |error| not_reached(dial.peer, error),
         ))
     }
@@ -321,9 +326,10 @@ fn addresses(peer: &Peer, host: &str, port: u16, until: Instant) -> Result<Vec<S
                 .with("host", host)
                 .because(error)
         }),
-        Err(_) => {
-            Err(Error::new(ErrorKind::Timeout, format!("the name of the {} was not resolved in time", peer.name))
-                .with("host", host))
-        }
+        Err(_) => Err(Error::new(
+            ErrorKind::Timeout,
+            format!("the name of the {} was not resolved in time", peer.name),
+        )
+        .with("host", host)),
     }
 }

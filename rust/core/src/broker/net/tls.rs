@@ -47,8 +47,7 @@ impl Tls {
         let wanted = options.flag("ssl", false)?;
         let server_name = options.text("ssl_server_hostname")?;
         let checks_name = options.flag("ssl_check_hostname", true)?;
-        let wanted =
-            wanted || implied || required.is_some() || root.is_some() || certificate.is_some();
+        let wanted = wanted || implied || required.is_some() || root.is_some() || certificate.is_some();
         if !wanted {
             return Ok(None);
         }
@@ -62,12 +61,8 @@ impl Tls {
             }
         };
         let own = match (certificate, key) {
-            (Some(certificate), Some(key)) => {
-                Some(Own { chain: file(&certificate)?, key: file(&key)? })
-            }
-            (Some(both), None) => {
-                Some(Own { chain: file(&both)?, key: file(&both)? })
-            }
+            (Some(certificate), Some(key)) => Some(Own { chain: file(&certificate)?, key: file(&key)? }),
+            (Some(both), None) => Some(Own { chain: file(&both)?, key: file(&both)? }),
             (None, _) => None,
         };
         let authorities = root.as_deref().map(file).transpose()?;
@@ -109,7 +104,9 @@ impl Tls {
             .map_err(|error| self.unusable("ssl_certfile").because(error))?;
         let key = PrivateKeyDer::from_pem_slice(&own.key)
             .map_err(|error| self.unusable("ssl_keyfile").because(error))?;
-        builder.with_client_auth_cert(chain, key).map_err(|error| self.unusable("ssl_certfile").because(error))
+        builder
+            .with_client_auth_cert(chain, key)
+            .map_err(|error| self.unusable("ssl_certfile").because(error))
     }
 
     fn unusable(&self, option: &'static str) -> Error {
@@ -123,7 +120,8 @@ impl Tls {
         match &self.authorities {
             Some(named) => {
                 for authority in CertificateDer::pem_slice_iter(named) {
-                    let authority = authority.map_err(|error| self.unusable("ssl_ca_certs").because(error))?;
+                    let authority =
+                        authority.map_err(|error| self.unusable("ssl_ca_certs").because(error))?;
                     roots.add(authority).map_err(|error| self.unusable("ssl_ca_certs").because(error))?;
                 }
             }

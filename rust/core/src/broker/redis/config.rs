@@ -12,7 +12,8 @@ use crate::broker::url::{BrokerUrl, Server, Target};
 use crate::error::{Error, ErrorKind, Result};
 
 /// For sentences about the server.
-pub(super) static PEER: Peer = Peer { name: "Redis server", plain: "redis://", secure: "rediss://", trusting: true };
+pub(super) static PEER: Peer =
+    Peer { name: "Redis server", plain: "redis://", secure: "rediss://", trusting: true };
 /// How long a client's call may take, unless told otherwise.
 pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a worker waits for an answer before it takes the connection for broken.

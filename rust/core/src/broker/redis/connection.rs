@@ -54,7 +54,8 @@ impl Handle {
         let Some((host, port)) = open::master(answer, question.len())? else {
             return Err(open::no_master(config, None));
         };
-        let mut handle = Self::of(Stream::to_host(config.dial(), &host, port, until)?).greeted(config, until)?;
+        let mut handle =
+            Self::of(Stream::to_host(config.dial(), &host, port, until)?).greeted(config, until)?;
         let mut role = Batch::new();
         role.add(&[b"ROLE"]);
         if open::is_master(&mut handle.call(&role, until)?)? {

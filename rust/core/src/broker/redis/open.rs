@@ -36,13 +36,13 @@ pub(super) fn client_of_host(config: &RedisConfig, host: &str, port: u16, usage:
     match tls {
         None => Client::open(information),
         Some(tls) => {
-            let client_tls = tls.own.as_ref().map(|own| ClientTlsConfig {
-                client_cert: own.chain.clone(),
-                client_key: own.key.clone(),
-            });
+            let client_tls = tls
+                .own
+                .as_ref()
+                .map(|own| ClientTlsConfig { client_cert: own.chain.clone(), client_key: own.key.clone() });
             let certificates = TlsCertificates { client_tls, root_cert: tls.authorities.clone() };
             Client::build_with_tls(information, certificates)
-        },
+        }
     }
     .map_err(translate)
 }

@@ -193,21 +193,22 @@ fn regex(key: &str) -> String {
 
 /// What is declared about queues: their bindings, and that they exist. The answer to [`declared`] goes in.
 pub(super) fn declare(config: &RedisConfig, queues: &[Queue], mut known: Replies) -> Result<Batch> {
-    use crate::broker::topology::{other_kind, same_arguments};
-    use crate::error::{Error, ErrorKind};
+    use crate::broker::topology::{nameless, other_kind, same_arguments};
     let (register, exchanges) = (config.keys.key("fastq:queues"), config.keys.key("fastq:exchanges"));
     let mut batch = Batch::new();
     batch.add(&[b"MULTI"]);
     let mut declared: HashMap<&str, ExchangeKind> = HashMap::new();
     for queue in queues.iter().filter(|queue| !queue.no_declare) {
-        if queue.name.is_empty() {
-            return Err(Error::new(ErrorKind::Config, "a queue needs a name"));
+        if queue.name.is_empty() && queue.exchange.is_empty() {
+            return Err(nameless());
         }
         let (arguments, existing) = (known.next()?, known.next()?);
         let arguments = bytes(arguments)?.map(|text| String::from_utf8_lossy(&text).into_owned());
         same_arguments(&queue.name, arguments.as_deref().filter(|text| !text.is_empty()), &queue.arguments)?;
-        let wanted = if queue.arguments.is_empty() { "{}" } else { &queue.arguments };
-        batch.add(&[b"HSET", register.as_bytes(), queue.name.as_bytes(), wanted.as_bytes()]);
+        if !queue.name.is_empty() {
+            let wanted = if queue.arguments.is_empty() { "{}" } else { &queue.arguments };
+            batch.add(&[b"HSET", register.as_bytes(), queue.name.as_bytes(), wanted.as_bytes()]);
+        }
         let kind = ExchangeKind::parse(&queue.exchange_type)?;
         if queue.exchange.is_empty() {
             continue;
@@ -221,13 +222,20 @@ pub(super) fn declare(config: &RedisConfig, queues: &[Queue], mut known: Replies
         }
         declared.insert(&queue.exchange, kind);
         batch.add(&[b"HSET", exchanges.as_bytes(), queue.exchange.as_bytes(), kind.name().as_bytes()]);
-        let binding = binding(config, queue, kind);
-        batch.add(&[b"SADD", config.keys.bindings(&queue.exchange).as_bytes(), binding.as_bytes()]);
-        let permanent = config.keys.key(&format!("_kombu.binding_permanent.{}", queue.exchange));
-        batch.add(&[b"SADD", permanent.as_bytes(), binding.as_bytes()]);
+        if !queue.name.is_empty() {
+            bind(config, queue, kind, &mut batch);
+        }
     }
     batch.add(&[b"EXEC"]);
     Ok(batch)
+}
+
+fn bind(config: &RedisConfig, queue: &Queue, kind: ExchangeKind, batch: &mut Batch) {
+    let binding = binding(config, queue, kind);
+    let permanent = config.keys.key(&format!("_kombu.binding_permanent.{}", queue.exchange));
+    for set in [config.keys.bindings(&queue.exchange), permanent] {
+        batch.add(&[b"SADD", set.as_bytes(), binding.as_bytes()]);
+    }
 }
 
 /// What is known of queues that are to be declared.

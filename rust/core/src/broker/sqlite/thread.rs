@@ -108,7 +108,11 @@ impl SessionThread {
                 let next_due = consume::promote(handle, now)?;
                 let deliveries = consume::claim(handle, lease.worker, &lease.sources, credit, *turn)?;
                 let more = consume::any_ready(handle, &lease.sources)?;
-                Ok((Harvest { deliveries, refused: carried.refused, more, ..Harvest::default() }, next_due, carried.put_in))
+                Ok((
+                    Harvest { deliveries, refused: carried.refused, more, ..Harvest::default() },
+                    next_due,
+                    carried.put_in,
+                ))
             })?;
             if put_in {
                 handle.ringer.ring_workers();

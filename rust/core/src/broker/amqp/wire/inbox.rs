@@ -252,8 +252,7 @@ mod tests {
                 assert_eq!(first.properties.headers, br#"{"task":"a"}"#);
                 assert_eq!(first.properties.priority, Some(3));
                 let (consumer, exchange, routing_key) = ("c".into(), String::new(), "q".into());
-                let method =
-                    Method::Deliver { consumer, tag: 7, redelivered: true, exchange, routing_key };
+                let method = Method::Deliver { consumer, tag: 7, redelivered: true, exchange, routing_key };
                 assert_eq!(first.method, method);
             }
         }
@@ -263,7 +262,9 @@ mod tests {
     fn heartbeats_and_methods_are_told_apart() {
         let mut bytes = Vec::new();
         call::heartbeat(&mut bytes);
-        bytes.extend_from_slice(b"\x01\x00\x01\x00\x00\x00\x0d\x00\x3c\x00\x50\x00\x00\x00\x00\x00\x00\x00\x09\x01\xce");
+        bytes.extend_from_slice(
+            b"\x01\x00\x01\x00\x00\x00\x0d\x00\x3c\x00\x50\x00\x00\x00\x00\x00\x00\x00\x09\x01\xce",
+        );
         let found = all(&mut Inbox::default(), &bytes, 3).unwrap();
         let ack = Method::Ack { tag: 9, multiple: true };
         assert_eq!(found, [Incoming::Heartbeat, Incoming::Method(1, ack)]);

@@ -9,10 +9,17 @@ use crate::error::Result;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) enum Method {
     /// `connection.start`: the server's properties as JSON, and the login methods it takes.
-    Start { properties: Vec<u8>, mechanisms: String },
+    Start {
+        properties: Vec<u8>,
+        mechanisms: String,
+    },
     /// `connection.secure`: nothing that we log in with asks twice.
     Secure,
-    Tune { channels: u16, frame_max: u32, heartbeat: u16 },
+    Tune {
+        channels: u16,
+        frame_max: u32,
+        heartbeat: u16,
+    },
     OpenOk,
     /// `connection.close`.
     CloseConnection(Closing),
@@ -28,7 +35,11 @@ pub(in super::super) enum Method {
     CloseChannelOk,
     ExchangeDeclareOk,
     ExchangeBindOk,
-    QueueDeclareOk { queue: String, ready: u32, consumers: u32 },
+    QueueDeclareOk {
+        queue: String,
+        ready: u32,
+        consumers: u32,
+    },
     QueueBindOk,
     QueuePurgeOk(u32),
     QueueDeleteOk(u32),
@@ -37,12 +48,33 @@ pub(in super::super) enum Method {
     /// `basic.cancel` from the server: the queue is gone.
     Cancelled(String),
     CancelOk(String),
-    Return { code: u16, exchange: String, routing_key: String },
-    Deliver { consumer: String, tag: u64, redelivered: bool, exchange: String, routing_key: String },
-    GetOk { tag: u64, redelivered: bool, exchange: String, routing_key: String },
+    Return {
+        code: u16,
+        exchange: String,
+        routing_key: String,
+    },
+    Deliver {
+        consumer: String,
+        tag: u64,
+        redelivered: bool,
+        exchange: String,
+        routing_key: String,
+    },
+    GetOk {
+        tag: u64,
+        redelivered: bool,
+        exchange: String,
+        routing_key: String,
+    },
     GetEmpty,
-    Ack { tag: u64, multiple: bool },
-    Nack { tag: u64, multiple: bool },
+    Ack {
+        tag: u64,
+        multiple: bool,
+    },
+    Nack {
+        tag: u64,
+        multiple: bool,
+    },
     ConfirmOk,
 }
 
@@ -126,11 +158,9 @@ fn channel(method: u16, reader: &mut Reader<'_>) -> Result<Method> {
 
 fn queue(method: u16, reader: &mut Reader<'_>) -> Result<Method> {
     Ok(match method {
-        11 => Method::QueueDeclareOk {
-            queue: reader.short()?,
-            ready: reader.u32()?,
-            consumers: reader.u32()?,
-        },
+        11 => {
+            Method::QueueDeclareOk { queue: reader.short()?, ready: reader.u32()?, consumers: reader.u32()? }
+        }
         21 | 51 => Method::QueueBindOk,
         31 => Method::QueuePurgeOk(reader.u32()?),
         41 => Method::QueueDeleteOk(reader.u32()?),
