@@ -170,6 +170,13 @@ impl Subject {
         self.broker.capabilities().sees_workers
     }
 
+    /// Checks which queues the one worker takes from, where the broker knows.
+    pub(crate) fn takes_from(&self, queues: &[&str]) {
+        if self.broker.capabilities().sees_workers {
+            assert_eq!(self.broker.workers().unwrap()[0].queues, queues, "{}", self.name);
+        }
+    }
+
     /// Checks what is in flight, where the broker knows.
     pub(crate) fn in_flight(&self, queue: &str, expected: u64) {
         if self.broker.capabilities().sees_workers {

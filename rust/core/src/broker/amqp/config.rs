@@ -89,8 +89,14 @@ pub struct AmqpConfig {
     pub(super) confirms: bool,
     /// `x-queue-type` of the queues where messages wait for their time.
     pub(super) delay_queue_type: &'static str,
+    /// Results go to those who called, as messages.
+    pub(super) replies: bool,
     /// Results outlive the server's restart.
     pub(super) results_persist: bool,
+    /// The beginning of the name of the queue where this process awaits results; `None`: it does not.
+    reply_queue: Option<String>,
+    /// How long that queue outlives its reader.
+    pub(super) reply_expires: Option<Duration>,
     /// Queues that are known to exist: AMQP cannot list them.
     pub(super) queues: Vec<String>,
 }
@@ -148,11 +154,20 @@ impl AmqpConfig {
             frame_max: frame_max(options)?,
             confirms: options.flag("confirm_publish", true)?,
             delay_queue_type: ["quorum", "classic"][delay],
+            replies: options.flag("replies", false)?,
             results_persist: options.flag("result_persistent", false)?,
+            reply_queue: options.text("reply_queue")?,
+            reply_expires: Some(options.seconds("reply_expires", Duration::ZERO)?)
+                .filter(|expires| !expires.is_zero()),
             queues: queues(options)?,
         };
         options.leave(&LEFT);
         Ok(config)
+    }
+
+    /// The name of the queue where this process awaits results: another one in a forked process.
+    pub(super) fn reply_queue(&self) -> Option<String> {
+        self.reply_queue.as_ref().map(|queue| format!("{queue}-{}", std::process::id()))
     }
 
     /// How a client connects to one of its servers. TLS for one is TLS for all.

@@ -10,6 +10,7 @@ use super::config::AmqpConfig;
 use super::confirms::Confirms;
 use super::error::{blocked, closed, refused, silent_refusal, unexpected};
 use super::greeting::{Agreed, Greeting};
+use super::mailbox;
 use super::wire::call::{self, To};
 use super::wire::{Content, Inbox, Incoming, Method, properties};
 use crate::broker::Publication;
@@ -89,6 +90,10 @@ impl Handle {
         };
         handle.greet(Greeting::new(config, place, name, 0), until)?;
         handle.open_channel(until)?;
+        if let Some(queue) = config.reply_queue() {
+            // Before a task is sent whose result is to go there.
+            handle.ask(until, |out| mailbox::declare(&queue, config.reply_expires, out))?;
+        }
         Ok(handle)
     }
 
@@ -337,11 +342,6 @@ impl Handle {
     /// Whether something went wrong, so that it can be used no more.
     pub(super) fn is_broken(&self) -> bool {
         self.broken
-    }
-
-    /// Whether it was opened by this process.
-    pub(super) fn is_ours(&self) -> bool {
-        self.stream.is_ours()
     }
 
     /// Whether it can be used for another call of this process: the server has not hung up, takes messages, and answers

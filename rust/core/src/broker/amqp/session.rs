@@ -102,8 +102,12 @@ impl AmqpSession {
             self.fanouts.push(queue.exchange.clone());
         }
         match self.sources.iter_mut().find(|source| *source.name == *queue.name) {
-            Some(source) if source.is_left || source.declared.contains(&queue) => source.is_left = false,
-            Some(source) => source.declared.push(queue),
+            Some(source) => {
+                source.is_left = false;
+                if !source.declared.contains(&queue) {
+                    source.declared.push(queue);
+                }
+            }
             None => self.sources.push(Source::new(self.sources.len(), queue)),
         }
     }
@@ -134,6 +138,23 @@ impl AmqpSession {
                 if link.is_usable() { Err(error) } else { Err(self.lose(error)) }
             }
         }
+    }
+
+    /// Makes the bindings of a queue exist from the one of this number on, over a channel that is open.
+    pub(super) async fn bind(&mut self, place: usize, from: usize) -> Result<()> {
+        let (Some(link), source) = (&mut self.link, &self.sources[place]) else { return Err(broke()) };
+        let channel = source.channel;
+        for queue in source.declared.clone().iter().skip(from) {
+            let declared = link.ask(channel, |out| topology::declare(channel, queue, out)).await;
+            if let Err(error) = declared {
+                if !link.is_usable() {
+                    return Err(self.lose(error));
+                }
+                self.lose_channel(place);
+                return Err(error.with("queue", &queue.name));
+            }
+        }
+        self.take_in()
     }
 
     /// Where queues are replicated, Celery's clients may send to the queues of delays: they must lead to ours.
@@ -274,7 +295,9 @@ impl AmqpSession {
             Arrived::Given(ours) => ours,
             Arrived::Done => return source.ring.done(tag),
         };
-        self.replies.note(&message);
+        if self.config.replies {
+            self.replies.note(&message);
+        }
         let (exchange, routing_key) = source.address(&exchange, &routing_key);
         source.shelf.push_back(Delivery {
             receipt: Receipt::new(ours, self.epoch),
@@ -450,6 +473,14 @@ impl Session for AmqpSession {
 
     fn publish_first<'a>(&'a mut self, commits: &'a mut Vec<Commit>) -> BoxFuture<'a, Result<()>> {
         Box::pin(self.send_follow_ups(commits))
+    }
+
+    fn subscribe_to<'a>(&'a mut self, queues: &'a [Queue]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.take_from(queues))
+    }
+
+    fn unsubscribe_from<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.leave(queue))
     }
 
     fn arrival<'a>(&'a mut self) -> BoxFuture<'a, ()> {
