@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-__all__ = ["AmqpTap", "Command"]
+__all__ = ["AmqpTap", "Command", "split"]
 
 Command = dict[str, Any]
 """A method: its name and its arguments; with `properties` and `body` where it carries a message."""
@@ -106,6 +106,18 @@ class Reader:
         return [letter, self.number(_VALUES[letter])]
 
 
+def split(data: bytes) -> tuple[list[tuple[int, int, bytes]], bytes]:
+    """Return the frames that bytes begin with, each as type, channel and payload; and what is left of them."""
+    frames = []
+    while len(data) >= 7:
+        kind, channel, size = struct.unpack(">BHL", data[:7])
+        if len(data) < size + 8:
+            break
+        frames.append((kind, channel, data[7 : 7 + size]))
+        data = data[8 + size :]
+    return frames, data
+
+
 @dataclass
 class _Stream:
     """One direction of one connection: bytes that are not a whole frame yet, and messages that are not whole yet."""
@@ -122,16 +134,9 @@ class _Stream:
             if len(self.pending) < 8:
                 return []
             self.pending, self.greeted = self.pending[8:], True
-        done = []
-        while len(self.pending) >= 7:
-            kind, channel, size = struct.unpack(">BHL", self.pending[:7])
-            if len(self.pending) < size + 8:
-                break
-            payload, self.pending = self.pending[7 : 7 + size], self.pending[8 + size :]
-            command = self._frame(kind, channel, payload)
-            if command is not None:
-                done.append(command)
-        return done
+        frames, self.pending = split(self.pending)
+        commands = (self._frame(kind, channel, payload) for kind, channel, payload in frames)
+        return [command for command in commands if command is not None]
 
     def _frame(self, kind: int, channel: int, payload: bytes) -> Command | None:
         if kind == _METHOD:
@@ -195,10 +200,16 @@ class AmqpTap:
     Args:
         port: of the server, on this host.
         heard: called in the tap's thread with each method that a client sends.
+        raw: called with the bytes themselves.
     """
 
-    def __init__(self, port: int, heard: Callable[[Command], None]) -> None:
-        self._server = port
+    def __init__(
+        self,
+        port: int,
+        heard: Callable[[Command], None] = lambda _: None,
+        raw: Callable[[bytes], None] = lambda _: None,
+    ) -> None:
+        self._server, self._raw = port, raw
         self._heard = heard
         self._orders: list[tuple[Callable[[], None], threading.Event]] = []
         self._selector = selectors.DefaultSelector()
@@ -261,6 +272,8 @@ class AmqpTap:
         try:
             data = source.recv(65536)
             if data:
+                if stream is not None:
+                    self._raw(data)
                 for command in stream.feed(data) if stream is not None else ():
                     self._heard(command)
                 target.sendall(data)

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::WallTime;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::ident::Tag;
 use crate::job::ending::Commit;
 use crate::message::Message;
@@ -144,13 +144,7 @@ pub trait Session: Send {
     ///
     /// # Cancel safety
     /// Not cancel safe: poll it to its end.
-    fn subscribe_to<'a>(&'a mut self, queues: &'a [Queue]) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            let names: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
-            Err(Error::new(ErrorKind::Unsupported, "this broker's sessions keep to their queues")
-                .with("queues", names.join(", ")))
-        })
-    }
+    fn subscribe_to<'a>(&'a mut self, queues: &'a [Queue]) -> BoxFuture<'a, Result<()>>;
 
     /// Takes nothing more from a queue; what it took from it can be settled as ever. A queue that it does not take from
     /// changes nothing.
@@ -160,12 +154,7 @@ pub trait Session: Send {
     ///
     /// # Cancel safety
     /// Not cancel safe: poll it to its end.
-    fn unsubscribe_from<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            Err(Error::new(ErrorKind::Unsupported, "this broker's sessions keep to their queues")
-                .with("queues", queue))
-        })
-    }
+    fn unsubscribe_from<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>>;
 
     /// Renews the lease and puts back what dead workers held.
     ///
