@@ -4,8 +4,10 @@
 //! their own; [`Session`] is a worker's leased right to take messages, async, driven by the worker's one runtime.
 //! Callers read [`Capabilities`] and never ask for a broker's name.
 
+mod account;
 #[cfg(feature = "amqp")]
 pub mod amqp;
+mod capabilities;
 pub mod connect;
 pub mod memory;
 mod nearest;
@@ -39,6 +41,8 @@ use crate::job::revocation::Revocation;
 use crate::message::Message;
 use crate::store::{Patience, Store};
 
+pub use account::{DeadLetter, Depth, WorkerEntry};
+pub use capabilities::{Capabilities, PriorityOrder};
 pub use connect::{connect, connect_store};
 pub use overhear::{Ear, Said, Word};
 pub use receipt::Receipt;
@@ -239,53 +243,6 @@ pub trait Session: Send {
         Self: 'a;
 }
 
-/// What a broker can do, as data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "a list of yes and no is what this is")]
-pub struct Capabilities {
-    /// A confirmed message survives the end of every process.
-    pub durable: bool,
-    /// Several processes see the same queues.
-    pub shared: bool,
-    /// Verdict, results and follow-ups of a Commit are one transaction.
-    pub transactional: bool,
-    /// A message may wait in the broker until it is due.
-    pub delay: bool,
-    /// Which end of the priority numbers goes first.
-    pub priority: PriorityOrder,
-    /// Exchanges of type topic and fanout route.
-    pub exchanges: bool,
-    /// Messages can be set aside, seen and put back.
-    pub dead_letters: bool,
-    /// What a killed worker held comes back by lease.
-    pub leases: bool,
-    /// Its server keeps locks, turns and tokens: unique tasks, and limits that all workers keep together.
-    pub limits: bool,
-    /// It keeps a record of the tasks that were called off.
-    pub revocations: bool,
-    /// Workers of other libraries may hear remote commands there.
-    pub mailbox: bool,
-    /// Messages come by themselves, and what a harvest says of more is a guess.
-    pub pushes: bool,
-    /// It knows who works, and what is in flight or delayed: [`Broker::workers`], [`Depth`].
-    pub sees_workers: bool,
-    /// A message that was given back unstarted looks as if it had never been taken.
-    pub releases_unmarked: bool,
-    /// A worker does not begin on a queue that exists with other arguments.
-    pub insists_on_arguments: bool,
-}
-
-/// Which priority goes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PriorityOrder {
-    /// Priorities are ignored.
-    None,
-    /// AMQP's: the higher number first; a message without one counts as 0.
-    HighestFirst,
-    /// kombu's on Redis: 0 first.
-    LowestFirst,
-}
-
 /// A message and where it is to go.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Publication {
@@ -401,59 +358,4 @@ pub struct Renewal {
     pub recovered: u64,
     /// Messages of dead workers set aside because they died too often.
     pub buried: u64,
-}
-
-/// How many messages a queue holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Depth {
-    /// The queue's name.
-    pub queue: String,
-    /// Waiting, due now.
-    pub ready: u64,
-    /// Taken by a worker, not settled.
-    pub in_flight: u64,
-    /// Waiting for their time.
-    pub delayed: u64,
-    /// Set aside.
-    pub dead: u64,
-}
-
-/// A message set aside, and why.
-#[derive(Clone, Debug)]
-pub struct DeadLetter {
-    /// Names it to [`Broker::requeue_dead`] and [`Broker::drop_dead`].
-    pub id: String,
-    /// Task id, as far as the headers could be read.
-    pub task_id: String,
-    /// Task name, as far as the headers could be read.
-    pub task_name: String,
-    /// The queue it came from.
-    pub queue: String,
-    /// One sentence.
-    pub reason: String,
-    /// When it was set aside.
-    pub buried_at: WallTime,
-    /// Workers or children that died running it.
-    pub deaths: u32,
-    /// What was sent.
-    pub message: Message,
-}
-
-/// A worker that holds a lease.
-#[derive(Clone, Debug)]
-pub struct WorkerEntry {
-    /// Node name.
-    pub node: String,
-    /// Process id on its host.
-    pub pid: u32,
-    /// Host name.
-    pub host: String,
-    /// When it began.
-    pub started_at: WallTime,
-    /// When its lease ends unless renewed.
-    pub lease_until: WallTime,
-    /// Messages it holds.
-    pub in_flight: u64,
-    /// Queues it takes from.
-    pub queues: Vec<String>,
 }

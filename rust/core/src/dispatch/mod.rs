@@ -6,6 +6,7 @@ pub mod deadline;
 pub mod estimate;
 mod fill;
 mod gates;
+mod held;
 pub mod machine;
 mod release;
 mod revoke;

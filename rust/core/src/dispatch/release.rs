@@ -1,6 +1,7 @@
 //! How jobs leave without having run to their end here: lost, expired, given back.
 
-use super::machine::{Ack, Doom, Held, Machine, again};
+use super::held::{Ack, Doom, Held};
+use super::machine::{Machine, again};
 use super::{Effect, Effects, Now, bounds};
 use crate::clock::WallTime;
 use crate::error::{Error, ErrorKind, Result};

@@ -55,6 +55,17 @@ impl RedisSession {
         for (place, elements) in lists.into_iter().enumerate() {
             self.compare(place, elements);
         }
+        self.sync_tokens(&mut link).await?;
+        self.waiters = Waiters::new(&self.config, &self.book.sources, &self.queues).await?;
+        self.routes.clear();
+        self.neighbours.forget(self.clock.now());
+        self.last_client = link.client();
+        self.link = Some(link);
+        Ok(())
+    }
+
+    /// Has the server count the tokens that this session holds.
+    async fn sync_tokens(&mut self, link: &mut Link) -> Result<()> {
         let mut batch = Batch::new();
         self.tokens.sync(&self.config.keys, &self.lease.session, &mut batch);
         if !batch.is_empty() {
@@ -62,11 +73,6 @@ impl RedisSession {
         }
         // What was in line may have been called meanwhile.
         self.tokens.is_called = true;
-        self.waiters = Waiters::new(&self.config, &self.book.sources, &self.queues).await?;
-        self.routes.clear();
-        self.neighbours.forget(self.clock.now());
-        self.last_client = link.client();
-        self.link = Some(link);
         Ok(())
     }
 

@@ -8,9 +8,10 @@ use redis::Value;
 
 use super::claim::{Offer, shares};
 use super::commit::{Carried, Carrier};
+use super::delayed::due;
 use super::lease::lost;
 use super::ring::Change;
-use super::session::{RedisSession, due};
+use super::session::RedisSession;
 use super::tokens::Returned;
 use super::wire::{Batch, Replies, array, bytes, int};
 use crate::broker::Harvest;
