@@ -54,6 +54,7 @@ fn subscription() -> Subscription {
         max_deaths: 3,
         page: None,
         result_expires: Some(Duration::from_secs(86_400)),
+        mailbox: None,
     }
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from fastq.app import bulk, publish, send
@@ -67,7 +68,7 @@ class Sending:
 
         return await awaiting.send_many(bulk.named(self._whole, name), args, kwargs, options)
 
-    @property
+    @cached_property
     def control(self) -> Control:
         """Calls off tasks that were sent, and tells workers what to do."""
         from fastq.app.control import Control

@@ -61,7 +61,10 @@ class Attendance:
         self._stops = False
         self.stopped: Fields | None = None
         """What the core said when it had stopped; None: it runs."""
-        self._handlers: dict[str, Callable[[Fields], object]] = {
+        self._handlers = self._handlers_by_kind()
+
+    def _handlers_by_kind(self) -> dict[str, Callable[[Fields], object]]:
+        return {
             "ready": self._ready,
             "link": self._link,
             "child-up": self._child_up,

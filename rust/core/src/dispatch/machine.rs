@@ -43,7 +43,7 @@ use super::deadline::{Deadlines, Limit};
 use super::estimate::{Estimates, Rate};
 use super::scale::Load;
 use super::{Effect, Effects, Input, Now};
-use crate::broker::Publication;
+use crate::broker::{Publication, Receipt};
 use crate::buffer::Buffer;
 use crate::buffer::revoked::Revoked;
 use crate::clock::Instant;
@@ -74,6 +74,19 @@ pub(super) struct Held {
     pub(super) ack: Ack,
     /// It has taken its turn under the rate limit of its task, or needs none.
     pub(super) had_turn: bool,
+}
+
+impl Held {
+    fn new(job: Box<Job>, state: JobState) -> Self {
+        Self { job, state, run: 0, doom: None, to_end: None, void: false, ack: Ack::Late, had_turn: false }
+    }
+
+    /// It came back while it is still held here (its lease was lost and won again): running it twice would be wrong, so
+    /// the run that goes on will settle the new delivery.
+    fn adopt(&mut self, receipt: Receipt) {
+        (self.void, self.ack) = (false, Ack::Late);
+        self.job.delivery.receipt = receipt;
+    }
 }
 
 /// How far an early acknowledgement has come.
@@ -250,11 +263,7 @@ impl Machine {
     fn arrived(&mut self, now: Now, mut job: Box<Job>, effects: &mut Effects) {
         let tag = job.tag();
         if let Some(held) = self.jobs.get_mut(&tag) {
-            // It came back while it is still held here (its lease was lost and won again): running it twice would be
-            // wrong, so the run that goes on will settle the new delivery.
-            held.void = false;
-            held.ack = Ack::Late;
-            held.job.delivery.receipt = job.delivery.receipt;
+            held.adopt(job.delivery.receipt);
             return;
         }
         if !self.stopping && self.is_revoked(now, &job) {
@@ -263,12 +272,8 @@ impl Machine {
         }
         effects.extend(self.tell_received.then(|| Effect::Tell(received(&job))));
         if self.stopping {
-            effects.extend(
-                job.delivery
-                    .receipt
-                    .spend()
-                    .map(|receipt| Effect::Settle(Commit::settle(receipt, Verdict::Release))),
-            );
+            let receipt = job.delivery.receipt.spend();
+            effects.extend(receipt.map(|receipt| Effect::Settle(Commit::settle(receipt, Verdict::Release))));
             return;
         }
         let due = self.due(now, &mut job);
@@ -280,19 +285,7 @@ impl Machine {
             return;
         }
         let state = self.shelve(now, &job, due);
-        self.jobs.insert(
-            tag,
-            Held {
-                job,
-                state,
-                run: 0,
-                doom: None,
-                to_end: None,
-                void: false,
-                ack: Ack::Late,
-                had_turn: false,
-            },
-        );
+        self.jobs.insert(tag, Held::new(job, state));
     }
 
     fn started(&mut self, now: Now, slot: SlotId, tag: Tag) {

@@ -231,20 +231,12 @@ impl Assembly {
         let (link_events, links) = mpsc::unbounded_channel();
         let (nursery_events, nursery_heard) = mpsc::unbounded_channel();
         let machine = machine(&config, broker.capabilities().delay);
-        let SlotPage { words, file, path } = config.page;
+        let subscription = subscription(&config);
+        let SlotPage { words, file, .. } = config.page;
         let nursery =
             config.nursery.zip(file).map(|(socket, page)| Nursery::new(socket, page, nursery_events));
         let queues = config.queues.iter().map(|queue| queue.name.as_str()).collect::<Vec<_>>().join(", ");
-        let control = Control { node: config.node.clone(), keep: config.revoke_expires };
-        let subscription = Subscription {
-            queues: config.queues,
-            node: config.node,
-            lease: config.lease,
-            max_deaths: config.max_deaths,
-            page: path,
-            result_expires: config.result_expires,
-            mailbox: config.mailbox,
-        };
+        let control = Control { node: config.node, keep: config.revoke_expires };
         consume(Consumer::new(broker, store, subscription, clock.clone(), orders_heard, news.clone()), news);
         let drive = Drive {
             clock,
@@ -265,6 +257,18 @@ impl Assembly {
             desk: Desk::default(),
         };
         Ok(drive.run(Ears { commands, links, nursery: nursery_heard, news: news_heard }).await)
+    }
+}
+
+fn subscription(config: &WorkerConfig) -> Subscription {
+    Subscription {
+        queues: config.queues.clone(),
+        node: config.node.clone(),
+        lease: config.lease,
+        max_deaths: config.max_deaths,
+        page: config.page.path.clone(),
+        result_expires: config.result_expires,
+        mailbox: config.mailbox.clone(),
     }
 }
 

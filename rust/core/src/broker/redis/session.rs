@@ -82,10 +82,9 @@ impl RedisSession {
         let lease = Lease::new(&config, &subscription, session);
         let mut link = Link::open(&config).await?;
         link.declare(&config, &subscription.queues).await?;
-        let waiters = Waiters::new(&config, &book.sources, &subscription.queues).await?;
-        let overheard = Overheard::new(&config, &clock, subscription.mailbox.as_deref());
         let mut session = Self {
-            overheard,
+            waiters: Waiters::new(&config, &book.sources, &subscription.queues).await?,
+            overheard: Overheard::new(&config, &clock, subscription.mailbox.as_deref()),
             neighbours: Neighbours::new(clock.now()),
             ahead: ahead(&clock, link.welcome.time),
             last_client: link.client(),
@@ -96,7 +95,6 @@ impl RedisSession {
             lease,
             book,
             routes: Routes::default(),
-            waiters,
             queues: subscription.queues.clone(),
             link: Some(link),
             doubt: None,
@@ -112,7 +110,6 @@ impl RedisSession {
             has_ended: false,
         };
         session.join(&subscription).await?;
-        session.learn_revoked().await?;
         Ok(session)
     }
 
@@ -121,6 +118,7 @@ impl RedisSession {
         let batch = self.lease.begin(subscription, &self.book, self.now());
         self.call(&batch).await?.skip(batch.len())?;
         self.put_back_others().await?;
+        self.learn_revoked().await?;
         let mut batch = Batch::new();
         self.lease.watch(&mut batch);
         self.ask_for_lengths(&mut batch);
@@ -171,10 +169,8 @@ impl RedisSession {
         if self.link.is_none() {
             self.reconnect().await?;
         }
-        let mut harvest = Harvest::default();
-        commits.drain(..self.settled_before.min(commits.len()));
-        self.settled_before = 0;
-        harvest.refused.append(&mut self.refused_before);
+        commits.drain(..std::mem::take(&mut self.settled_before).min(commits.len()));
+        let mut harvest = Harvest { refused: std::mem::take(&mut self.refused_before), ..Harvest::default() };
         self.learn_routes(commits).await?;
         self.promote().await?;
         self.hand_out(credit, &mut harvest);
@@ -196,7 +192,7 @@ impl RedisSession {
         }
         harvest.deliveries.sort_by_key(|delivery| delivery.rank);
         harvest.more = self.has_known() || !self.book.landed.is_empty();
-        harvest.revoked = std::mem::take(&mut self.overheard.record);
+        harvest.revoked.append(&mut self.overheard.record);
         if credit > 0 && harvest.deliveries.len() == credit {
             self.stop_waiting().await;
         }
