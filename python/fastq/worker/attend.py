@@ -171,7 +171,8 @@ class Attendance:
             )
 
     def _deaf(self, fields: Fields) -> None:
-        _logger.warning(
+        _logger.log(
+            logging.DEBUG if self._out_of_reach else logging.WARNING,
             "This worker cannot hear what is revoked, nor other remote commands, for now: %s. It tries again, and then "
             "learns what it has missed.",
             fields["reason"],
