@@ -151,10 +151,28 @@ def purge(works: Works, queue: str) -> int:
         return int(works.app.amqp.queues[queue](connection.default_channel).purge())
 
 
-def control(works: Works, command: str, **arguments: Any) -> list[str]:
-    """Broadcast a command, as only Celery can, and wait for an answer; return the name of the worker that gave it."""
-    replies = works.app.control.broadcast(command, arguments=arguments, reply=True, timeout=LIMIT, limit=1)
-    return [name for reply in replies for name in reply]
+def control(
+    works: Works, command: str, answers: int = 1, destination: Sequence[str] | None = None, **arguments: Any
+) -> dict[str, Any]:
+    """Broadcast a command, as only Celery can, and wait for so many answers; return them by the workers' names."""
+    options = {"reply": True, "timeout": LIMIT, "limit": answers, "destination": destination}
+    replies = works.app.control.broadcast(command, arguments=arguments, **options)
+    return {name: answer for reply in replies for name, answer in reply.items()}
+
+
+def revoke(works: Works, task_id: Any, **options: Any) -> None:
+    """Call off a task, and wait for nobody."""
+    works.app.control.revoke(task_id, **options)
+
+
+def revoke_by_stamps(works: Works, headers: Any, **options: Any) -> None:
+    """Call off the tasks that bear a stamp, and wait for nobody."""
+    works.app.control.revoke_by_stamped_headers(headers, **options)
+
+
+def revoked_ids(works: Works) -> list[str]:
+    """Return the ids in the record of what is called off, as only fastq has it."""
+    return sorted(one["id"] for one in works.app.control.revoked() if "id" in one)
 
 
 def inspect(works: Works, what: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::WallTime;
+use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::Tag;
 use crate::job::ending::Commit;
@@ -113,6 +113,11 @@ pub trait Broker: Send + Sync {
 
     /// The workers that hold a lease.
     fn workers(&self) -> Result<Vec<WorkerEntry>>;
+
+    /// The present, by the clock that this broker goes by.
+    fn now(&self) -> WallTime {
+        Clock::system().wall()
+    }
 
     /// Calls tasks off: writes it into a record that lasts until the time each names, and tells all workers. At most so
     /// many are kept as [`crate::buffer::revoked::MOST`] says; those that end first go first.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use crate::broker::Receipt;
 use crate::clock::Instant;
 use crate::job::{Job, JobState};
 
@@ -33,6 +34,13 @@ impl Held {
     pub(super) fn new(job: Box<Job>, state: JobState) -> Self {
         let (run, doom, to_end, void, ack) = (0, None, None, false, Ack::Late);
         Self { job, state, run, doom, to_end, void, ack, had_turn: false, token: None, turn: None }
+    }
+
+    /// It came back while it is still held here (its lease was lost and won again): running it twice would be wrong, so
+    /// the run that goes on will settle the new delivery.
+    pub(super) fn adopt(&mut self, receipt: Receipt) {
+        (self.void, self.ack) = (false, Ack::Late);
+        self.job.delivery.receipt = receipt;
     }
 }
 

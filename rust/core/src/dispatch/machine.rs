@@ -227,11 +227,7 @@ impl Machine {
     fn arrived(&mut self, now: Now, mut job: Box<Job>, effects: &mut Effects) {
         let tag = job.tag();
         if let Some(held) = self.jobs.get_mut(&tag) {
-            // It came back while it is still held here (its lease was lost and won again): running it twice would be
-            // wrong, so the run that goes on will settle the new delivery.
-            held.void = false;
-            held.ack = Ack::Late;
-            held.job.delivery.receipt = job.delivery.receipt;
+            held.adopt(job.delivery.receipt);
             return;
         }
         if !self.stopping && self.is_revoked(now, &job) {
@@ -240,12 +236,8 @@ impl Machine {
         }
         effects.extend(self.tell_received.then(|| Effect::Tell(received(&job))));
         if self.stopping {
-            effects.extend(
-                job.delivery
-                    .receipt
-                    .spend()
-                    .map(|receipt| Effect::Settle(Commit::settle(receipt, Verdict::Release))),
-            );
+            let receipt = job.delivery.receipt.spend();
+            effects.extend(receipt.map(|receipt| Effect::Settle(Commit::settle(receipt, Verdict::Release))));
             return;
         }
         let due = self.due(now, &mut job);

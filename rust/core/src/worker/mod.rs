@@ -236,7 +236,7 @@ impl Assembly {
         let nursery =
             config.nursery.zip(file).map(|(socket, page)| Nursery::new(socket, page, nursery_events));
         let queues = config.queues.iter().map(|queue| queue.name.as_str()).collect::<Vec<_>>().join(", ");
-        let control = Control { node: config.node.clone(), keep: config.revoke_expires };
+        let control = Control { node: config.node, keep: config.revoke_expires };
         consume(Consumer::new(broker, store, subscription, clock.clone(), orders_heard, news.clone()), news);
         let drive = Drive {
             clock,

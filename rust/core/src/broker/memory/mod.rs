@@ -262,6 +262,10 @@ impl Broker for MemoryBroker {
         Ok(hub.members.iter().map(entry).collect())
     }
 
+    fn now(&self) -> WallTime {
+        self.shared.now()
+    }
+
     fn revoke(&self, revocations: &[Revocation]) -> Result<()> {
         self.shared.revoke(revocations);
         Ok(())

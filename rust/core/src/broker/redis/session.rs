@@ -117,6 +117,7 @@ impl RedisSession {
         let batch = self.lease.begin(subscription, &self.book, self.now());
         self.call(&batch).await?.skip(batch.len())?;
         self.put_back_others().await?;
+        self.learn_revoked().await?;
         let mut batch = Batch::new();
         self.lease.watch(&mut batch);
         self.ask_for_lengths(&mut batch);
@@ -168,10 +169,8 @@ impl RedisSession {
         (self.exchanged_at, self.turn) = (Instant::now(), self.turn.wrapping_add(1));
         self.hear_waiters();
         self.connect().await?;
-        let mut harvest = Harvest::default();
-        commits.drain(..self.settled_before.min(commits.len()));
-        self.settled_before = 0;
-        harvest.refused.append(&mut self.refused_before);
+        commits.drain(..std::mem::take(&mut self.settled_before).min(commits.len()));
+        let mut harvest = Harvest { refused: std::mem::take(&mut self.refused_before), ..Harvest::default() };
         self.learn_routes(commits).await?;
         self.promote().await?;
         self.hand_out(credit, &mut harvest);
@@ -193,7 +192,7 @@ impl RedisSession {
         }
         harvest.deliveries.sort_by_key(|delivery| delivery.rank);
         harvest.more = self.has_known() || !self.book.landed.is_empty();
-        harvest.revoked = std::mem::take(&mut self.overheard.record);
+        harvest.revoked.append(&mut self.overheard.record);
         if credit > 0 && harvest.deliveries.len() == credit {
             self.stop_waiting().await;
         }
