@@ -336,7 +336,9 @@ impl World {
             if !busy && self.machine.is_empty() {
                 return;
             }
-            self.pass(Duration::from_millis(100));
+            let wake = self.machine.next_wake(self.now).map(|wake| wake.since(self.now.monotonic));
+            let longest = Duration::from_millis(100);
+            self.pass(wake.unwrap_or(longest).clamp(Duration::from_millis(1), longest));
         }
         panic!("jobs are stuck: {:?}", self.machine);
     }
