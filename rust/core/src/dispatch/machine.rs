@@ -75,6 +75,13 @@ pub(super) struct Held {
     pub(super) turn: Option<Instant>,
 }
 
+impl Held {
+    fn new(job: Box<Job>, state: JobState) -> Self {
+        let (run, doom, void, ack) = (0, None, false, Ack::Late);
+        Self { job, state, run, doom, void, ack, had_turn: false, token: None, turn: None }
+    }
+}
+
 /// How far an early acknowledgement has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ack {
@@ -276,20 +283,7 @@ impl Machine {
             return;
         }
         let state = self.shelve(now, &job, due);
-        self.jobs.insert(
-            tag,
-            Held {
-                job,
-                state,
-                run: 0,
-                doom: None,
-                void: false,
-                ack: Ack::Late,
-                had_turn: false,
-                token: None,
-                turn: None,
-            },
-        );
+        self.jobs.insert(tag, Held::new(job, state));
     }
 
     fn started(&mut self, now: Now, slot: SlotId, tag: Tag) {

@@ -22,6 +22,7 @@ mod link;
 mod lock;
 mod mirror;
 mod open;
+mod promote;
 mod publish;
 mod reap;
 mod resp;

@@ -21,7 +21,7 @@ use super::source::Book;
 use super::tokens::Tokens;
 use super::transaction::Doubt;
 use super::waiter::Waiters;
-use super::wire::{self, Batch, Replies, string};
+use super::wire::{self, Batch, Replies};
 use crate::broker::{BoxFuture, Harvest, Queue, Renewal, Session, Subscription};
 use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
@@ -29,10 +29,7 @@ use crate::ident::{self, Tag};
 use crate::job::ending::Commit;
 use crate::job::limits::{Ask, Granted};
 
-const PROMOTE: &str = include_str!("scripts/promote.lua");
 const GIVE_BACK: &str = include_str!("scripts/give_back.lua");
-/// Messages that fall due at once are moved so many at a time.
-const PROMOTED: &[u8] = b"100";
 /// Takes from the queues of one server.
 pub(super) struct RedisSession {
     pub(super) config: Arc<RedisConfig>,
@@ -78,9 +75,8 @@ impl RedisSession {
         clock: Clock,
         subscription: Subscription,
     ) -> Result<Self> {
-        let session = ident::session_id();
-        let book = Book::new(&config, &subscription.queues, &session);
-        let lease = Lease::new(&config, &subscription, session);
+        let lease = Lease::new(&config, &subscription, ident::session_id());
+        let book = Book::new(&config, &subscription.queues, &lease.session);
         let mut link = Link::open(&config).await?;
         declare(&config, &mut link, &subscription).await?;
         let waiters = Waiters::new(&config, &book.sources, &subscription.queues).await?;
@@ -242,39 +238,6 @@ impl RedisSession {
         let question = Routes::question(&self.config, &unknown);
         let mut answer = self.call(&question).await?;
         self.routes.learn(&self.config, &unknown, &mut answer)
-    }
-
-    /// Puts messages that are due into their lists.
-    async fn promote(&mut self) -> Result<()> {
-        let now = self.now();
-        while self.next_due.is_some_and(|due| due <= now) {
-            let keys = &self.config.keys;
-            let (due_key, until) = (keys.key("fastq:due"), now.0.to_string());
-            let mut batch = Batch::new();
-            batch.add(&[
-                b"ZRANGEBYSCORE",
-                due_key.as_bytes(),
-                b"-inf",
-                until.as_bytes(),
-                b"LIMIT",
-                b"0",
-                b"16",
-            ]);
-            let lists: Vec<String> =
-                self.call(&batch).await?.array()?.into_iter().map(string).collect::<Result<_>>()?;
-            let mut batch = Batch::new();
-            let keys = &self.config.keys;
-            for list in &lists {
-                let (delayed, key) = (keys.delayed(list), keys.key(list));
-                let scripted: [&[u8]; 3] = [due_key.as_bytes(), delayed.as_bytes(), key.as_bytes()];
-                batch.script(PROMOTE, &scripted, &[until.as_bytes(), PROMOTED, list.as_bytes()]);
-            }
-            self.ask_for_lengths(&mut batch);
-            let mut replies = self.call(&batch).await?;
-            replies.skip(lists.len())?;
-            self.learn_lengths(&mut replies)?;
-        }
-        Ok(())
     }
 
     /// The commands that put everything back and give up the lease. They come after those of [`end_clients`]:

@@ -43,25 +43,31 @@ pub(super) fn carry_out(
         if let Some(key) = commit.limits.as_ref().and_then(|limits| limits.token.as_ref()) {
             carried.put_in |= tokens::give_back(handle, worker, key)?;
         }
-        for (place, publication) in commit.publications.iter().enumerate() {
-            carried.put_in = true;
-            let mut refused = Vec::new();
-            if !lock::may_go(handle, commit.limits.as_deref(), place, &mut refused, now)? {
-                save(handle, &refused, expires, now)?;
-                continue;
-            }
-            match publish::route(handle, publication) {
-                Ok(queues) => {
-                    queues.iter().try_for_each(|queue| publish::insert(handle, publication, *queue, now))?;
-                }
-                Err(error) if error.kind() == crate::error::ErrorKind::NotFound => {
-                    publish::bury_unroutable(handle, publication, &error, now)?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        carried.put_in |= !commit.publications.is_empty();
+        publish_all(handle, commit, now, expires)?;
     }
     Ok(carried)
+}
+
+/// Publishes what follows, each if its lock is free.
+fn publish_all(handle: &mut Handle, commit: &Commit, now: WallTime, expires: Option<WallTime>) -> Result<()> {
+    for (place, publication) in commit.publications.iter().enumerate() {
+        let mut refused = Vec::new();
+        if !lock::may_go(handle, commit.limits.as_deref(), place, &mut refused, now)? {
+            save(handle, &refused, expires, now)?;
+            continue;
+        }
+        match publish::route(handle, publication) {
+            Ok(queues) => {
+                queues.iter().try_for_each(|queue| publish::insert(handle, publication, *queue, now))?;
+            }
+            Err(error) if error.kind() == crate::error::ErrorKind::NotFound => {
+                publish::bury_unroutable(handle, publication, &error, now)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Settles one delivery; false when the row is not ours.
