@@ -119,6 +119,8 @@ class Policy:
     """They are counted in all workers together."""
     max_concurrency: int | None = None
     """Runs that may go on at the same time, in all workers together."""
+    retries_when_lost: int | None = None
+    """A run whose child died is retried, up to so many times in all; None: it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +156,5 @@ class WorkerConfig:
     """Runs whose lease was lost are ended: another worker makes them from the beginning."""
     gives_up_slots: bool = False
     """A slot in this process whose run passes its limit is given up; Python makes another."""
+    eta_limit: int | None = None
+    """At most so many messages wait in the worker for their time or their turn; None: a thousand."""

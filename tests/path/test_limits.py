@@ -235,3 +235,17 @@ def test_a_lock_outlives_killed_workers_and_ends_with_the_last_try(
     producer: Any = shop.producer
     assert producer.purge("celery") == 1
     assert not limits_shop.only.delay("b").duplicate, "it was purged"
+
+
+# ------------------------------------------------------------------- lost workers
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_run_whose_process_died_is_retried_where_its_task_says_so(start_worker: Start) -> None:
+    worker = start_worker(SHOP)
+    assert limits_shop.mortal.delay(2).get(timeout=20) == 2
+    hopeless = limits_shop.mortal.delay(9)
+    with pytest.raises(WorkerLostError):
+        hopeless.get(timeout=30)
+    assert limits_shop.unlimited.delay(7).get(timeout=20) == 7
+    assert worker.stop() == 0

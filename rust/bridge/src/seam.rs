@@ -63,6 +63,7 @@ pub(crate) struct PolicySpec {
     rate_limit: Option<f64>,
     rate_is_global: bool,
     max_concurrency: Option<u32>,
+    retries_when_lost: Option<u32>,
 }
 
 impl PolicySpec {
@@ -82,6 +83,7 @@ impl PolicySpec {
             rate_limit: self.rate_limit.filter(|rate| *rate > 0.0),
             rate_is_global: self.rate_is_global,
             max_concurrency: self.max_concurrency,
+            retries_when_lost: self.retries_when_lost,
         })
     }
 }
@@ -107,6 +109,7 @@ pub(crate) struct ConfigSpec {
     pub(crate) soft_stop_within: f64,
     pub(crate) ends_lost_runs: bool,
     pub(crate) gives_up_slots: bool,
+    pub(crate) eta_limit: Option<u32>,
 }
 
 /// The parts of a NamedTuple, borrowed.

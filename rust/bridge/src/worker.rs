@@ -178,6 +178,7 @@ impl Plan {
             soft_stop_within,
             ends_lost_runs: spec.ends_lost_runs,
             gives_up_slots: spec.gives_up_slots,
+            eta_limit: spec.eta_limit,
             watch,
         };
         Ok(Self {

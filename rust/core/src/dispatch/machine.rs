@@ -40,6 +40,7 @@ use super::deadline::{Deadlines, Limit};
 use super::estimate::{Estimates, Rate};
 use super::gates::Passes;
 use super::scale::Load;
+use super::turns::WAITING_CAPACITY;
 use super::{Effect, Effects, Input, Now, bounds};
 use crate::broker::Publication;
 use crate::buffer::Buffer;
@@ -131,6 +132,8 @@ pub struct Machine {
     pub side_by_side: bool,
     /// Runs that are settled and go on: where, and which run. See [`super::beside`].
     pub(super) abandoned: BTreeMap<Tag, (SlotId, u64)>,
+    /// At most so many messages wait here for their time or their turn.
+    pub waiting_capacity: usize,
     /// So many more are asked for than there is use for, to see whether another slot would have work.
     pub probes: usize,
 }
@@ -158,6 +161,7 @@ impl Machine {
             permits: 1,
             side_by_side: false,
             abandoned: BTreeMap::new(),
+            waiting_capacity: WAITING_CAPACITY,
             probes: 0,
         }
     }

@@ -8,6 +8,7 @@ mod fill;
 mod gates;
 pub mod machine;
 mod release;
+mod retry;
 pub mod scale;
 mod turns;
 

@@ -45,6 +45,8 @@ pub struct WorkerConfig {
     pub ends_lost_runs: bool,
     /// A slot in this process whose run passes its limit is given up, and Python makes another.
     pub gives_up_slots: bool,
+    /// At most so many messages wait in the worker for their time or their turn; `None`: a thousand.
+    pub eta_limit: Option<u32>,
     /// Events told only on request that are wanted from the first moment on.
     pub watch: Vec<EventKind>,
 }

@@ -5,6 +5,7 @@ mod leases;
 mod mirror;
 mod proxy;
 mod resume;
+mod tokens;
 mod wire;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fastq_core::broker::{Delivery, Receipt};
+use fastq_core::broker::{Delivery, Publication, Receipt};
 use fastq_core::clock::{Instant, WallTime};
 use fastq_core::consumer::credit::Prefetch;
 use fastq_core::dispatch::{Effect, Effects, Input, Machine, Now};
@@ -41,6 +41,7 @@ pub(crate) struct World {
     pub(crate) runs: HashMap<Tag, u32>,
     pub(crate) records: Vec<(String, String)>,
     pub(crate) published: usize,
+    pub(crate) sent: Vec<Publication>,
     pub(crate) killed: Vec<SlotId>,
     pub(crate) interrupted: Vec<SlotId>,
     pub(crate) epoch: u64,
@@ -76,6 +77,7 @@ impl World {
             runs: HashMap::new(),
             records: Vec::new(),
             published: 0,
+            sent: Vec::new(),
             killed: Vec::new(),
             interrupted: Vec::new(),
             epoch: 1,
@@ -166,6 +168,7 @@ impl World {
                 let noted = commit.noted();
                 self.records.extend(commit.records.into_iter().map(|record| (record.task_id, record.state)));
                 self.published += commit.publications.len();
+                self.sent.extend(commit.publications);
                 if let Some((receipt, verdict)) = commit.settle {
                     let key = (receipt.epoch(), receipt.tag());
                     self.noted.extend(noted.map(|tag| (key.0, tag)));
