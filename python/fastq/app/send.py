@@ -93,6 +93,11 @@ class Prepared(NamedTuple):
         producer: Publisher = options.get("producer") or options.get("publisher") or self.app.producer
         return producer
 
+    @property
+    def is_unique(self) -> bool:
+        """Whether it may not be sent, because another call is under way."""
+        return bounds.UNIQUE_KEY in self.draft.headers
+
     def sent(self) -> AsyncResult[Any]:
         """Tell those who want to know that it was sent, and return its result, which the run that sent it remembers."""
         draft = self.draft

@@ -196,6 +196,7 @@ impl Plan {
             gives_up_slots: spec.gives_up_slots,
             mailbox: spec.mailbox,
             revoke_expires,
+            eta_limit: spec.eta_limit,
             watch,
         };
         Ok(Self {

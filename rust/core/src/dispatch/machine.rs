@@ -45,6 +45,7 @@ use super::estimate::{Estimates, Rate};
 use super::gates::Passes;
 use super::held::{Ack, Doom, Held};
 use super::scale::Load;
+use super::turns::WAITING_CAPACITY;
 use super::{Effect, Effects, Input, Now, bounds};
 use crate::broker::Publication;
 use crate::buffer::Buffer;
@@ -94,6 +95,8 @@ pub struct Machine {
     pub side_by_side: bool,
     /// Runs that are settled and go on: where, and which run. See [`super::beside`].
     pub(super) abandoned: BTreeMap<Tag, (SlotId, u64)>,
+    /// At most so many messages wait here for their time or their turn.
+    pub waiting_capacity: usize,
     /// So many more are asked for than there is use for, to see whether another slot would have work.
     pub probes: usize,
 }
@@ -122,6 +125,7 @@ impl Machine {
             permits: 1,
             side_by_side: false,
             abandoned: BTreeMap::new(),
+            waiting_capacity: WAITING_CAPACITY,
             probes: 0,
         }
     }

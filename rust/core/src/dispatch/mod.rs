@@ -9,6 +9,7 @@ mod gates;
 mod held;
 pub mod machine;
 mod release;
+mod retry;
 mod revoke;
 pub mod scale;
 mod turns;

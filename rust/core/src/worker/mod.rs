@@ -280,6 +280,7 @@ fn machine(config: &WorkerConfig, delay_in_broker: bool) -> Machine {
     machine.tell_received = config.watch.contains(&EventKind::Received);
     machine.ends_lost_runs = config.ends_lost_runs;
     machine.gives_up_slots = config.gives_up_slots;
+    machine.waiting_capacity = config.eta_limit.map_or(machine.waiting_capacity, |limit| limit as usize);
     machine.permits = config.permits.unwrap_or(1).max(1) as usize;
     machine.side_by_side = config.permits.is_some();
     machine

@@ -64,14 +64,14 @@ impl RedisSession {
         Ok(())
     }
 
-    /// Has the server count the tokens that this session holds.
+    /// Writes down how many tokens we have: what was given in an answer that never came goes back so.
     async fn sync_tokens(&mut self, link: &mut Link) -> Result<()> {
         let mut batch = Batch::new();
         self.tokens.sync(&self.config.keys, &self.lease.session, &mut batch);
         if !batch.is_empty() {
             link.call(&batch).await?;
         }
-        // What was in line may have been called meanwhile.
+        // Whoever is in line may have been called meanwhile.
         self.tokens.is_called = true;
         Ok(())
     }

@@ -10,11 +10,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::config::RedisConfig;
-use super::delayed::due;
 use super::lease::{Lease, lost};
 use super::link::Link;
 use super::mirror::Mirror;
 use super::open::ClientName;
+use super::promote::due;
 use super::reap::Neighbours;
 use super::revoked::Overheard;
 use super::routes::Routes;
@@ -76,9 +76,8 @@ impl RedisSession {
         clock: Clock,
         subscription: Subscription,
     ) -> Result<Self> {
-        let session = ident::session_id();
-        let book = Book::new(&config, &subscription, &session);
-        let lease = Lease::new(&config, &subscription, session);
+        let lease = Lease::new(&config, &subscription, ident::session_id());
+        let book = Book::new(&config, &subscription, &lease.session);
         let link = open(&config, &subscription).await?;
         let waiters = Waiters::new(&config, &book.sources, &subscription.queues).await?;
         let session = Self {

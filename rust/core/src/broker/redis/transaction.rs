@@ -8,8 +8,8 @@ use redis::Value;
 
 use super::claim::{Offer, shares};
 use super::commit::{Carried, Carrier};
-use super::delayed::due;
 use super::lease::lost;
+use super::promote::due;
 use super::ring::Change;
 use super::session::RedisSession;
 use super::tokens::Returned;

@@ -1,4 +1,4 @@
-//! Messages that wait for their time: whoever sees that some are due puts them into their lists.
+//! What falls due: out of the sets beside the lists, into the lists.
 
 use redis::Value;
 
