@@ -45,7 +45,7 @@ pub(in super::super) struct Properties {
     /// A JSON object.
     pub(in super::super) headers: Vec<u8>,
     /// A JSON object, without headers and priority.
-    pub(in super::super) properties: Vec<u8>,
+    pub(in super::super) others: Vec<u8>,
     pub(in super::super) priority: Option<u8>,
 }
 
@@ -105,7 +105,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Properties> {
     if flags & 0b11 != 0 {
         return Err(malformed("a content header has properties that nobody knows"));
     }
-    let mut found = Properties { headers: Vec::new(), properties: vec![b'{'], priority: None };
+    let mut found = Properties { headers: Vec::new(), others: vec![b'{'], priority: None };
     let mut of_content = Vec::new();
     for (position, (name, kind)) in KNOWN.into_iter().enumerate() {
         if flags & (1 << (15 - position)) == 0 {
@@ -123,7 +123,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Properties> {
             _ => {}
         }
         // At the end, where the envelopes of other brokers give them back.
-        let out = if name.starts_with("content_") { &mut of_content } else { &mut found.properties };
+        let out = if name.starts_with("content_") { &mut of_content } else { &mut found.others };
         if out.last().is_some_and(|last| *last != b'{') {
             out.push(b',');
         }
@@ -138,11 +138,11 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Properties> {
     if found.headers.is_empty() {
         found.headers.extend_from_slice(b"{}");
     }
-    if found.properties.len() > 1 && !of_content.is_empty() {
-        found.properties.push(b',');
+    if found.others.len() > 1 && !of_content.is_empty() {
+        found.others.push(b',');
     }
-    found.properties.append(&mut of_content);
-    found.properties.push(b'}');
+    found.others.append(&mut of_content);
+    found.others.push(b'}');
     Ok(found)
 }
 
@@ -195,16 +195,16 @@ mod tests {
     fn properties_of_a_celery_message_come_back() {
         let properties = r#"{"delivery_mode":2,"correlation_id":"1","reply_to":"r","expiration":"2000","timestamp":7,"type":"t","content_type":"application/json","content_encoding":"utf-8"}"#;
         let found = there_and_back(r#"{"task":"a"}"#, properties, Some(4));
-        assert_eq!(String::from_utf8(found.properties).unwrap(), properties);
+        assert_eq!(String::from_utf8(found.others).unwrap(), properties);
         assert_eq!((found.headers, found.priority), (br#"{"task":"a"}"#.to_vec(), Some(4)));
     }
 
     #[test]
     fn a_message_is_persistent_unless_it_says_otherwise() {
         let found = there_and_back("", "", None);
-        assert_eq!((found.properties, found.headers), (br#"{"delivery_mode":2}"#.to_vec(), b"{}".to_vec()));
+        assert_eq!((found.others, found.headers), (br#"{"delivery_mode":2}"#.to_vec(), b"{}".to_vec()));
         let found = there_and_back("{}", r#"{"delivery_mode":1,"unknown":[],"priority":3}"#, None);
-        assert_eq!((found.properties, found.priority), (br#"{"delivery_mode":1}"#.to_vec(), Some(3)));
+        assert_eq!((found.others, found.priority), (br#"{"delivery_mode":1}"#.to_vec(), Some(3)));
     }
 
     #[test]
