@@ -22,7 +22,8 @@ OPTIONS = (
         "broker_transport_options",
         MAP,
         {},
-        "Options of the broker's kind: [of Redis](../redis.md), [of RabbitMQ](../amqp.md), or `synchronous` and `publish_timeout` of SQLite.",
+        "Options of the broker's kind: [of Redis](../redis.md), [of RabbitMQ](../amqp.md), or `synchronous` and "
+        "`publish_timeout` of SQLite.",
     ),
     Option(
         "broker_publish_timeout",

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::value::RawValue;
+
 use super::super::error::malformed;
 use super::read::Reader;
 use super::table;
@@ -64,39 +66,46 @@ pub(in super::super) fn write(
     let (at, mut flags) = (out.len(), 0_u16);
     out.u16(0);
     for (position, (name, kind)) in KNOWN.into_iter().enumerate() {
-        let found = properties.find(name).filter(|value| value.get() != "null");
-        let written = match (kind, name) {
-            (Kind::Headers, _) => {
-                table::write(headers, out)?;
-                true
+        let written = match kind {
+            Kind::Headers => table::write(headers, out).map(|()| true)?,
+            _ => {
+                let found = properties.find(name).filter(|value| value.get() != "null");
+                write_one(name, kind, found, priority, out)?
             }
-            (Kind::Octet, "priority") => {
-                let own = found.and_then(|value| value.get().parse().ok());
-                priority.or(own).inspect(|priority| out.u8(*priority)).is_some()
-            }
-            (Kind::Octet, _) => {
-                out.u8(found.map_or(Ok(PERSISTENT), |value| parsed(name, value.get()))?);
-                true
-            }
-            (Kind::Time, _) => match found {
-                Some(value) => {
-                    out.u64(parsed(name, value.get())?);
-                    true
-                }
-                None => false,
-            },
-            (Kind::Text, _) => match found {
-                Some(value) => {
-                    out.short(&short_text(name, text_of(value)?)?);
-                    true
-                }
-                None => false,
-            },
         };
         flags |= u16::from(written) << (15 - position);
     }
     out[at..at + 2].copy_from_slice(&flags.to_be_bytes());
     Ok(())
+}
+
+/// Writes a property, where it has a value; whether it has.
+fn write_one(
+    name: &str,
+    kind: Kind,
+    found: Option<&RawValue>,
+    priority: Option<u8>,
+    out: &mut Vec<u8>,
+) -> Result<bool> {
+    match (kind, found) {
+        (Kind::Octet, _) if name == "priority" => {
+            let own = found.and_then(|value| value.get().parse().ok());
+            Ok(priority.or(own).inspect(|priority| out.u8(*priority)).is_some())
+        }
+        (Kind::Octet, _) => {
+            out.u8(found.map_or(Ok(PERSISTENT), |value| parsed(name, value.get()))?);
+            Ok(true)
+        }
+        (Kind::Time, Some(value)) => {
+            out.u64(parsed(name, value.get())?);
+            Ok(true)
+        }
+        (Kind::Text, Some(value)) => {
+            out.short(&short_text(name, text_of(value)?)?);
+            Ok(true)
+        }
+        (_, None) | (Kind::Headers, _) => Ok(false),
+    }
 }
 
 /// Reads flags and properties.
@@ -124,19 +133,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Properties> {
         }
         // At the end, where the envelopes of other brokers give them back.
         let out = if name.starts_with("content_") { &mut of_content } else { &mut found.others };
-        if out.last().is_some_and(|last| *last != b'{') {
-            out.push(b',');
-        }
-        quote(name, out);
-        out.push(b':');
-        match kind {
-            Kind::Text => quote(&reader.short()?, out),
-            Kind::Octet => out.extend_from_slice(reader.u8()?.to_string().as_bytes()),
-            _ => out.extend_from_slice(reader.u64()?.to_string().as_bytes()),
-        }
-    }
-    if found.headers.is_empty() {
-        found.headers.extend_from_slice(b"{}");
+        read_one(name, kind, reader, out)?;
     }
     if found.others.len() > 1 && !of_content.is_empty() {
         found.others.push(b',');
@@ -144,6 +141,20 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Properties> {
     found.others.append(&mut of_content);
     found.others.push(b'}');
     Ok(found)
+}
+
+fn read_one(name: &str, kind: Kind, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<()> {
+    if out.last().is_some_and(|last| *last != b'{') {
+        out.push(b',');
+    }
+    quote(name, out);
+    out.push(b':');
+    match kind {
+        Kind::Text => quote(&reader.short()?, out),
+        Kind::Octet => out.extend_from_slice(reader.u8()?.to_string().as_bytes()),
+        _ => out.extend_from_slice(reader.u64()?.to_string().as_bytes()),
+    }
+    Ok(())
 }
 
 fn object_text<'a>(name: &'static str, bytes: &'a [u8]) -> Result<&'a str> {
@@ -155,7 +166,7 @@ fn object_text<'a>(name: &'static str, bytes: &'a [u8]) -> Result<&'a str> {
 }
 
 /// The text of a property; a number is taken for its digits, as in `expiration`.
-fn text_of(value: &serde_json::value::RawValue) -> Result<Cow<'_, str>> {
+fn text_of(value: &RawValue) -> Result<Cow<'_, str>> {
     if value.get().starts_with('"') { text(value).map_err(not_encodable) } else { Ok(value.get().into()) }
 }
 
