@@ -63,9 +63,11 @@ def test_a_forked_child_awaits_its_own_results(app: FastQ, serve: Serve) -> None
 
 
 def test_many_calls_are_sent_together(app: FastQ, serve: Serve) -> None:
-    task = app.task(lambda x, y: x + y, name="shop.add")
-    results = task.map_async([(number, number) for number in range(300)]) if hasattr(task, "map_async") else None
-    results = results or [app.send_task("shop.add", (number, number)) for number in range(300)]
+    @app.task(name="shop.add")
+    def add(x: int, y: int) -> int:
+        return x + y
+
+    results = list(add.apply_async_many((number, number) for number in range(300)))
     serve()
     assert sum(result.get(timeout=LIMIT) for result in results) == sum(2 * number for number in range(300))
 
@@ -82,13 +84,10 @@ def test_a_task_is_not_held_by_a_worker_until_it_is_due(app: FastQ, serve: Serve
     serve(FASTQ_BROKER_NATIVE_DELAYED_DELIVERY_QUEUE_TYPE="classic")
     app.send_task("shop.note", (str(tmp_path / "late"), "late"), countdown=3600)
 
-    def lengths() -> dict[str, int]:
-        found: dict[str, int] = node.lengths(node.test_vhost)
-        return {name: count for name, count in found.items() if count and not name.startswith(str(app))}
-
     def waits() -> bool:
-        delayed = [name for name in lengths() if name.startswith("celery_delayed_")]
-        return bool(delayed) and not lengths().get("celery")
+        lengths: dict[str, int] = node.lengths(node.test_vhost)
+        delayed = [name for name, count in lengths.items() if count and name.startswith("celery_delayed_")]
+        return bool(delayed) and not lengths["celery"]
 
     wait_for(waits, "the task waits in a queue of delays", limit=LIMIT)
 
