@@ -84,6 +84,7 @@ class Attendance:
             "buried": self._buried,
             "refused": self._refused,
             "recovered": self._recovered,
+            "notice": self._notice,
             "bug": self._bug,
             "stopping": self._stopping,
             "stopped": self._stopped,
@@ -184,6 +185,9 @@ class Attendance:
             "learns what it has missed.",
             fields["reason"],
         )
+
+    def _notice(self, fields: Fields) -> None:
+        _logger.warning("The broker: %s", fields["text"])
 
     def _bug(self, fields: Fields) -> None:
         _logger.error("This should not happen, please report it: %s", fields["reason"])
