@@ -168,7 +168,9 @@ impl Wire {
     /// The arguments of a method that must come next.
     fn expect(&mut self, class: u16, method: u16) -> Outcome<Vec<u8>> {
         match self.next()? {
-            Said::Method(came_class, came, arguments) if (came_class, came) == (class, method) => Ok(arguments),
+            Said::Method(came_class, came, arguments) if (came_class, came) == (class, method) => {
+                Ok(arguments)
+            }
             _ => Err(format!("the server did not answer with {class}.{method}").into()),
         }
     }

@@ -32,7 +32,10 @@ impl AmqpSession {
     pub(super) async fn leave(&mut self, queue: &str) -> Result<()> {
         let found = self.sources.iter().position(|source| *source.name == *queue);
         let (Some(place), Some(link)) = (found, &mut self.link) else {
-            self.sources.iter_mut().filter(|source| *source.name == *queue).for_each(|source| source.is_left = true);
+            self.sources
+                .iter_mut()
+                .filter(|source| *source.name == *queue)
+                .for_each(|source| source.is_left = true);
             return Ok(());
         };
         let source = &mut self.sources[place];

@@ -45,8 +45,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;
 pub use config::AmqpConfig;
 use config::PEER;
-pub(crate) use mailbox::{Letter, Mailbox};
 use connection::{CHANNEL, Handle};
+pub(crate) use mailbox::{Letter, Mailbox};
 use names::Names;
 use session::AmqpSession;
 

@@ -72,8 +72,11 @@ pub(in super::super) fn write(
             }
             (Kind::Octet, "priority") => {
                 let own = found.and_then(|value| value.get().parse().ok());
-                priority.or(own).inspect(|priority| out.u8(*priority)).is_some()
+                out.u8(priority.or(own).unwrap_or(0)); // as kombu, which never leaves it out
+                true
             }
+            // RabbitMQ would close the channel. Who takes the message reads in its headers when it expires.
+            (Kind::Text, "expiration") if found.is_some_and(|value| is_too_late(value)) => false,
             (Kind::Octet, _) => {
                 out.u8(found.map_or(Ok(PERSISTENT), |value| parsed(name, value.get()))?);
                 true
@@ -146,6 +149,11 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Properties> {
     Ok(found)
 }
 
+/// Whether a message would expire later than RabbitMQ can count, in 2³² milliseconds.
+fn is_too_late(value: &serde_json::value::RawValue) -> bool {
+    text_of(value).is_ok_and(|digits| digits.parse::<u64>().is_ok_and(|after| after > u64::from(u32::MAX)))
+}
+
 fn object_text<'a>(name: &'static str, bytes: &'a [u8]) -> Result<&'a str> {
     if bytes.is_empty() {
         return Ok("{}");
@@ -205,6 +213,22 @@ mod tests {
         assert_eq!((found.properties, found.headers), (br#"{"delivery_mode":2}"#.to_vec(), b"{}".to_vec()));
         let found = there_and_back("{}", r#"{"delivery_mode":1,"unknown":[],"priority":3}"#, None);
         assert_eq!((found.properties, found.priority), (br#"{"delivery_mode":1}"#.to_vec(), Some(3)));
+    }
+
+    #[test]
+    fn what_expires_later_than_the_server_can_count_says_so_in_its_headers_only() {
+        for (expiration, expected) in [
+            ("4294967295", r#"{"delivery_mode":2,"expiration":"4294967295"}"#),
+            ("4294967296", r#"{"delivery_mode":2}"#),
+        ] {
+            let found = there_and_back("{}", &format!(r#"{{"expiration":"{expiration}"}}"#), None);
+            assert_eq!(String::from_utf8(found.properties).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_message_without_a_priority_has_the_lowest() {
+        assert_eq!(there_and_back("{}", "{}", None).priority, Some(0));
     }
 
     #[test]
