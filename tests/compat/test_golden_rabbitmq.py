@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-import fastq
 from fastq import FastQ
 from fastq.app.publish import make_producer
 from tests.compat.calls import CALLS, Call
 from tests.compat.rabbitmq import Heard, agree, listening, recorded
+from tests.compat.rabbitmq_served import open_topology
 from tests.compat.recordings import VERSIONS
 from tests.compat.shop import Shop
 from tests.compat.support import ACCEPTED, open_shop
 from tests.compat.test_golden_messages import LEFT_OPEN, SHOWN_OTHERWISE
-from tests.compat.topologies import REFUSED, TOPOLOGIES, Kinds, topology_of
+from tests.compat.topologies import REFUSED, TOPOLOGIES
+from tests.support.worker import RunningWorker
 
-KINDS = Kinds(fastq.Exchange, fastq.Queue, fastq.Broadcast, fastq.binding)
+CONSUME = "basic.consume"
 MESSAGES = [
     pytest.param(version, call, id=f"{version}-{call.name}")
     for version in VERSIONS
@@ -79,7 +81,8 @@ def test_a_client_declares_what_celery_declares(version: str, name: str) -> None
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_what_is_for_later_goes_the_way_of_the_delays(version: str) -> None:
+def test_what_is_for_later_goes_to_its_exchange_and_says_when(version: str) -> None:
+    """Celery's client sends it to the queues of delays; fastq leaves that to the worker, who has made them."""
     (theirs,) = recorded(version, "delayed-quorum-topic")
     with listening() as heard:
         shop = _open(heard, "quorum-topic")
@@ -87,19 +90,40 @@ def test_what_is_for_later_goes_the_way_of_the_delays(version: str) -> None:
         ours = _published(heard.since())
         shop.app.close()
 
-    key = theirs["routing_key"].split(".")
-    seconds = int("".join(ours["routing_key"].split(".")[: len(key) - 1]), 2)
-    assert ours["exchange"] == theirs["exchange"]
-    assert ours["routing_key"].split(".")[-1] == key[-1]
-    assert len(ours["routing_key"].split(".")) == len(key)
-    assert 89 <= seconds <= 91
+    own_key = theirs["routing_key"].rpartition(".")[2]
+    agree(ours, {**theirs, "exchange": "delays", "routing_key": own_key}, differently={})
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", sorted(set(TOPOLOGIES) - {"quorum"}))
+def test_a_worker_declares_and_takes_what_celerys_does(version: str, name: str, tmp_path: Path) -> None:
+    """Queues of delays that a direct exchange never leads to ("quorum") fastq leaves out."""
+    with listening() as heard:
+        settings = {"HEARD_URL": heard.url, "HEARD_TOPOLOGY": name}
+        with RunningWorker("tests.compat.rabbitmq_served", tmp_path, ("-c", "1", "-n", "w@host"), settings):
+            ours, theirs = heard.since(), recorded(version, f"worker-{name}")
+
+    for method in ("exchange.declare", "exchange.bind", "queue.declare", "queue.bind"):
+        expected, declared = _said(theirs, method), _said(ours, method)
+        assert [one for one in expected if one not in declared] == []
+    taken = [(said["queue"], said["no_ack"], said["exclusive"], said["arguments"]) for said in _said(ours, CONSUME)]
+    for said in _said(theirs, CONSUME):
+        assert (said["queue"], said["no_ack"], said["exclusive"], said["arguments"]) in taken
+
+
+def _said(commands: list[dict[str, Any]], method: str) -> list[dict[str, Any]]:
+    """Return what was said by one method; how it was to be answered does not count, nor do questions."""
+    return [
+        {key: value for key, value in said.items() if key != "nowait"}
+        for said in commands
+        if said["method"] == method and not said.get("passive")
+    ]
 
 
 def _open(heard: Heard, topology: str) -> Shop:
-    app = FastQ("shop", broker=heard.url, backend="disabled://", accept_content=ACCEPTED, set_as_current=False)
-    for name, value in topology_of(topology, KINDS).items():
-        setattr(app.conf, name, value)
-    return Shop(app)
+    shop = open_topology(heard.url, topology)
+    shop.app.conf.accept_content = ACCEPTED
+    return shop
 
 
 def _sent_at(command: dict[str, Any]) -> datetime | None:

@@ -90,7 +90,8 @@ fn write_one(
     match (kind, found) {
         (Kind::Octet, _) if name == "priority" => {
             let own = found.and_then(|value| value.get().parse().ok());
-            Ok(priority.or(own).inspect(|priority| out.u8(*priority)).is_some())
+            out.u8(priority.or(own).unwrap_or(0)); // as kombu, which never leaves it out
+            Ok(true)
         }
         (Kind::Octet, _) => {
             out.u8(found.map_or(Ok(PERSISTENT), |value| parsed(name, value.get()))?);
@@ -100,6 +101,8 @@ fn write_one(
             out.u64(parsed(name, value.get())?);
             Ok(true)
         }
+        // RabbitMQ would close the channel. Who takes the message reads in its headers when it expires.
+        (Kind::Text, Some(value)) if name == "expiration" && is_too_late(value) => Ok(false),
         (Kind::Text, Some(value)) => {
             out.short(&short_text(name, text_of(value)?)?);
             Ok(true)
@@ -155,6 +158,11 @@ fn read_one(name: &str, kind: Kind, reader: &mut Reader<'_>, out: &mut Vec<u8>) 
         _ => out.extend_from_slice(reader.u64()?.to_string().as_bytes()),
     }
     Ok(())
+}
+
+/// Whether a message would expire later than RabbitMQ can count, in 2³² milliseconds.
+fn is_too_late(value: &RawValue) -> bool {
+    text_of(value).is_ok_and(|digits| digits.parse::<u64>().is_ok_and(|after| after > u64::from(u32::MAX)))
 }
 
 fn object_text<'a>(name: &'static str, bytes: &'a [u8]) -> Result<&'a str> {
@@ -216,6 +224,22 @@ mod tests {
         assert_eq!((found.others, found.headers), (br#"{"delivery_mode":2}"#.to_vec(), b"{}".to_vec()));
         let found = there_and_back("{}", r#"{"delivery_mode":1,"unknown":[],"priority":3}"#, None);
         assert_eq!((found.others, found.priority), (br#"{"delivery_mode":1}"#.to_vec(), Some(3)));
+    }
+
+    #[test]
+    fn what_expires_later_than_the_server_can_count_says_so_in_its_headers_only() {
+        for (expiration, expected) in [
+            ("4294967295", r#"{"delivery_mode":2,"expiration":"4294967295"}"#),
+            ("4294967296", r#"{"delivery_mode":2}"#),
+        ] {
+            let found = there_and_back("{}", &format!(r#"{{"expiration":"{expiration}"}}"#), None);
+            assert_eq!(String::from_utf8(found.others).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_message_without_a_priority_has_the_lowest() {
+        assert_eq!(there_and_back("{}", "{}", None).priority, Some(0));
     }
 
     #[test]
