@@ -39,6 +39,9 @@ class Publisher(Protocol):
     def publish_many(self, messages: Sequence[Any], /, timeout: float | None = None) -> None:
         """Send messages together, confirmed."""
 
+    def holds(self, text: str, /) -> bool:
+        """Tell whether a message that waits or is held by a worker has this text in its headers; True if in doubt."""
+
     def close(self) -> None:
         """Let the connection go."""
 

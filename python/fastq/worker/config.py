@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from fastq._seam import QueueSpec, WorkerConfig
+from fastq.app.internal import internal_queue
 from fastq.backends.native import broker_options, store_options
 from fastq.exceptions import ImproperlyConfigured
 from fastq.pool.choose import processors
+from fastq.time import seconds
 
 if TYPE_CHECKING:
     from fastq.app.protocol import App
     from fastq.pool.base import Pool
 
-__all__ = ["autoscale", "concurrency", "core_config", "internal_queue", "processes"]
+__all__ = ["autoscale", "concurrency", "core_config", "processes"]
 
 
 def concurrency(app: App, pool: type[Pool]) -> int:
@@ -109,17 +111,13 @@ def core_config(app: App, node: str, pool: Pool) -> WorkerConfig:
         max_deaths=conf.task_max_deaths,
         result_expires=backend.expires_seconds,
         chord_expires=backend.chord_expires_seconds,
+        chord_patience=seconds(conf.result_chord_patience) or None,
         internal_queue=internal_queue(app) if backend.capability.counts else "",
         stop_within=conf.worker_stop_timeout,
         soft_stop_within=conf.worker_soft_shutdown_timeout,
         gives_up_slots=pool.gives_up_slots,
         ends_lost_runs=conf.worker_cancel_long_running_tasks_on_connection_loss,
     )
-
-
-def internal_queue(app: App) -> str:
-    """Return the name of the queue of the app's own built-in tasks, which every worker of it takes from."""
-    return f"{app.conf.task_default_queue}.fastq"
 
 
 def _queues(app: App) -> tuple[QueueSpec, ...]:

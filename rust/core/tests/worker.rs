@@ -51,7 +51,6 @@ fn start(broker: Arc<dyn Broker>, page: Arc<dyn Page>) -> Worker {
         max_deaths: 3,
         chord_expires: None,
         internal: None,
-        patience: None,
         result_expires: None,
         patience: None,
         stop_within: None,
