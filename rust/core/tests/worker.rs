@@ -51,6 +51,7 @@ fn start(broker: Arc<dyn Broker>, page: Arc<dyn Page>) -> Worker {
         max_deaths: 3,
         chord_expires: None,
         internal: None,
+        patience: None,
         result_expires: None,
         mailbox: None,
         revoke_expires: Duration::from_secs(10_800),
