@@ -150,9 +150,7 @@ def test_the_tokens_of_a_worker_that_is_killed_are_free_again(start_worker: Star
     assert most_at_once(journal, without=killed) == {"acme": 2}
     survivor.kill()
     last = start_worker(SHOP, ("-c", "4", "-Q", "another"))
-    waiting = [
-        limits_shop.few.apply_async((str(journal), "acme", number), queue="another") for number in range(10, 20)
-    ]
+    waiting = [limits_shop.few.apply_async((str(journal), "acme", number), queue="another") for number in range(10, 20)]
     assert [result.get(timeout=30) for result in waiting] == list(range(10, 20))
     assert last.stop() == 0
 

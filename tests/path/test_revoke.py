@@ -120,9 +120,7 @@ def test_tasks_are_called_off_by_their_stamps(client: FastQ, start_worker: Any, 
     start_worker(SHOP)
     assert other.get(timeout=20) is None
     assert [revoked(result) for result in (one, several)] == [("revoked",)] * 2
-    running = client.send_task(
-        "shop.wait", (file("begun"), file("go on")), stamped_headers=["tenant"], tenant="loud"
-    )
+    running = client.send_task("shop.wait", (file("begun"), file("go on")), stamped_headers=["tenant"], tenant="loud")
     wait_for(Path(file("begun")).exists, "the run")
     client.control.revoke_by_stamped_headers({"tenant": "loud"}, terminate=True)
     assert revoked(running) == ("terminated",)
