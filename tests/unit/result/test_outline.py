@@ -5,19 +5,17 @@ from typing import Any
 
 import orjson
 import pytest
-from click.testing import CliRunner
 
 from fastq import FastQ
 from fastq._seam import Record
-from fastq.cli.workflow import command
+from fastq.cli.main import EXIT_USAGE
 from fastq.result.outline import outline
 
 
 @pytest.fixture
-def app(monkeypatch: pytest.MonkeyPatch) -> Any:
+def app() -> Any:
     url = f"memory://{uuid.uuid4().hex}"
     app = FastQ("shop", broker=url, backend=url, set_as_current=False)
-    monkeypatch.setattr("fastq.cli.chosen.Chosen.load", lambda _: app)
     yield app
     app.close()
 
@@ -80,30 +78,37 @@ def test_a_circle_in_what_is_stored_is_walked_once(app: FastQ) -> None:
     assert len(list(root.walk())) == 3
 
 
-def test_the_command_prints_a_tree(app: FastQ) -> None:
+def run(app: FastQ, *arguments: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        app.start(["workflow", *arguments])
+    code = left.value.code
+    assert isinstance(code, int)
+    return code
+
+
+def test_the_command_prints_a_tree(app: FastQ, capsys: pytest.CaptureFixture[str]) -> None:
     store(app, "first", children=[leaf("second"), [["g", None], [leaf(str(number)) for number in range(30)]]])
     store(app, "second", "FAILURE")
     for number in range(30):
         store(app, str(number))
-    shown = CliRunner().invoke(command, ["first"])
-    lines = shown.output.splitlines()
+    assert run(app, "first") == 1
+    lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("SUCCESS first 2026-11-22 11:42:22 (")
     assert lines[1].startswith("├── FAILURE second 2026-11-22")
     assert lines[1].endswith("ValueError: no luck")
     assert lines[2].startswith("└── SUCCESS group g (30 SUCCESS)")
     assert lines[-1] == "    └── … and 10 more: 10 SUCCESS (--all shows them)"
-    assert shown.exit_code == 1
-    everything = CliRunner().invoke(command, ["first", "--all"])
-    assert len(everything.output.splitlines()) == 33
+    run(app, "first", "--all")
+    assert len(capsys.readouterr().out.splitlines()) == 33
 
 
-def test_the_command_prints_json_and_dot(app: FastQ) -> None:
+def test_the_command_prints_json_and_dot(app: FastQ, capsys: pytest.CaptureFixture[str]) -> None:
     store(app, "first", children=[leaf("second")])
-    shown = CliRunner().invoke(command, ["first", "--json"])
-    assert orjson.loads(shown.output)["children"][0]["state"] == "PENDING"
-    assert shown.exit_code == 75
-    dot = CliRunner().invoke(command, ["first", "--dot"]).output
+    assert run(app, "first", "--json") == 75
+    assert orjson.loads(capsys.readouterr().out)["children"][0]["state"] == "PENDING"
+    run(app, "first", "--dot")
+    dot = capsys.readouterr().out
     assert dot.startswith("digraph workflow {")
     assert '"first" -> "second";' in dot
-    assert CliRunner().invoke(command, ["nobody"]).exit_code == 75
-    assert CliRunner().invoke(command, ["first", "--dot", "--json"]).exit_code == 2
+    assert run(app, "nobody") == 75
+    assert run(app, "first", "--dot", "--json") == EXIT_USAGE

@@ -44,6 +44,8 @@ pub(crate) struct World {
     pub(crate) void: HashSet<(u64, Tag)>,
     pub(crate) runs: HashMap<Tag, u32>,
     pub(crate) records: Vec<(String, String)>,
+    /// Parts of chords: the member and its state.
+    pub(crate) parts: Vec<(String, String)>,
     pub(crate) published: usize,
     pub(crate) killed: Vec<SlotId>,
     /// Tasks that were called off, a run included.
@@ -81,6 +83,7 @@ impl World {
             void: HashSet::new(),
             runs: HashMap::new(),
             records: Vec::new(),
+            parts: Vec::new(),
             published: 0,
             killed: Vec::new(),
             to_end: HashSet::new(),
@@ -173,6 +176,8 @@ impl World {
                 let noted = commit.noted();
                 self.records.extend(commit.records.into_iter().map(|record| (record.task_id, record.state)));
                 self.published += commit.publications.len();
+                let parts = commit.chords.map(|chords| chords.parts).unwrap_or_default();
+                self.parts.extend(parts.into_iter().map(|part| (part.task_id, part.state)));
                 if let Some((receipt, verdict)) = commit.settle {
                     let key = (receipt.epoch(), receipt.tag());
                     self.noted.extend(noted.map(|tag| (key.0, tag)));
