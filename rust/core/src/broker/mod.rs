@@ -4,9 +4,13 @@
 //! their own; [`Session`] is a worker's leased right to take messages, async, driven by the worker's one runtime.
 //! Callers read [`Capabilities`] and never ask for a broker's name.
 
+#[cfg(feature = "amqp")]
+pub mod amqp;
 pub mod connect;
 pub mod memory;
 mod nearest;
+#[cfg(any(feature = "amqp", feature = "redis"))]
+pub(crate) mod net;
 mod options;
 mod overhear;
 #[cfg(any(feature = "redis", feature = "sqlite"))]
@@ -164,6 +168,19 @@ pub trait Session: Send {
         credit: usize,
     ) -> BoxFuture<'a, Result<Harvest>>;
 
+    /// Sends what `commits` want sent, and takes it out of them, where results are kept by another server and this one
+    /// has no transactions: what follows a run comes before its result, and its result before the acknowledgement.
+    ///
+    /// # Errors
+    /// As [`Session::exchange`].
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: poll it to its end.
+    fn publish_first<'a>(&'a mut self, commits: &'a mut Vec<Commit>) -> BoxFuture<'a, Result<()>> {
+        let _ = commits;
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Completes when taking again is worth while: a message came or fell due.
     ///
     /// # Cancel safety
@@ -178,13 +195,7 @@ pub trait Session: Send {
     ///
     /// # Cancel safety
     /// Not cancel safe: poll it to its end.
-    fn subscribe_to<'a>(&'a mut self, queues: &'a [Queue]) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            let names: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
-            Err(Error::new(ErrorKind::Unsupported, "this broker's sessions keep to their queues")
-                .with("queues", names.join(", ")))
-        })
-    }
+    fn subscribe_to<'a>(&'a mut self, queues: &'a [Queue]) -> BoxFuture<'a, Result<()>>;
 
     /// Takes nothing more from a queue; what it took from it can be settled as ever. A queue that it does not take from
     /// changes nothing.
@@ -194,12 +205,7 @@ pub trait Session: Send {
     ///
     /// # Cancel safety
     /// Not cancel safe: poll it to its end.
-    fn unsubscribe_from<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            Err(Error::new(ErrorKind::Unsupported, "this broker's sessions keep to their queues")
-                .with("queues", queue))
-        })
-    }
+    fn unsubscribe_from<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>>;
 
     /// Renews the lease and puts back what dead workers held.
     ///
@@ -269,6 +275,14 @@ pub struct Capabilities {
     pub revocations: bool,
     /// Workers of other libraries may hear remote commands there.
     pub mailbox: bool,
+    /// Messages come by themselves, and what a harvest says of more is a guess.
+    pub pushes: bool,
+    /// It knows who works, and what is in flight or delayed: [`Broker::workers`], [`Depth`].
+    pub sees_workers: bool,
+    /// A message that was given back unstarted looks as if it had never been taken.
+    pub releases_unmarked: bool,
+    /// A worker does not begin on a queue that exists with other arguments.
+    pub insists_on_arguments: bool,
 }
 
 /// Which priority goes first.
@@ -381,6 +395,11 @@ pub struct Harvest {
     pub more: bool,
     /// Tasks that were called off since the last one, the deliveries above perhaps among them.
     pub revoked: Vec<Revocation>,
+    /// What was taken before is the broker's again, without the session being over: what has not started is to be
+    /// forgotten. What runs goes on, and settles what comes back.
+    pub lost: bool,
+    /// What users should know, a sentence each.
+    pub notices: Vec<String>,
 }
 
 /// What one [`Session::renew`] did.

@@ -230,13 +230,20 @@ impl Consumer {
 
     /// One round trip: settles the batch and takes what may be taken; returns whether there may be more.
     async fn exchange(&mut self, session: &mut dyn Session) -> Result<bool, Fault> {
+        if self.store.is_some() {
+            session.publish_first(self.batch.commits()).await.map_err(Fault::Session)?;
+        }
         self.store_first().await.map_err(Fault::Store)?;
         let credit = if self.draining { 0 } else { self.credit };
         let commits = self.batch.commits();
         let mut noted: Vec<Tag> = commits.iter().filter_map(Commit::noted).collect();
-        let Harvest { deliveries, refused, more, revoked } =
+        let Harvest { deliveries, refused, more, revoked, lost, notices } =
             session.exchange(commits, credit).await.map_err(Fault::Session)?;
         self.works();
+        notices.into_iter().for_each(|notice| self.say(News::Notice(notice)));
+        if lost {
+            self.say(News::SessionLost);
+        }
         let ended = self.end_chords(&refused).await;
         if !refused.is_empty() {
             noted.retain(|tag| !refused.contains(tag));

@@ -14,6 +14,8 @@ mod priority;
 mod publish;
 mod purge;
 mod queues;
+#[cfg(feature = "amqp")]
+mod rabbitmq_server;
 mod redeliver;
 #[cfg(feature = "redis")]
 mod redis;

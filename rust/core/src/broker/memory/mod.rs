@@ -155,6 +155,10 @@ impl Broker for MemoryBroker {
             limits: true,
             revocations: true,
             mailbox: false,
+            pushes: false,
+            sees_workers: true,
+            releases_unmarked: true,
+            insists_on_arguments: true,
         }
     }
 

@@ -35,8 +35,6 @@ mod ring;
 mod routes;
 mod session;
 mod source;
-mod stream;
-mod tls;
 mod tokens;
 mod transaction;
 mod waiter;
@@ -154,6 +152,10 @@ impl Broker for RedisBroker {
             limits: true,
             revocations: true,
             mailbox: true,
+            pushes: false,
+            sees_workers: true,
+            releases_unmarked: true,
+            insists_on_arguments: true,
         }
     }
 
