@@ -11,8 +11,9 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-from celery import Celery
+from celery import Celery, canvas
 from celery.result import AsyncResult
 from ledger import recorder
 from redis_connection import RedisConnection
@@ -31,6 +32,33 @@ if tuned:
 def noop(number: int) -> int:
     """Return the number."""
     return run(number)
+
+
+@app.task
+def step(value: int = 0) -> int:
+    """Return one more."""
+    return value + 1
+
+
+@app.task
+def count(values: list[int]) -> int:
+    """Return how many there are."""
+    return len(values)
+
+
+def chord(members: int) -> Any:
+    """Send a chord; return its handle."""
+    return canvas.chord([step.s() for _ in range(members)], count.s()).apply_async()
+
+
+def group(members: int) -> Any:
+    """Send the members of a chord alone; return their handle."""
+    return canvas.group([step.s() for _ in range(members)]).apply_async()
+
+
+def chain(steps: int) -> Any:
+    """Send a chain; return its handle."""
+    return canvas.chain(*(step.s() for _ in range(steps))).apply_async()
 
 
 def send(number: int) -> AsyncResult:

@@ -11,7 +11,7 @@ from typing import Any
 from ledger import recorder
 from redis_connection import RedisConnection
 
-from fastq import FastQ
+from fastq import FastQ, canvas
 
 run = recorder()
 url = os.environ["BENCH_REDIS_URL"]
@@ -22,6 +22,33 @@ app = FastQ("bench", broker=url, backend=url if os.environ["BENCH_RESULTS"] == "
 def noop(number: int, payload: str = "") -> int:  # noqa: ARG001 -- it is there to be carried
     """Return the number."""
     return run(number)
+
+
+@app.task
+def step(value: int = 0) -> int:
+    """Return one more."""
+    return value + 1
+
+
+@app.task
+def count(values: list[int]) -> int:
+    """Return how many there are."""
+    return len(values)
+
+
+def chord(members: int) -> Any:
+    """Send a chord; return its handle."""
+    return canvas.chord([step.s() for _ in range(members)], count.s()).apply_async()
+
+
+def group(members: int) -> Any:
+    """Send the members of a chord alone; return their handle."""
+    return canvas.group([step.s() for _ in range(members)]).apply_async()
+
+
+def chain(steps: int) -> Any:
+    """Send a chain; return its handle."""
+    return canvas.chain(*(step.s() for _ in range(steps))).apply_async()
 
 
 def send(number: int) -> Any:

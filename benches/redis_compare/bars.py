@@ -28,6 +28,7 @@ def bars(figures: Figures) -> Iterator[Bar]:
     yield from _backlog(figures)
     yield from _idle(figures)
     yield from _pools(figures)
+    yield from _canvas(figures)
     yield from _wire(figures)
 
 
@@ -97,6 +98,19 @@ def _pools(figures: Figures) -> Iterator[Bar]:
         yield Bar("10 ms tasks ÷ 200 /s, two children", part, " ×", "≥ 0.97 ×", part.median >= 0.97)
     if growth := figures.values("soak", "fastq-prefork", "growth_percent"):
         yield Bar("memory over 2 M tasks, last ÷ second quarter, − 1", growth, " %", "< 2 %", growth.median < 2)
+
+
+def _canvas(figures: Figures) -> Iterator[Bar]:
+    for path, name, least in (("chord_s", "chord of 1 000 members", 20), ("chain_s", "chain of 200 steps", 5)):
+        own, celery = (figures.values("canvas", side, path) for side in (OWN, "celery"))
+        if own:
+            yield Bar(name, own, " s", "", None)
+        if own and celery:
+            yield _at_least(f"{name}: Celery's time ÷ fastq's", celery.over(own), least)
+    if step := figures.values("canvas", OWN, "step_ms"):
+        yield Bar("chain, a step", step, " ms", "< 2 ms", step.median < 2)
+    if ratio := figures.values("canvas, bytes", OWN, "ratio"):
+        yield Bar("chord of 10 000, bytes sent ÷ its members alone", ratio, " ×", "≤ 1.2 ×", ratio.median <= 1.2)
 
 
 def _wire(figures: Figures) -> Iterator[Bar]:

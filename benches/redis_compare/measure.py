@@ -17,6 +17,7 @@ from typing import Any
 
 from bench import open_bench
 from part_backlog import backlog, bursts
+from part_canvas import canvas, canvas_bytes
 from part_capture import capture
 from part_drain import drain, payload
 from part_idle import idle
@@ -27,6 +28,8 @@ from part_publish import publish
 PARTS: dict[str, Callable[..., dict[str, Any]]] = {
     "backlog": backlog,
     "bursts": bursts,
+    "canvas": canvas,
+    "canvas_bytes": canvas_bytes,
     "capture": capture,
     "drain": drain,
     "idle": idle,

@@ -96,6 +96,18 @@ def pools(sides: Sequence[str], scale: float) -> Iterator[Turn]:
         yield Turn("10 ms tasks", "fastq-prefork", "share", parameters, count)
 
 
+def canvas(sides: Sequence[str], scale: float) -> Iterator[Turn]:
+    """Yield workflows, for the two that have them."""
+    for side in ("celery", "fastq"):
+        if side in sides:
+            members, steps = _at_least(20, 1_000 * scale), _at_least(10, 200 * scale)
+            yield Turn("canvas", side, "canvas", {"members": members, "steps": steps}, 100, results=True)
+    for side in ("celery", "fastq"):
+        if side in sides:
+            members = _at_least(100, 10_000 * scale)
+            yield Turn("canvas, bytes", side, "canvas_bytes", {"members": members}, 100, results=True)
+
+
 def soak(sides: Sequence[str], scale: float) -> Iterator[Turn]:
     """Yield two million tasks, for fastq."""
     if "fastq-prefork" in sides:
@@ -116,6 +128,7 @@ PARTS: dict[str, Callable[[Sequence[str], float], Iterator[Turn]]] = {
     "backlog": backlog,
     "idle": idle,
     "pools": pools,
+    "canvas": canvas,
     "soak": soak,
     "wire": wire,
 }

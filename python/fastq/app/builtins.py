@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from fastq.backends.chords import REFERENCE
+from fastq.imports import symbol_by_name
+
 if TYPE_CHECKING:
     from fastq.app.protocol import App
 
@@ -49,6 +52,38 @@ def _canvas(app: App) -> list[tuple[Any, dict[str, Any]]]:
         (starmap, {"name": "celery.starmap", **options}),
         (accumulate, {"name": ACCUMULATE, **options}),
         *_composed(app),
+        *_chords(),
+    ]
+
+
+def _chords() -> list[tuple[Any, dict[str, Any]]]:
+    """Return what ends chords. How, runs know, who stand on a higher floor."""
+
+    def chord_release(self: Any, group_id: str, callback: Any = None, why: str = "") -> None:
+        """Call the body of a chord whose members have ended, or fail it."""
+        symbol_by_name("fastq.execute.release:release")(self, group_id, callback, why)
+
+    def chord_body(self: Any, results: Any) -> None:
+        """Call the body of a chord that a Celery worker has completed."""
+        symbol_by_name("fastq.execute.release:stand_in")(self, results)
+
+    def chord_unlock(
+        self: Any,
+        group_id: str,
+        callback: Any,
+        interval: float | None = None,
+        max_retries: int | None = None,
+        result: Any = (),
+        **_: Any,
+    ) -> None:
+        """Call the body of a chord whose members have ended, or look again."""
+        symbol_by_name("fastq.execute.unlock:unlock")(self, group_id, callback, interval, max_retries, result)
+
+    options = {"bind": True, "ignore_result": True, "acks_late": True, "max_retries": None, "typing": False}
+    return [
+        (chord_release, {"name": "fastq.chord_release", **options}),
+        (chord_body, {"name": REFERENCE, **options, "ignore_result": False}),
+        (chord_unlock, {"name": "celery.chord_unlock", **options}),
     ]
 
 

@@ -275,6 +275,7 @@ _READERS: Final[dict[str, Callable[[dict[str, Any], Job], None]]] = {
     "children": _read_nothing,
     "outgoing": _read_nothing,
     "chords": _read_nothing,
+    "released": _read_nothing,
     "callbacks": _read_embed,
     "errbacks": _read_embed,
     "chain": _read_embed,

@@ -45,6 +45,9 @@ class Publisher(Protocol):
         With `together`, one of them keeps all from being sent.
         """
 
+    def holds(self, text: str, /) -> bool:
+        """Tell whether a message that waits or is held by a worker has this text in its headers; True if in doubt."""
+
     def close(self) -> None:
         """Let the connection go."""
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Arguments", "reader"]
 
 JSON: Final = "application/json"
+CHORD_RELEASE: Final = "fastq.chord_release"
 
 Arguments = tuple[list[Any], dict[str, Any], dict[str, Any]]
 """Positional arguments, keyword arguments, and the embed: what follows the run."""
@@ -48,7 +49,9 @@ def reader(app: App) -> Callable[[Job], Arguments]:
         if compression:
             body = decompress(body, str(compression))
         encoding = _object(job.properties).get("content_encoding")
-        return parse(loads(body, job.content_type, encoding, accepted))
+        # What the core sends itself is JSON, whatever the app accepts of others.
+        types = accepted | {JSON} if job.name == CHORD_RELEASE else accepted
+        return parse(loads(body, job.content_type, encoding, types))
 
     return read
 

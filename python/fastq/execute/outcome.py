@@ -149,6 +149,10 @@ def done(request: Context, records: tuple[Record, ...], follows: Following) -> O
     messages, chords = request.take_outgoing(), request.take_chords()
     if composing is not None:
         messages, chords = (*messages, *composing.messages), (*chords, *composing.chords)
+    released = request.__dict__.get("released")
+    if released is not None:
+        # A chord that this run has released: see fastq.execute.release.
+        return Outcome(DONE, (*records, *released.records), messages, "", released.parts, chords, released.ended)
     return Outcome(DONE, records, messages, parts=parts, chords=chords)
 
 

@@ -52,10 +52,11 @@ class Tree:
                 raise IncompleteStream(f"Task {node.id} has not ended: it is not known what it will send.")
 
     def collect(self, intermediate: bool = False, **options: Any) -> Iterator[tuple[Any, Any]]:
-        """Yield every result that can be reached from here with its value; `options` are those of `get`.
+        """Yield every result that can be reached from here with its value, waiting for each.
 
-        Raises:
-            IncompleteStream: a task has not ended.
+        Args:
+            intermediate: as of `iterdeps`.
+            **options: those of `get`.
         """
         for _, node in self.iterdeps(intermediate):
             yield node, node.get(**options)

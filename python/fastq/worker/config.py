@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from fastq._seam import QueueSpec, WorkerConfig
+from fastq.app.internal import internal_queue
 from fastq.backends.native import broker_options, store_options
 from fastq.exceptions import ImproperlyConfigured
 from fastq.pool.choose import processors
+from fastq.time import seconds
 
 if TYPE_CHECKING:
     from fastq.app.protocol import App
     from fastq.pool.base import Pool
 
-__all__ = ["autoscale", "concurrency", "core_config", "internal_queue", "processes"]
+__all__ = ["autoscale", "concurrency", "core_config", "processes"]
 
 
 def concurrency(app: App, pool: type[Pool]) -> int:
@@ -110,6 +112,7 @@ def core_config(app: App, node: str, pool: Pool) -> WorkerConfig:
         max_deaths=conf.task_max_deaths,
         result_expires=backend.expires_seconds,
         chord_expires=backend.chord_expires_seconds,
+        chord_patience=seconds(conf.result_chord_patience) or None,
         internal_queue=internal_queue(app) if backend.capability.counts else "",
         stop_within=conf.worker_stop_timeout,
         soft_stop_within=conf.worker_soft_shutdown_timeout,

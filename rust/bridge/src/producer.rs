@@ -117,6 +117,10 @@ impl Producer {
         workers.iter().map(|worker| worker_entry(py, worker)).collect()
     }
 
+    fn holds(&self, py: Python<'_>, text: &str) -> PyResult<bool> {
+        enter(py, || self.broker()?.holds(text))
+    }
+
     fn capabilities<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (can, native_store) = enter(py, || {
             let broker = self.broker()?;

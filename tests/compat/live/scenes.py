@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import select
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ __all__ = [
     "ask_linked",
     "chain",
     "children",
+    "chord",
     "ended",
     "group",
     "look",
@@ -116,6 +118,15 @@ def chain(works: Works, steps: Sequence[Link]) -> list[Told]:
 def group(works: Works, members: Sequence[Link]) -> Any:
     """Send several tasks as a group, as only Celery's client can; return their values in order."""
     return works.canvas.group(*(_signature(works, member) for member in members)).apply_async().get(timeout=LIMIT)
+
+
+def chord(works: Works, members: Sequence[Link], body: Link, errback: Link | None = None) -> Told:
+    """Send several tasks, and one that gets their values; tell of the end of that."""
+    called = _signature(works, body)
+    if errback is not None:
+        called.link_error(_signature(works, errback))
+    canvas = works.canvas or importlib.import_module("fastq")
+    return tell(canvas.chord([_signature(works, member) for member in members], called, app=works.app)(), LIMIT)
 
 
 def _signature(works: Works, link: Link) -> Any:

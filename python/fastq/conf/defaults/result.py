@@ -79,6 +79,16 @@ OPTIONS = (
         old="CELERY_RESULT_CHORD_EXPIRES",
     ),
     Option(
+        "result_chord_patience",
+        NUMBER,
+        3600.0,
+        "A chord of which no member has ended for so long is looked after: it fails when those that are missing neither "
+        "wait nor run. Longer than any task that is acknowledged before it runs; 0 and None: never. fastq's own.",
+        unit="s",
+        ours=True,
+        nullable=True,
+    ),
+    Option(
         "result_failure_expires",
         NUMBER,
         None,
@@ -101,7 +111,6 @@ OPTIONS = (
         "Interval in which the end of a chord is looked for, on backends that cannot count.",
         unit="s",
         old="CELERY_RESULT_CHORD_RETRY_INTERVAL",
-        acts=False,
     ),
     Option(
         "result_chord_join_timeout",
@@ -110,7 +119,6 @@ OPTIONS = (
         "The longest wait for the results of a chord's header.",
         unit="s",
         old="CELERY_RESULT_CHORD_JOIN_TIMEOUT",
-        acts=False,
     ),
     Option(
         "result_backend_always_retry",

@@ -44,6 +44,8 @@ pub(crate) struct World {
     pub(crate) void: HashSet<(u64, Tag)>,
     pub(crate) runs: HashMap<Tag, u32>,
     pub(crate) records: Vec<(String, String)>,
+    /// Parts of chords: the member and its state.
+    pub(crate) parts: Vec<(String, String)>,
     pub(crate) published: usize,
     pub(crate) sent: Vec<Publication>,
     pub(crate) killed: Vec<SlotId>,
@@ -82,6 +84,7 @@ impl World {
             void: HashSet::new(),
             runs: HashMap::new(),
             records: Vec::new(),
+            parts: Vec::new(),
             published: 0,
             sent: Vec::new(),
             killed: Vec::new(),
@@ -176,6 +179,8 @@ impl World {
                 self.records.extend(commit.records.into_iter().map(|record| (record.task_id, record.state)));
                 self.published += commit.publications.len();
                 self.sent.extend(commit.publications);
+                let parts = commit.chords.map(|chords| chords.parts).unwrap_or_default();
+                self.parts.extend(parts.into_iter().map(|part| (part.task_id, part.state)));
                 if let Some((receipt, verdict)) = commit.settle {
                     let key = (receipt.epoch(), receipt.tag());
                     self.noted.extend(noted.map(|tag| (key.0, tag)));

@@ -280,6 +280,15 @@ impl Hub {
         self.queues.get(queue).map_or(0, |waiting| waiting.ready.len())
     }
 
+    /// Whether a message that is not set aside has some text in its headers.
+    pub(super) fn holds(&self, text: &str) -> bool {
+        let finder = memchr::memmem::Finder::new(text.as_bytes());
+        let waiting =
+            self.queues.values().flat_map(|queue| queue.ready.values().chain(queue.delayed.values()));
+        let items = waiting.chain(self.claimed.values().map(|claimed| &claimed.item));
+        items.into_iter().any(|item| finder.find(&item.message.headers).is_some())
+    }
+
     /// The names of all queues, in order.
     pub(super) fn names(&self) -> Vec<String> {
         self.queues.keys().map(ToString::to_string).collect()

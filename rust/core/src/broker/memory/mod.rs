@@ -247,6 +247,11 @@ impl Broker for MemoryBroker {
         Ok(wanted.len() as u64)
     }
 
+    fn holds(&self, text: &str) -> Result<bool> {
+        let _inside = fork::enter();
+        Ok(self.shared.lock().holds(text))
+    }
+
     fn workers(&self) -> Result<Vec<WorkerEntry>> {
         let _inside = fork::enter();
         let hub = self.shared.lock();

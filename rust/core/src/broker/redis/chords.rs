@@ -193,10 +193,11 @@ pub(crate) fn grow(config: &RedisConfig, group_id: &str, by: u32, batch: &mut Ba
 
 /// Adds the commands that ask for a chord; their answers go to [`described`].
 pub(crate) fn describe(config: &RedisConfig, group_id: &str, batch: &mut Batch) {
-    let [size, parts, added, _, claim, record, _] = keys(config, group_id);
+    let [size, parts, added, seen, claim, record, _] = keys(config, group_id);
     let count: &[u8] = if config.results.ordered { b"ZCARD" } else { b"LLEN" };
     batch.add(&[b"MGET", size.as_bytes(), added.as_bytes(), claim.as_bytes()]);
     batch.add(&[count, parts.as_bytes()]);
+    batch.add(&[b"SCARD", seen.as_bytes()]);
     batch.add(&[b"HMGET", record.as_bytes(), b"body", b"progress_at"]);
 }
 
@@ -205,7 +206,8 @@ pub(crate) fn described(replies: &mut Replies) -> Result<Option<ChordRecord>> {
     let mut numbers = replies.array()?.into_iter().map(string);
     let mut number = || numbers.next().transpose().map(Option::unwrap_or_default);
     let (size, added, claim) = (number()?, number()?, number()?);
-    let count = u32::try_from(replies.int()?).unwrap_or(u32::MAX);
+    // Two members with one id may have one document; and workers of Celery 5.6 know nothing of the other set.
+    let count = u32::try_from(replies.int()?.max(replies.int()?)).unwrap_or(u32::MAX);
     let mut fields = replies.array()?.into_iter().map(bytes);
     let mut field = || fields.next().transpose().map(|field| field.flatten().unwrap_or_default());
     let (body, progress_at) = (field()?, field()?);
@@ -224,7 +226,8 @@ pub(crate) fn described(replies: &mut Replies) -> Result<Option<ChordRecord>> {
 
 /// Adds the command that asks for the parts of a chord; its answer goes to [`listed`].
 pub(crate) fn list(config: &RedisConfig, group_id: &str, batch: &mut Batch) {
-    let [_, parts, ..] = keys(config, group_id);
+    let [_, parts, _, seen, ..] = keys(config, group_id);
+    batch.add(&[b"SMEMBERS", seen.as_bytes()]);
     if config.results.ordered {
         batch.add(&[b"ZRANGE", parts.as_bytes(), b"0", b"-1", b"WITHSCORES"]);
     } else {
@@ -234,6 +237,7 @@ pub(crate) fn list(config: &RedisConfig, group_id: &str, batch: &mut Batch) {
 
 /// Reads the answer to [`list`].
 pub(crate) fn listed(config: &RedisConfig, group_id: &str, replies: &mut Replies) -> Result<Vec<Part>> {
+    let seen: Vec<String> = replies.array()?.into_iter().map(string).collect::<Result<_>>()?;
     let mut values = replies.array()?.into_iter();
     let mut parts = Vec::new();
     while let Some(document) = values.next() {
@@ -242,7 +246,22 @@ pub(crate) fn listed(config: &RedisConfig, group_id: &str, replies: &mut Replies
         let place = score.and_then(|score| score.parse::<f64>().ok()).filter(|score| score.is_finite());
         parts.push(read(group_id, document, place.map(|place| place as u32)));
     }
+    if seen.len() > parts.len() {
+        add_twins(&mut parts, &seen);
+    }
     Ok(parts)
+}
+
+/// Adds members that have the id and the document of another, and are therefore known by their place alone.
+fn add_twins(parts: &mut Vec<Part>, seen: &[String]) {
+    for (task_id, place) in seen.iter().filter_map(|member| member.rsplit_once(':')) {
+        let place = place.parse().ok();
+        let is_there = parts.iter().any(|part| part.task_id == task_id && part.place == place);
+        if let Some(twin) = parts.iter().find(|part| part.task_id == task_id && !is_there).cloned() {
+            parts.push(Part { place, ..twin });
+        }
+    }
+    parts.sort_by_key(|part| part.place.unwrap_or(u32::MAX));
 }
 
 /// A part from its document, which says itself whose it is.

@@ -58,12 +58,12 @@ fn purge_locking(keeper: &Keeper, lists: &[String]) -> Result<u64> {
 }
 
 /// The sessions that hold a lease or are being reaped, with the queues they take from.
-struct Holder {
-    session: String,
-    queues: Vec<String>,
+pub(super) struct Holder {
+    pub(super) session: String,
+    pub(super) queues: Vec<String>,
 }
 
-fn names(keeper: &Keeper) -> Result<(Vec<String>, Vec<Holder>)> {
+pub(super) fn names(keeper: &Keeper) -> Result<(Vec<String>, Vec<Holder>)> {
     let keys = &keeper.config.keys;
     let mut batch = Batch::new();
     batch.add(&[b"HKEYS", keys.key("fastq:queues").as_bytes()]);

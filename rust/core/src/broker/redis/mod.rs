@@ -16,6 +16,7 @@ mod dead;
 mod ear;
 mod ending;
 mod error;
+mod holds;
 mod inspect;
 mod keeper;
 mod keys;
@@ -209,6 +210,10 @@ impl Broker for RedisBroker {
 
     fn drop_dead(&self, queue: Option<&str>, ids: &[String]) -> Result<u64> {
         inspect::drop_dead(&self.keeper, queue, ids)
+    }
+
+    fn holds(&self, text: &str) -> Result<bool> {
+        holds::holds(&self.keeper, text)
     }
 
     fn workers(&self) -> Result<Vec<WorkerEntry>> {

@@ -76,6 +76,12 @@ fn letter(row: &Row<'_>) -> Result<DeadLetter> {
     })
 }
 
+/// Whether a message that is not set aside has some text in its headers.
+pub(super) fn holds(handle: &Handle, text: &str) -> Result<bool> {
+    let mut select = handle.prepare("SELECT 1 FROM message WHERE instr(headers, ?1) > 0 LIMIT 1")?;
+    Ok(select.exists([text.as_bytes()])?)
+}
+
 /// Puts dead letters at the end of their queues, their deaths forgotten. Inside a transaction.
 pub(super) fn requeue_dead(
     handle: &mut Handle,

@@ -150,6 +150,10 @@ impl Broker for SqliteBroker {
         })
     }
 
+    fn holds(&self, text: &str) -> Result<bool> {
+        self.with("look for messages", |handle| inspect::holds(handle, text))
+    }
+
     fn workers(&self) -> Result<Vec<WorkerEntry>> {
         self.with("list workers", |handle| inspect::workers(handle))
     }

@@ -1,0 +1,87 @@
+"""Random canvases while processes are killed: every one ends, and ends as it should."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.canvas.judged import client, errors_of, send
+from tests.canvas.oracle import judge
+from tests.faults.conftest import Place
+from tests.support.processes import alive, kill
+from tests.support.redis_server import RedisServer
+from tests.support.wait import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.worker import RunningWorker
+
+APP = "tests.canvas.served"
+
+
+class Killers(Place):
+    """A place whose workers run canvases, and lose processes."""
+
+    def __init__(self, folder: Path, url: str, chance: random.Random) -> None:
+        super().__init__(folder, url)
+        self.chance = chance
+        self.runs = folder / "runs.txt"
+        self.running: RunningWorker = self._start()
+
+    def _start(self) -> Any:
+        from tests.support.worker import RunningWorker
+
+        # A task that is killed again and again by chance must not be taken for one that kills its worker.
+        environment = {**self.environment, "FASTQ_TEST_LEDGER": str(self.runs), "FASTQ_TASK_MAX_DEATHS": "1000"}
+        worker = RunningWorker(APP, self.folder, ("-c", "2"), environment)
+        self._workers.append(worker)
+        worker.start()
+        worker.wait_until_ready()
+        return worker
+
+    def count(self) -> int:
+        """Return how many runs there were."""
+        return len(self.runs.read_text().splitlines()) if self.runs.exists() else 0
+
+    def kill(self) -> None:
+        """Kill a child, or all of the worker, which is then started again."""
+        if self.chance.random() < 0.7:
+            victim = self.chance.choice(wait_for(self.running.children, "a child"))
+            kill(victim)
+            wait_for(lambda: not alive([victim]), "the end of a child")
+        else:
+            self.running.kill()
+            self.running = self._start()
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def killers(request: pytest.FixtureRequest, tmp_path: Path, chance: random.Random) -> Iterator[Killers]:
+    if request.param == "sqlite":
+        made = Killers(tmp_path, f"sqlite:///{tmp_path}/queue.db", chance)
+        yield made
+        made.close()
+        return
+    with RedisServer(tmp_path) as server:
+        made = Killers(tmp_path, server.url, chance)
+        yield made
+        made.close()
+
+
+def test_every_canvas_ends_whatever_is_killed(killers: Killers, chance: random.Random, long: bool) -> None:
+    count, kills = (500, 100) if long else (30, 4)
+    first = chance.getrandbits(32)
+    app = client(killers.url)
+    sent = send(app, range(first, first + count))
+    for number in range(kills):
+        enough = count * number // kills
+        wait_for(lambda enough=enough: killers.count() >= enough, "more runs", limit=60.0)  # type: ignore[misc]
+        killers.kill()
+    wrong = errors_of(sent, 900.0 if long else 120.0)
+    app.close()
+    failing = sum(bool(judge(one.tree).kinds) for one in sent)
+    print(f"{count} canvases, {failing} of them to fail, {killers.count()} runs, {kills} kills")
+    assert not wrong, f"{len(wrong)} are wrong, among them:\n" + "\n".join(sorted(wrong, key=len)[:5])

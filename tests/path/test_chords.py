@@ -1,0 +1,152 @@
+"""Chords from end to end: real workers, SQLite and Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fastq import chain, chord, group
+from fastq.exceptions import ChordError
+from tests.support.wait import wait_for
+
+if TYPE_CHECKING:
+    from fastq import FastQ
+    from tests.support.worker import RunningWorker
+
+ORCHESTRA = "tests.path.orchestra"
+LIMIT = 20.0
+
+
+@pytest.fixture
+def worker(start_worker: Callable[..., RunningWorker]) -> RunningWorker:
+    """Return a worker of the orchestra with two children."""
+    return start_worker(ORCHESTRA)
+
+
+@pytest.fixture
+def play(client: FastQ) -> Callable[..., Any]:
+    """Return a function that makes the signature of one of the orchestra's tasks."""
+    return lambda name, *args, **kwargs: client.signature(f"play.{name}", args, kwargs)
+
+
+def lines(file: str) -> list[str]:
+    path = Path(file)
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+@pytest.mark.usefixtures("worker")
+def test_the_body_gets_the_results_in_the_order_of_the_header(client: FastQ, play: Any) -> None:
+    result = chord([play("note", pitch) for pitch in range(30)], play("total"), app=client)()
+    assert result.get(timeout=LIMIT) == sum(range(30))
+    ordered = chord([play("note", pitch) for pitch in "cab"], play("total"), app=client)()
+    assert ordered.get(timeout=LIMIT) == ["c", "a", "b"]
+    assert ordered.parent.join(timeout=LIMIT) == ["c", "a", "b"]
+
+
+@pytest.mark.usefixtures("worker")
+def test_members_whose_results_nobody_stores_count_too(client: FastQ, play: Any) -> None:
+    result = chord([play("silent", 1), play("silent", 2)], play("total"), app=client)()
+    assert result.get(timeout=LIMIT) == 3
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_member_that_is_run_again_counts_when_it_ends(client: FastQ, play: Any) -> None:
+    result = chord([play("flaky", 1), play("note", 2)], play("total"), app=client)()
+    assert result.get(timeout=LIMIT) == 3
+
+
+@pytest.mark.usefixtures("worker")
+def test_headers_and_bodies_may_be_of_any_kind(client: FastQ, play: Any) -> None:
+    inner = group(play("note", 1), play("note", 2), app=client)
+    nested = chord([inner, chain(play("note", 3), play("encore"), app=client)], play("total"), app=client)()
+    assert nested.get(timeout=LIMIT) == [1, 2, ["encore", 3]]
+    header = [play("note", 4), play("note", 5)]
+    followed = chord(header, chain(play("total"), play("encore"), app=client), app=client)()
+    assert followed.get(timeout=LIMIT) == ["encore", 9]
+    spread = chord(header, group(play("total"), play("encore"), app=client), app=client)()
+    assert spread.get(timeout=LIMIT) == [9, ["encore", [4, 5]]]
+    stacked = chord([chord(header, play("total"), app=client), play("note", 1)], play("total"), app=client)()
+    assert stacked.get(timeout=LIMIT) == 10
+    twice = chord(header, chord([play("total"), play("total")], play("total"), app=client), app=client)()
+    assert twice.get(timeout=LIMIT) == 18
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize(
+    ("member", "text"),
+    [
+        ("wrong", "out of tune"),
+        ("ignore", "no state is stored"),
+        ("reject", "reject requeue=False"),
+        ("too_long", "TimeLimitExceeded"),
+        ("die", "WorkerLostError"),
+        ("die_early", "WorkerLostError"),
+        ("nobody_knows", "NotRegistered"),
+    ],
+)
+def test_a_member_that_does_not_return_ends_the_chord(
+    client: FastQ, play: Any, file: Callable[[str], str], member: str, text: str
+) -> None:
+    body = play("total", file=file("ran"))
+    body.link_error(play("sorry", file=file("sorry")))
+    result = chord([play("note", 1), play(member)], body, app=client)()
+    with pytest.raises(ChordError, match=text):
+        result.get(timeout=LIMIT)
+    wait_for(lambda: lines(file("sorry")) == [result.id], "the errback of the body")
+    assert lines(file("ran")) == []
+
+
+def test_a_member_that_has_expired_ends_the_chord(
+    client: FastQ, play: Any, start_worker: Callable[..., RunningWorker]
+) -> None:
+    late = play("note", 2).set(expires=timedelta(milliseconds=1))
+    result = chord([play("note", 1), late], play("total"), app=client)()
+    start_worker(ORCHESTRA)
+    with pytest.raises(ChordError, match="expired"):
+        result.get(timeout=LIMIT)
+
+
+@pytest.mark.usefixtures("worker")
+def test_what_was_to_follow_a_chord_fails_with_it(client: FastQ, play: Any) -> None:
+    result = chain(group(play("note", 1), play("wrong")), play("total"), play("encore"), app=client)()
+    with pytest.raises(ChordError, match="out of tune"):
+        result.get(timeout=LIMIT)
+    outer = chord([chord([play("wrong")] * 2, play("total"), app=client), play("note", 1)], play("total"), app=client)()
+    with pytest.raises(ChordError, match="Dependency"):
+        outer.get(timeout=LIMIT)
+
+
+@pytest.mark.usefixtures("worker")
+def test_an_empty_chord_calls_its_body_at_once(client: FastQ, play: Any) -> None:
+    assert chord([], play("total"), app=client)().get(timeout=LIMIT) == 0
+
+
+def test_a_chord_whose_members_have_vanished_ends(
+    client: FastQ, play: Any, start_worker: Callable[..., RunningWorker], file: Callable[[str], str]
+) -> None:
+    lost = play("note", 2).set(queue="lost")
+    body = play("total")
+    body.link_error(play("sorry", file=file("sorry")))
+    result = chord([play("note", 1), lost], body, app=client)()
+    start_worker(ORCHESTRA, environment={"FASTQ_RESULT_CHORD_PATIENCE": "0.5"})
+    group_id = result.parent.id
+
+    def counted() -> bool:
+        record = client.backend.chord_record(group_id)
+        return record is not None and record.ended == 1
+
+    wait_for(counted, "the member that runs")
+    # What waits is not taken for vanished, however long it takes.
+    with pytest.raises(TimeoutError):
+        result.get(timeout=2)
+    assert client.producer.purge("lost") == 1
+    with pytest.raises(ChordError, match="1 of 2 members of the chord have vanished"):
+        result.get(timeout=LIMIT)
+    wait_for(lambda: lines(file("sorry")) == [result.id], "the errback of the body")
+    record = client.backend.chord_record(group_id)
+    assert record is not None
+    assert record.state == "ended"
