@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shlex
 import shutil
 import socket
 import subprocess
@@ -38,6 +40,10 @@ class Server:
         """Return its address as fastq writes it."""
         raise NotImplementedError
 
+    def environment(self, folder: Path, port: int) -> dict[str, str]:  # noqa: ARG002 - a kind may tell more
+        """Return what tests find in their environment: the address, and what else they need to steer the server."""
+        return {self.variable: self.url(port)}
+
     def answers(self, port: int) -> bool:
         """Whether it speaks its protocol."""
         raise NotImplementedError
@@ -72,11 +78,16 @@ class Redis(Server):
 
 
 class RabbitMQ(Server):
-    """rabbitmq-server as a node of its own, with a name service (epmd) of its own."""
+    """rabbitmq-server as a node of its own, with a name service (epmd) of its own.
+
+    Its folder has a command `rabbitmqctl` that speaks to this node and to no other one.
+    """
 
     name = "rabbitmq"
     package = "rabbitmq-server"
     variable = "FASTQ_TEST_RABBITMQ_URL"
+    control_variable = "FASTQ_TEST_RABBITMQ_CTL"
+    """The environment variable in which tests find the path of that command."""
     start_within = 90.0
     stop_within = 30.0
 
@@ -87,14 +98,27 @@ class RabbitMQ(Server):
 
     def command(self, program: str, folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
         """Return the command and an environment in which every file, port and name is the node's own."""
-        epmd_port = free_port()
+        return [program], self.node(program, folder, port, free_port())
+
+    def node(self, program: str, folder: Path, port: int, epmd_port: int, cookie: str = "") -> dict[str, str]:
+        """Write the node's files; return its environment.
+
+        Args:
+            program: path of rabbitmq-server.
+            folder: where everything of the node lies.
+            port: on which it serves AMQP.
+            epmd_port: of the name service; nodes of one cluster share it.
+            cookie: what nodes know each other by; a new one unless it is given.
+        """
         (folder / "epmd-port").write_text(str(epmd_port))
         (folder / "enabled_plugins").write_text("[].\n")
+        self._write_cookie(folder, cookie or secrets.token_hex(16))
         (folder / "rabbitmq.conf").write_text("loopback_users.guest = true\nlog.console.level = warning\n")
-        return [program], {
+        environment = {
             "ERL_EPMD_PORT": str(epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "HOME": str(folder),
+            "RABBITMQ_CONF_ENV_FILE": str(folder / "no-rabbitmq-env.conf"),
             "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
             "RABBITMQ_DIST_PORT": str(free_port()),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
@@ -105,11 +129,32 @@ class RabbitMQ(Server):
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(port),
             "RABBITMQ_PID_FILE": str(folder / "pid"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
         }
+        self._write_control(Path(program).with_name("rabbitmqctl"), folder, environment)
+        return environment
+
+    def _write_cookie(self, folder: Path, cookie: str) -> None:
+        file = folder / ".erlang.cookie"
+        file.unlink(missing_ok=True)
+        file.write_text(cookie)
+        file.chmod(0o400)
+
+    def _write_control(self, program: Path, folder: Path, environment: dict[str, str]) -> None:
+        """Write the command that steers this node, whatever environment it is called in."""
+        control = folder / "rabbitmqctl"
+        names = [f"{name}={shlex.quote(value)}" for name, value in environment.items()]
+        words = ["exec env", *names, shlex.quote(str(program)), "--quiet", '"$@"']
+        control.write_text("#!/bin/sh\n" + " \\\n    ".join(words) + "\n")
+        control.chmod(0o755)
 
     def url(self, port: int) -> str:
         """Return the address of the default virtual host."""
         return f"amqp://guest:guest@127.0.0.1:{port}//"
+
+    def environment(self, folder: Path, port: int) -> dict[str, str]:
+        """Return the address, and the command that steers the node."""
+        return {**super().environment(folder, port), self.control_variable: str(folder / "rabbitmqctl")}
 
     def answers(self, port: int) -> bool:
         """Whether it answers the protocol header with a method frame (AMQP 0-9-1, section 4.2.2)."""

@@ -28,7 +28,7 @@ from servers import SERVERS, Server, free_port, wait_until
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".services"
 
-NEEDED: tuple[str, ...] = ("redis",)
+NEEDED: tuple[str, ...] = ("redis", "rabbitmq")
 """What `run` starts when it is given no names."""
 
 
@@ -143,7 +143,7 @@ def start(name: str) -> Running:
             cwd=folder,
             start_new_session=True,
         )
-    started = Running(name, process.pid, port, {server.variable: server.url(port)})
+    started = Running(name, process.pid, port, server.environment(folder, port))
     (folder / "running.json").write_text(json.dumps(asdict(started)))
     if not wait_until(lambda: server.answers(port), server.start_within, lambda: process.poll() is None):
         stop(started)

@@ -56,6 +56,7 @@ fn subscription() -> Subscription {
         result_expires: Some(Duration::from_secs(86_400)),
         chord_expires: Some(Duration::from_secs(86_400)),
         internal: None,
+        mailbox: None,
         patience: None,
     }
 }

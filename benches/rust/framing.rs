@@ -52,6 +52,7 @@ fn job(tag: u64) -> Job {
         ignore_result: None,
         has_family: false,
         received_at: Instant(0),
+        keys: None,
     }
 }
 

@@ -95,6 +95,7 @@ fn subscription() -> Subscription {
         result_expires: Some(Duration::from_secs(86_400)),
         chord_expires: None,
         internal: None,
+        mailbox: None,
         patience: None,
     }
 }

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from fastq.app import FastQ, current_app, current_task, shared_task
-    from fastq.app.queues import Exchange, Queue
     from fastq.app.send import new_id as uuid
     from fastq.app.task import Task
+    from fastq.app.topology import Broadcast, Exchange, Queue, binding
     from fastq.canvas import chain, chord, chunks, group, xmap, xstarmap
     from fastq.canvas.signature import Signature, maybe_signature, signature, subtask
     from fastq.result import AsyncResult, GroupResult, ResultSet
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncResult",
+    "Broadcast",
     "Exchange",
     "FastQ",
     "GroupResult",
@@ -43,6 +44,7 @@ __all__ = [
     "Signature",
     "Task",
     "__version__",
+    "binding",
     "chain",
     "chord",
     "chunks",
@@ -60,13 +62,15 @@ __all__ = [
 
 _HOMES: Final = {
     "AsyncResult": "fastq.result",
-    "Exchange": "fastq.app.queues",
+    "Broadcast": "fastq.app.topology",
+    "Exchange": "fastq.app.topology",
     "FastQ": "fastq.app",
     "GroupResult": "fastq.result",
-    "Queue": "fastq.app.queues",
+    "Queue": "fastq.app.topology",
     "ResultSet": "fastq.result",
     "Signature": "fastq.canvas.signature",
     "Task": "fastq.app.task",
+    "binding": "fastq.app.topology",
     "chain": "fastq.canvas",
     "chord": "fastq.canvas",
     "chunks": "fastq.canvas",

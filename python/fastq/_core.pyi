@@ -54,6 +54,9 @@ class Capabilities(TypedDict):
     exchanges: bool
     dead_letters: bool
     leases: bool
+    limits: bool
+    revocations: bool
+    mailbox: bool
     native_store: bool
 
 @final
@@ -64,15 +67,26 @@ class Producer:
     def declare(self, queues: Sequence[QueueSpec]) -> None: ...
     def publish(
         self, route: Route, headers: bytes, properties: bytes, body: bytes, timeout: float | None = None
-    ) -> None: ...
+    ) -> str | None: ...
     def publish_many(
-        self, messages: Sequence[tuple[Route, bytes, bytes, bytes]], timeout: float | None = None
-    ) -> None: ...
+        self,
+        messages: Sequence[tuple[Route, bytes, bytes, bytes]],
+        timeout: float | None = None,
+        together: bool = True,
+    ) -> list[tuple[int, str]]: ...
     def purge(self, queue: str) -> int: ...
     def depths(self) -> list[Depth]: ...
     def dead_letters(self, queue: str | None, limit: int) -> list[DeadLetterInfo]: ...
     def requeue_dead(self, queue: str | None, ids: Sequence[str]) -> int: ...
     def drop_dead(self, queue: str | None, ids: Sequence[str]) -> int: ...
+    def revoke(self, revocations: bytes, expires: float) -> None:
+        """Call tasks off, for so many seconds: a JSON list of objects as in rust/core/src/job/revocation.rs.
+
+        Raises:
+            NotSupported: this broker keeps no record of them.
+        """
+    def revoked(self) -> bytes:
+        """Return what is called off now, in the same form, each with `until`, in seconds since 1970."""
     def workers(self) -> list[WorkerInfo]: ...
     def holds(self, text: str) -> bool:
         """Tell whether a message that waits or is held by a worker has this text in its headers; True if in doubt."""
@@ -127,6 +141,10 @@ class Worker:
     def wakeup_fd(self) -> int:
         """Return the descriptor for `signal.set_wakeup_fd`, so that a signal ends `attend`."""
     def watch(self, kinds: Iterable[str]) -> None: ...
+    def consume(self, queues: Sequence[QueueSpec]) -> None:
+        """Take from these queues too; the event `queues` tells when, or why not."""
+    def cancel(self, queue: str) -> None:
+        """Take nothing more from a queue; what was taken from it is run."""
     def stats(self) -> dict[str, Any]: ...
     def stop(self, how: Literal["warm", "soft", "cold"]) -> None: ...
 
@@ -177,6 +195,8 @@ class Port:
         Raises:
             EOFError: the parent is gone.
         """
+    def is_ending(self) -> bool:
+        """Whether the parent ends the run of the last job: then a signal that came is meant for it."""
     def let_go(self, job: Job) -> None:
         """Say that a run that was to be ended holds its permit no more. Takes the place of `finish`."""
     def store(self, records: Sequence[Record]) -> None:

@@ -118,7 +118,12 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class QueueSpec:
-    """A queue to declare, and how it is bound."""
+    """A queue to declare, and how it is bound: a queue with several bindings is several of these, with one name.
+
+    Without a name it is an exchange alone.
+
+    Arguments are JSON objects.
+    """
 
     name: str
     exchange: str = ""
@@ -126,8 +131,19 @@ class QueueSpec:
     routing_key: str = ""
     durable: bool = True
     auto_delete: bool = False
+    exclusive: bool = False
+    no_declare: bool = False
+    """It exists already, and so do its exchange and binding."""
     arguments: str = "{}"
-    """Queue arguments: a JSON object."""
+    """Of the queue."""
+    exchange_durable: bool = True
+    exchange_auto_delete: bool = False
+    exchange_no_declare: bool = False
+    """It exists already, or is the broker's own."""
+    exchange_arguments: str = "{}"
+    binding_arguments: str = "{}"
+    consumer_arguments: str = "{}"
+    """Of whoever takes from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +162,10 @@ class Policy:
     soft_time_limit: float | None
     rate_limit: float | None = None
     """Runs that may begin in a second, in this worker."""
+    rate_is_global: bool = False
+    """They are counted in all workers together."""
+    max_concurrency: int | None = None
+    """Runs that may go on at the same time, in all workers together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,3 +206,7 @@ class WorkerConfig:
     """Runs whose lease was lost are ended: another worker makes them from the beginning."""
     gives_up_slots: bool = False
     """A slot in this process whose run passes its limit is given up; Python makes another."""
+    mailbox: str | None = None
+    """The exchange of remote commands that are obeyed, such as `celery.pidbox`; None: none are."""
+    revoke_expires: float = 10_800.0
+    """How long it is remembered what a remote command calls off."""

@@ -23,7 +23,7 @@
     │   │   └── BackendStoreError
     │   ├── TaskError
     │   │   ├── AlreadyRegistered · IncompleteStream · InvalidTaskError · ChordError
-    │   │   ├── TaskRevokedError · MaxRetriesExceededError
+    │   │   ├── TaskRevokedError · MaxRetriesExceededError · TaskAlreadyQueued
     │   │   └── TimeoutError (builtins.TimeoutError)
     │   └── TaskPredicate                   control words of a task's code, not errors
     │       └── Ignore · Reject · Retry
@@ -92,6 +92,7 @@ __all__ = [
     "SerializerNotInstalled",
     "SoftTimeLimitExceeded",
     "SystemTerminate",
+    "TaskAlreadyQueued",
     "TaskError",
     "TaskPredicate",
     "TaskRevokedError",
@@ -228,6 +229,16 @@ class TaskRevokedError(TaskError):
 
 class TimeoutError(TaskError, builtins.TimeoutError):  # noqa: A001 - Celery's name; it is also the built-in
     """The operation did not end within its time limit."""
+
+
+class TaskAlreadyQueued(TaskError):
+    """Another call with the same unique key is under way."""
+
+    def __init__(self, *args: Any, task_id: str = "", key: str = "") -> None:
+        """Keep the id of the call that is under way, and the key."""
+        super().__init__(*args)
+        self.task_id = task_id
+        self.key = key
 
 
 class MaxRetriesExceededError(TaskError):

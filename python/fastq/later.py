@@ -10,19 +10,12 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Final, NoReturn, TypeVar
 
-__all__ = ["APP", "MODULES", "RESULT", "SIGNATURE", "TASK", "lacks", "missing"]
+__all__ = ["AMQP", "APP", "MODULES", "RESULT", "SIGNATURE", "TASK", "lacks", "missing"]
 
 Class = TypeVar("Class", bound=type)
 
-_CONTROL: Final = (
-    "remote control is not part of this version: `fastq status` and `fastq queues` show what runs, and signals stop a "
-    "worker"
-)
 _PERIODIC: Final = "periodic tasks are not part of this version: let cron, or a systemd timer, run `fastq call`"
 _EVENTS: Final = "events for monitors are not part of this version: connect a receiver to a signal of fastq.signals"
-_REVOKE: Final = (
-    "revoking tasks is not part of this version: give the call expires=, or have the task look whether to go on"
-)
 _CONNECTION: Final = "there are no connections of kombu's here: set broker_url, and let delay() or app.send_task() send"
 _BOOTSTEPS: Final = (
     "the worker is written in Rust and has no bootsteps: connect a receiver to a signal of fastq.signals"
@@ -41,7 +34,6 @@ MODULES: Final[Mapping[str, str]] = {
 APP: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         (
-            "amqp",
             "connection",
             "connection_for_read",
             "connection_for_write",
@@ -58,7 +50,6 @@ APP: Final[Mapping[str, str]] = {
     **dict.fromkeys(("either", "prepare_config"), _SETUP),
     "annotations": "write the setting task_annotations",
     "bugreport": _REPORT,
-    "control": _CONTROL,
     "loader": _LOADER,
     "log": "logging is set up by fastq.log, and the signal setup_logging replaces that",
     "on_after_fork": "connect a receiver to the signal worker_process_init",
@@ -66,6 +57,14 @@ APP: Final[Mapping[str, str]] = {
     "user_options": "the command line takes no options of an app's own: read them from the environment",
 }
 """Of the app."""
+
+AMQP: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("Connection", "Consumer", "Producer", "TaskConsumer", "producer_pool", "send_task_message"), _CONNECTION
+    ),
+    **dict.fromkeys(("as_task_v1", "as_task_v2", "create_task_message"), "a message is made when it is sent"),
+}
+"""Of `app.amqp`."""
 
 TASK: Final[Mapping[str, str]] = {
     **dict.fromkeys(("apply_async_on_commit", "delay_on_commit"), _DJANGO),
@@ -75,13 +74,12 @@ TASK: Final[Mapping[str, str]] = {
 """Of tasks."""
 
 RESULT: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("revoke", "revoke_by_stamped_headers"), _REVOKE),
     "throw": "use maybe_throw()",
 }
 """Of results."""
 
 SIGNATURE: Final[Mapping[str, str]] = {
-    "election": _CONTROL,
+    "election": "elections among workers are not part of this version: give the call unique work to one queue",
 }
 """Of signatures."""
 

@@ -38,3 +38,12 @@ def hold(key: str, gate: str) -> str:
         pause.wait(0.01)
     ledger.end(key)
     return key
+
+
+@app.task
+def linger(number: int, seconds: float) -> int:
+    """Return the number after so long; the ledger knows of the run."""
+    ledger.start(number)
+    threading.Event().wait(seconds)
+    ledger.end(number)
+    return number

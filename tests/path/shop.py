@@ -258,6 +258,36 @@ def progress(self: Any, begun: str, go_on: str) -> str:
     return wait(begun, go_on)
 
 
+@app.task(name="shop.tidy")
+def tidy(begun: str, tidied: str) -> None:
+    """Wait in short steps, for ever; create a file in the end."""
+    pause = threading.Event()
+    try:
+        Path(begun).touch()
+        while True:
+            pause.wait(0.01)
+    except Exception:
+        logger.exception("what ends a run is no error")
+    finally:
+        Path(tidied).touch()
+
+
+@app.task(name="shop.tidy_later")
+async def tidy_later(begun: str, tidied: str) -> None:
+    """Await for ever; create a file in the end."""
+    try:
+        Path(begun).touch()
+        await asyncio.sleep(3600)
+    finally:
+        Path(tidied).touch()
+
+
+@signals.task_revoked.connect
+def _say_revoked(request: Any, terminated: bool, signum: Any, expired: bool, **_named: Any) -> None:
+    number = None if signum is None else int(signum)
+    logger.info("revoked %s terminated=%s signum=%s expired=%s", request.id, terminated, number, expired)
+
+
 def _tell(what: str, **_named: Any) -> None:
     """Write a line for a signal, when a file for it is named."""
     place = os.environ.get("SHOP_SIGNALS")

@@ -80,8 +80,8 @@ def test_headers_and_bodies_may_be_of_any_kind(client: FastQ, play: Any) -> None
     ("member", "text"),
     [
         ("wrong", "out of tune"),
-        ("ignore", "IGNORED"),
-        ("reject", "Reject"),
+        ("ignore", "no state is stored"),
+        ("reject", "reject requeue=False"),
         ("too_long", "TimeLimitExceeded"),
         ("die", "WorkerLostError"),
         ("die_early", "WorkerLostError"),

@@ -27,6 +27,7 @@ def add(x: int, y: int) -> int:
 OWNERS: list[tuple[Any, Mapping[str, str]]] = [
     (FastQ, later.APP),
     (APP, later.APP),
+    (APP.amqp, later.AMQP),
     (Task, later.TASK),
     (add, later.TASK),
     (AsyncResult, later.RESULT),

@@ -6,7 +6,7 @@ has set it; None counts as not set.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from fastq.exceptions import ImproperlyConfigured, MaxRetriesExceededError, OperationalError
 
@@ -77,6 +77,27 @@ class Attributes:
 
     rate_limit: str | float | None = _configured("task_default_rate_limit")
     """Runs a worker may start: "10/s", "10/m", "10/h", or a number a second."""
+
+    rate_limit_scope: Literal["worker", "global"] = "worker"
+    """Whether each worker keeps the rate limit for itself, as Celery's do, or all keep it together."""
+
+    rate_limit_key: str | Callable[..., Any] | None = None
+    """With the scope "global": under which key a call's runs count, made of its arguments; by default the task's."""
+
+    max_concurrency: int | None = None
+    """How many runs may go on at the same time, in all workers together; None: any number."""
+
+    concurrency_key: str | Callable[..., Any] | None = None
+    """Under which key a call's runs count for `max_concurrency`, made of its arguments; by default the task's."""
+
+    unique_for: float | None = None
+    """Seconds during which no other call of the same unique key is sent, unless the call ends before."""
+
+    unique_key: str | Callable[..., Any] | None = None
+    """What makes calls the same, made of their arguments; by default all of them."""
+
+    on_duplicate: Literal["return", "raise"] = "return"
+    """What becomes of a call that is not sent, because another one is under way: its result, or `TaskAlreadyQueued`."""
 
     ignore_result: bool | None = _configured("task_ignore_result")
     """Whether no state is stored."""

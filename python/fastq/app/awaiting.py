@@ -53,8 +53,8 @@ async def send_named(target: bulk.Target, args: Any, kwargs: Any, options: Mappi
 
 
 async def _send(prepared: send.Prepared) -> AsyncResult[Any]:
-    await prepared.app.outbox.send((prepared.message,), prepared.draft.declare, prepared.options)
-    return prepared.sent()
+    duplicates = await prepared.app.outbox.send((prepared.message,), prepared.draft.declare, prepared.options)
+    return prepared.not_sent(duplicates[0][1]) if duplicates else prepared.sent()
 
 
 async def send_many(
@@ -66,8 +66,11 @@ async def send_many(
     done: list[AsyncResult[Any]] = []
     try:
         for chunk in bulk.chunks(target, args, kwargs, options):
-            await target.app.outbox.send(chunk.messages, chunk.declare, options)
-            done += chunk.sent()
+            together = chunk.together
+            duplicates = await target.app.outbox.send(chunk.messages, chunk.declare, options, together)
+            if chunk.may_go(duplicates) and together:
+                duplicates = await target.app.outbox.send(chunk.messages, (), options)
+            done += chunk.sent(duplicates)
     except Exception as error:
         error.sent = done  # type: ignore[attr-defined]  # FastQError has it, errors of a caller's generator have not
         raise

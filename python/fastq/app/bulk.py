@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from fastq.app import send
+from fastq.app import bounds, send
 from fastq.app.current import get_current_worker_task
 from fastq.app.options import merge
 from fastq.app.publish import declare, publish_many
@@ -101,10 +101,42 @@ class Chunk(NamedTuple):
     finish: Callable[[str], AsyncResult[Any]]
     """Returns the result of a call that was sent, given its id."""
 
-    def sent(self) -> list[AsyncResult[Any]]:
-        """Tell those who want to know that the calls were sent, and return their results."""
+    @property
+    def together(self) -> bool:
+        """Whether a call that may not go, because another one of its key is under way, keeps all from going."""
+        return any(bounds.raises(call.options) for call in self.calls if isinstance(call, send.Prepared))
+
+    def may_go(self, duplicates: Sequence[tuple[int, str]]) -> bool:
+        """Tell whether the others are to be sent without those that may not go."""
+        prepared = [self.calls[place] for place, _ in duplicates]
+        return bool(duplicates) and not any(
+            bounds.raises(call.options) for call in prepared if isinstance(call, send.Prepared)
+        )
+
+    def sent(self, duplicates: Sequence[tuple[int, str]] = ()) -> list[AsyncResult[Any]]:
+        """Tell those who want to know that the calls were sent, and return their results.
+
+        Args:
+            duplicates: place and holder's id of those that were not.
+
+        Raises:
+            TaskAlreadyQueued: one of these is an error; none of the chunk was sent.
+        """
         finish = self.finish
-        return [finish(call) if type(call) is str else call.sent() for call in self.calls]  # type: ignore[union-attr]
+        if not duplicates:
+            return [finish(call) if type(call) is str else call.sent() for call in self.calls]  # type: ignore[union-attr]
+        holders = dict(duplicates)
+        for place, holder in duplicates:
+            call = self.calls[place]
+            if isinstance(call, send.Prepared) and bounds.raises(call.options):
+                call.not_sent(holder)
+        results = []
+        for place, call in enumerate(self.calls):
+            if isinstance(call, str):
+                results.append(finish(call))
+            else:
+                results.append(call.not_sent(holders[place]) if place in holders else call.sent())
+        return results
 
 
 def send_many(
@@ -123,6 +155,7 @@ def send_many(
         ValueError: `args` and `kwargs` are not of the same length, or a signature is one of another task.
         OperationalError: the broker could not be reached in time. As with every error that leaves from here, the
             attribute `sent` has the results of those that were sent before.
+        TaskAlreadyQueued: a unique call is under way already, and is to be an error; of its chunk nothing was sent.
     """
     done: list[AsyncResult[Any]] = []
     producer = producer_of(target, options)
@@ -133,8 +166,11 @@ def send_many(
             return done
         for chunk in chunks(target, args, kwargs, options):
             declare(target.app, producer, chunk.declare)
-            publish_many(target.app, producer, chunk.messages, options)
-            done += chunk.sent()
+            together = chunk.together
+            duplicates = publish_many(target.app, producer, chunk.messages, options, together)
+            if together and chunk.may_go(duplicates):
+                duplicates = publish_many(target.app, producer, chunk.messages, options, together=False)
+            done += chunk.sent(duplicates)
     except Exception as error:
         error.sent = done  # type: ignore[attr-defined]  # FastQError has it, errors of a caller's generator have not
         raise

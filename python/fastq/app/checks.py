@@ -145,6 +145,24 @@ def _delivery_mode(value: Any) -> Any:
 _text: Final = _kind("text", str)
 _seconds: Final = _number("a number of seconds", 0)
 
+
+def _key(value: Any) -> Any:
+    if not isinstance(value, str) and not callable(value):
+        raise TypeError("text, a format of the call's arguments such as '{tenant}', or a function of them")
+    return value
+
+
+def _one_of(*allowed: str) -> Check:
+    shown = " or ".join(map(repr, allowed))
+
+    def check(value: Any) -> Any:
+        if value not in allowed:
+            raise ValueError(shown)
+        return value
+
+    return check
+
+
 _CHECKS: Final[Mapping[str, Check]] = {
     "task_id": _task_id,
     "countdown": _number("a number of seconds", _FLOOR, _CEILING),
@@ -168,6 +186,11 @@ _CHECKS: Final[Mapping[str, Check]] = {
     "shadow": _text,
     "reply_to": _text,
     "route_name": _text,
+    "unique_for": _seconds,
+    "unique_key": _key,
+    "on_duplicate": _one_of("return", "raise"),
+    "rate_limit_key": _key,
+    "concurrency_key": _key,
 }
 """How each option of a call is checked; an empty text counts as none, as it does wherever these are read."""
 
@@ -182,6 +205,8 @@ _ATTRIBUTES: Final[Mapping[str, Check]] = {
     "retry_backoff": _number("True, False, or a number of seconds", 0),
     "retry_backoff_max": _seconds,
     "rate_limit": lambda value: _rate(value),
+    "rate_limit_scope": _one_of("worker", "global"),
+    "max_concurrency": lambda value: _count(value),
 }
 """How the attributes of a task are checked when it is declared."""
 
@@ -205,6 +230,15 @@ def _rate(value: Any) -> Any:
         time.rate(value)
     except ValueError:
         raise ValueError(allowed) from None
+    return value
+
+
+def _count(value: Any) -> Any:
+    allowed = "a number of runs, 1 or more"
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(allowed)
+    if value < 1:
+        raise ValueError(allowed)
     return value
 
 

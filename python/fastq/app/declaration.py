@@ -6,7 +6,7 @@ import inspect
 import warnings
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
-from fastq.app import arguments, checks, pydantic
+from fastq.app import arguments, bounds, checks, pydantic
 from fastq.app.attributes import CONFIGURED
 from fastq.app.current import all_apps, get_current_app
 from fastq.app.registry import share
@@ -88,7 +88,7 @@ def _task_class(app: App, function: Callable[..., Any], name: str, options: dict
     check = arguments.argument_check(name, function, bound=bind)
     attributes = {
         "abstract": False,
-        **{key: value for key, value in options.items() if value is not None or key not in CONFIGURED},
+        **{key: _attribute(key, value) for key, value in options.items() if value is not None or key not in CONFIGURED},
         "name": name,
         "bind_self": bind,
         "run": run if bind else staticmethod(run),
@@ -100,6 +100,11 @@ def _task_class(app: App, function: Callable[..., Any], name: str, options: dict
         "_decorated": True,
     }
     return type(function.__name__, bases, attributes)
+
+
+def _attribute(key: str, value: Any) -> Any:
+    """Return an option as an attribute of the class; a function that makes a key is no method."""
+    return staticmethod(value) if key in bounds.KEYS and inspect.isfunction(value) else value
 
 
 def _validated(function: Callable[..., Any], name: str, bind: bool, options: dict[str, Any]) -> Callable[..., Any]:

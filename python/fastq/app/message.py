@@ -15,7 +15,8 @@ import orjson
 
 from fastq import time
 from fastq._seam import OutgoingMessage, Route
-from fastq.app.queues import Exchange, Queue
+from fastq.app import bounds
+from fastq.app.topology import Exchange, Queue
 from fastq.serialization import compression, json, registry
 from fastq.text import saferepr
 
@@ -38,7 +39,7 @@ _CONSUMED: Final = frozenset(
         "ignore_result", "shadow", "headers", "reply_to", "add_to_parent", "producer", "publisher", "router",
         "route_name", "result_cls", "task_type", "root_id", "parent_id", "group_id", "group_index", "chord", "chain",
         "retries", "replaced_task_nesting", "origin", "argsrepr", "kwargsrepr", "delivery_mode", "declare", "timeout",
-        "confirm_timeout", "expiration", "stamped_headers", "stamps", "immutable",
+        "confirm_timeout", "expiration", "stamped_headers", "stamps", "immutable", *bounds.OPTIONS,
     }
 )  # fmt: skip
 """Options that have a meaning; all others travel as properties."""

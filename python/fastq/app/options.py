@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
+
+from fastq.app import bounds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
 __all__ = ["EXECUTION_OPTIONS", "PUBLISHER_OPTIONS", "CallOptions", "execution_options", "merge"]
@@ -69,6 +71,16 @@ class CallOptions(TypedDict, total=False):
     expiration: float
     """Seconds the broker keeps the message."""
     stamped_headers: Sequence[str]
+    unique_for: float
+    """Seconds during which no other call of the same unique key is sent, unless this one ends before; 0: not unique."""
+    unique_key: str | Callable[..., Any]
+    """What makes calls the same: a format of their arguments, or a function; by default task and arguments."""
+    on_duplicate: Literal["return", "raise"]
+    """What becomes of a call that is not sent: "return" the result of the one under way, or "raise"."""
+    rate_limit_key: str | Callable[..., Any]
+    """Under which key the call's runs count for a rate limit that all workers keep together."""
+    concurrency_key: str | Callable[..., Any]
+    """Under which key the call's runs count for `max_concurrency`."""
 
 
 EXECUTION_OPTIONS: Final = (
@@ -85,6 +97,7 @@ EXECUTION_OPTIONS: Final = (
     "soft_time_limit",
     "immediate",
     "mandatory",
+    *bounds.OPTIONS,
 )
 """The attributes of a task that are defaults of its calls."""
 

@@ -50,16 +50,23 @@ class _Manner(NamedTuple):
 class _Letter:
     """Messages that one caller waits for."""
 
-    __slots__ = ("future", "is_gone", "is_taken", "loop", "manner", "messages", "queues", "size")
+    __slots__ = ("future", "is_gone", "is_taken", "loop", "manner", "messages", "queues", "size", "together")
 
     def __init__(
-        self, messages: Sequence[Parts], queues: Sequence[Any], manner: _Manner, loop: asyncio.AbstractEventLoop
+        self,
+        messages: Sequence[Parts],
+        queues: Sequence[Any],
+        manner: _Manner,
+        loop: asyncio.AbstractEventLoop,
+        together: bool = False,
     ) -> None:
+        self.together = together
+        """Whether one that may not go keeps all of these from going; then they go alone."""
         self.messages = messages
         self.queues = queues
         self.manner = manner
         self.loop = loop
-        self.future: asyncio.Future[None] = loop.create_future()
+        self.future: asyncio.Future[Sequence[tuple[int, str]]] = loop.create_future()
         self.size = sum(len(message[3]) for message in messages)
         self.is_taken = False
         """Whether the thread has begun to send it."""
@@ -79,7 +86,13 @@ class Outbox:
         self._closing = False
         self._process = os.getpid()
 
-    async def send(self, messages: Sequence[Parts], queues: Sequence[Any], options: Mapping[str, Any]) -> None:
+    async def send(
+        self,
+        messages: Sequence[Parts],
+        queues: Sequence[Any],
+        options: Mapping[str, Any],
+        together: bool = False,
+    ) -> Sequence[tuple[int, str]]:
         """Publish messages together, all or none, and return when the broker has them.
 
         One that is cancelled before its turn is not sent. In its turn it may be sent all the same.
@@ -88,6 +101,10 @@ class Outbox:
             messages: to send.
             queues: must exist; declared where they have more than a name.
             options: of the call; those that say how to send count.
+            together: whether a message of a unique task that may not go keeps all from going; else the others go.
+
+        Returns:
+            Place and holder's id of those that may not go.
 
         Raises:
             OperationalError: the broker could not be reached in time, or so much was to be sent that there was no turn.
@@ -96,12 +113,12 @@ class Outbox:
         producer = options.get("producer") or options.get("publisher") or self._app.producer
         timeout = options.get("timeout")
         manner = _Manner(producer, options.get("retry"), options.get("retry_policy"), timeout)
-        letter = _Letter(messages, queues, manner, loop)
+        letter = _Letter(messages, queues, manner, loop, together)
         within = timeout or self._app.conf.broker_publish_timeout
         timer = loop.call_later(within, self._late, letter, within)
         self._put(letter)
         try:
-            await letter.future
+            return await letter.future
         finally:
             letter.is_gone = True
             timer.cancel()
@@ -171,6 +188,8 @@ class Outbox:
             count, size = count + len(letter.messages), size + letter.size
             if taken and (letter.manner != taken[0].manner or count > CHUNK or size > CHUNK_BYTES):
                 break
+            if taken and (letter.together or taken[0].together):
+                break
             letter.is_taken = True
             taken.append(self._letters.popleft())
         return taken
@@ -178,10 +197,12 @@ class Outbox:
     def _publish(self, letters: list[_Letter]) -> None:
         manner = letters[0].manner
         error: Exception | None = None
+        duplicates: Sequence[tuple[int, str]] = ()
         try:
             declare(self._app, manner.producer, [queue for letter in letters for queue in letter.queues])
             messages = [message for letter in letters for message in letter.messages]
-            publish_many(self._app, manner.producer, messages, manner.options)
+            together = letters[0].together
+            duplicates = publish_many(self._app, manner.producer, messages, manner.options, together)
         except OperationalError as failure:
             error = failure
         except Exception as failure:  # noqa: BLE001 - it belongs to who sent it
@@ -191,9 +212,13 @@ class Outbox:
                     self._publish([letter])
                 return
             error = failure
-        by_loop: dict[asyncio.AbstractEventLoop, list[_Letter]] = {}
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Letter, Sequence[tuple[int, str]]]]] = {}
+        begin = 0
         for letter in letters:
-            by_loop.setdefault(letter.loop, []).append(letter)
+            end = begin + len(letter.messages)
+            own = [(place - begin, holder) for place, holder in duplicates if begin <= place < end]
+            by_loop.setdefault(letter.loop, []).append((letter, own))
+            begin = end
         for loop, sent in by_loop.items():
             try:
                 loop.call_soon_threadsafe(_resolve, sent, error)
@@ -201,12 +226,12 @@ class Outbox:
                 continue
 
 
-def _resolve(letters: list[_Letter], error: Exception | None) -> None:
-    for letter in letters:
+def _resolve(letters: list[tuple[_Letter, Sequence[tuple[int, str]]]], error: Exception | None) -> None:
+    for letter, duplicates in letters:
         if letter.future.done():
             continue
         if error is None:
-            letter.future.set_result(None)
+            letter.future.set_result(duplicates)
         else:
             letter.future.set_exception(_another(error))
 

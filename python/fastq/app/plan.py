@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fastq.app import send
 from fastq.app.current import current_frame
 from fastq.app.options import merge
-from fastq.app.publish import publish_one
+from fastq.app.publish import declare, publish_one
 from fastq.app.template import family, make_template
+from fastq.app.topology import Queue
 from fastq.signals import after_task_publish, before_task_publish
 
 if TYPE_CHECKING:
@@ -54,15 +55,14 @@ def _template(task: Any) -> Template | None:
     if task.app.conf.task_always_eager or task.expires is not None:  # a time from now is another one in each call
         return None
     template = make_template(task.app, task, task.name, merge(task, {}), {})
-    if template is None or template.declare or template.route.due is not None:
-        return None
-    return template
+    return None if template is None or template.route.due is not None else template
 
 
 def _sender(task: Any, template: Template) -> Callable[[Any, Any], AsyncResult[Any]]:
     """Return the function that sends a call; everything it uses is a local of this one."""
     app, ignored, message_of = task.app, template.ignored, template.message
     make_result, new_id, identity = task.AsyncResult, send.new_id, send.identity
+    needed = frozenset(Queue.of(queue).name for queue in template.declare)
 
     def quick(args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None) -> AsyncResult[Any]:
         args, kwargs = () if args is None else args, {} if kwargs is None else kwargs
@@ -77,6 +77,8 @@ def _sender(task: Any, template: Template) -> Callable[[Any, Any], AsyncResult[A
             or (frame is not None and frame.request.stamped_headers)
         ):
             return send.call(task, args, kwargs, {})
+        if not needed <= app.declared:
+            declare(app, app.producer, template.declare)
         task_id = new_id()
         above = None if frame is None else family(frame.request)
         publish_one(app, app.producer, message_of(task_id, args, kwargs, above, identity()))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
     from datetime import datetime, tzinfo
 
+    from fastq.app.control import Control
     from fastq.app.outbox import Outbox
     from fastq.app.queues import Queues
     from fastq.app.registry import TaskRegistry
@@ -33,11 +34,16 @@ class Publisher(Protocol):
 
     def publish(
         self, route: Any, headers: bytes, properties: bytes, body: bytes, /, timeout: float | None = None
-    ) -> None:
-        """Send one message, confirmed."""
+    ) -> str | None:
+        """Send one message, confirmed; return the id of the call in whose favour a unique one was not sent."""
 
-    def publish_many(self, messages: Sequence[Any], /, timeout: float | None = None) -> None:
-        """Send messages together, confirmed."""
+    def publish_many(
+        self, messages: Sequence[Any], /, timeout: float | None = None, together: bool = True
+    ) -> Sequence[tuple[int, str]] | None:
+        """Send messages together, confirmed; return place and holder of unique ones that were not sent.
+
+        With `together`, one of them keeps all from being sent.
+        """
 
     def holds(self, text: str, /) -> bool:
         """Tell whether a message that waits or is held by a worker has this text in its headers; True if in doubt."""
@@ -83,6 +89,10 @@ class App(Protocol):
     @property
     def producer(self) -> Publisher:
         """The connection that tasks are published on; made on first use."""
+
+    @property
+    def control(self) -> Control:
+        """What calls off tasks."""
 
     @property
     def outbox(self) -> Outbox:

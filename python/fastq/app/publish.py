@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time as clock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 
 from fastq._core import Producer, url_info
-from fastq.app.queues import Queue
+from fastq.app.topology import Queue
 from fastq.backends import redis_options
 from fastq.exceptions import (
     AccessRefused,
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from fastq.app.template import Parts
 
 __all__ = ["declare", "make_producer", "publish_many", "publish_one", "retry_policy"]
+
+T = TypeVar("T")
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 _FAILURES: Final = (OperationalError, TimeoutError)
@@ -69,13 +71,13 @@ def declare(app: App, producer: Publisher, queues: Sequence[Any]) -> None:
     fresh = [queue for queue in map(Queue.of, queues) if queue.name not in known] if queues else []
     if fresh:
         try:
-            producer.declare([spec for queue in fresh if not queue.no_declare for spec in queue.specs()])
+            producer.declare([spec for queue in fresh for spec in queue.specs_of_sender()])
         except TimeoutError as error:
             raise _too_late(error) from error
         known.update(queue.name for queue in fresh)
 
 
-def publish_one(app: App, producer: Publisher, message: Parts, options: Mapping[str, Any] = _NOTHING) -> None:
+def publish_one(app: App, producer: Publisher, message: Parts, options: Mapping[str, Any] = _NOTHING) -> str | None:
     """Publish; while the broker is out of reach, repeat as the retry policy says, but never past the deadline.
 
     The deadline (`broker_publish_timeout`, or the option `timeout`) is what keeps a web request from hanging.
@@ -86,25 +88,47 @@ def publish_one(app: App, producer: Publisher, message: Parts, options: Mapping[
         message: route, headers, properties, body.
         options: of the call; `retry`, `retry_policy` and `timeout` count.
 
+    Returns:
+        None; of a unique task that was not sent the id of the call that is under way.
+
     Raises:
         OperationalError: the broker could not be reached in time.
     """
     begun = clock.monotonic()
     try:
-        producer.publish(*message)
+        return producer.publish(*message)
     except _FAILURES as error:
-        _again(app, options, begun, error, lambda left: producer.publish(*message, timeout=left))
+        return _again(app, options, begun, error, lambda left: producer.publish(*message, timeout=left))
 
 
 def publish_many(
-    app: App, producer: Publisher, messages: Sequence[Parts], options: Mapping[str, Any] = _NOTHING
-) -> None:
-    """Publish together, all or none; tried again as by `publish_one`."""
+    app: App,
+    producer: Publisher,
+    messages: Sequence[Parts],
+    options: Mapping[str, Any] = _NOTHING,
+    together: bool = True,
+) -> Sequence[tuple[int, str]]:
+    """Publish together, all or none; tried again as by `publish_one`.
+
+    Args:
+        app: gives the settings.
+        producer: sends.
+        messages: of each route, headers, properties, body.
+        options: of the calls.
+        together: whether one of a unique task that may not go keeps all from going; else the others go.
+
+    Returns:
+        Place and holder's id of those that may not go.
+    """
     begun = clock.monotonic()
+    how: dict[str, Any] = {} if together else {"together": False}
     try:
-        producer.publish_many(messages)
+        duplicates = producer.publish_many(messages, **how)
     except _FAILURES as error:
-        _again(app, options, begun, error, lambda left: producer.publish_many(messages, timeout=left))
+        duplicates = _again(
+            app, options, begun, error, lambda left: producer.publish_many(messages, timeout=left, **how)
+        )
+    return duplicates or ()
 
 
 def _again(
@@ -112,8 +136,8 @@ def _again(
     options: Mapping[str, Any],
     begun: float,
     failure: OperationalError | TimeoutError,
-    publish: Callable[[float | None], None],
-) -> None:
+    publish: Callable[[float | None], T],
+) -> T:
     """Publish again, as often and as long as that is allowed, each time with what is left of the time."""
     retry = options.get("retry")
     policy = retry_policy(app, options)
@@ -127,11 +151,9 @@ def _again(
             break
         clock.sleep(pause)  # noqa: TID251 - the pause is the point: there is no fact to wait for
         try:
-            publish(left)
+            return publish(left)
         except _FAILURES as error:
             failure = error
-        else:
-            return
     raise failure if isinstance(failure, OperationalError) else _too_late(failure)
 
 

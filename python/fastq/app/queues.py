@@ -1,186 +1,17 @@
-"""Exchanges and queues, and the queues an app knows by name (inventory §18)."""
+"""The queues an app knows by name, and which of them its workers take from (inventory §18)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from fastq._seam import QueueSpec
+from fastq.app.topology import Broadcast, Exchange, Queue, binding
 from fastq.exceptions import ImproperlyConfigured, QueueNotFound
 
 if TYPE_CHECKING:
     from fastq.conf.settings import Settings
 
-__all__ = ["Exchange", "Queue", "Queues", "binding"]
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """Where messages are sent to; its type says how they find their queues.
-
-    Args:
-        name: "" is the anonymous exchange, which sends to the queue named by the routing key.
-        type: direct, topic or fanout.
-        durable: whether it outlives a restart of the broker.
-        auto_delete: whether it goes with its last queue.
-        delivery_mode: of messages that do not say their own.
-        arguments: the broker's own.
-    """
-
-    name: str = ""
-    type: str = "direct"
-    durable: bool = True
-    auto_delete: bool = False
-    delivery_mode: int | str | None = None
-    arguments: Mapping[str, Any] | None = None
-
-    def __str__(self) -> str:
-        return self.name
-
-    @classmethod
-    def of(cls, value: Any, exchange_type: str | None = None) -> Exchange:
-        """Return the exchange that a name, or any object with `name` and `type`, stands for."""
-        if isinstance(value, Exchange):
-            return value
-        if value is None or isinstance(value, str):
-            return cls(value or "", exchange_type or "direct")
-        return cls(
-            value.name,
-            value.type or exchange_type or "direct",
-            durable=getattr(value, "durable", True),
-            auto_delete=getattr(value, "auto_delete", False),
-            delivery_mode=getattr(value, "delivery_mode", None),
-            arguments=getattr(value, "arguments", None),
-        )
-
-
-@dataclass(frozen=True)
-class binding:  # noqa: N801 - kombu's name
-    """One more way into a queue."""
-
-    exchange: Exchange | str = ""
-    routing_key: str = ""
-    arguments: Mapping[str, Any] | None = None
-
-
-# What a queue's keyword means to the broker: name of the argument, and factor from our unit (seconds) to its own.
-_ARGUMENTS: Final[Mapping[str, tuple[str, int]]] = {
-    "expires": ("x-expires", 1000),
-    "message_ttl": ("x-message-ttl", 1000),
-    "max_length": ("x-max-length", 1),
-    "max_length_bytes": ("x-max-length-bytes", 1),
-    "max_priority": ("x-max-priority", 1),
-}
-
-
-@dataclass(frozen=True)
-class Queue:
-    """Where messages wait.
-
-    Args:
-        name: of the queue.
-        exchange: what it is bound to; a name is a direct exchange. None: only its own name leads to it.
-        routing_key: of the binding.
-        bindings: more of them.
-        alias: another name for `-Q` and routes.
-        durable, auto_delete, exclusive: as the broker has it.
-        queue_arguments: the broker's own.
-        expires, message_ttl: seconds. max_length, max_length_bytes, max_priority: limits.
-        no_declare: True when the queue exists and must not be declared.
-    """
-
-    name: str = ""
-    exchange: Exchange | str | None = None
-    routing_key: str = ""
-    bindings: tuple[Any, ...] = ()
-    alias: str | None = None
-    durable: bool = True
-    auto_delete: bool = False
-    exclusive: bool = False
-    queue_arguments: Mapping[str, Any] | None = None
-    binding_arguments: Mapping[str, Any] | None = None
-    consumer_arguments: Mapping[str, Any] | None = None
-    expires: float | None = None
-    message_ttl: float | None = None
-    max_length: int | None = None
-    max_length_bytes: int | None = None
-    max_priority: int | None = None
-    no_declare: bool = False
-    no_ack: bool = False
-    arguments: dict[str, Any] = field(init=False, compare=False, repr=False)
-    """All arguments of the queue as the broker names them."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "exchange", Exchange.of(self.exchange))
-        object.__setattr__(self, "bindings", tuple(self.bindings or ()))
-        found = dict(self.queue_arguments or {})
-        for keyword, (argument, factor) in _ARGUMENTS.items():
-            value = getattr(self, keyword)
-            if value is not None:
-                found[argument] = int(value * factor)
-        object.__setattr__(self, "arguments", found)
-
-    def __str__(self) -> str:
-        return self.name
-
-    def __hash__(self) -> int:
-        return hash(self.name)
-
-    @property
-    def where(self) -> Exchange:
-        """The exchange it is bound to."""
-        return self.exchange  # type: ignore[return-value]  # __post_init__ has made it one
-
-    @classmethod
-    def of(cls, value: Any) -> Queue:
-        """Return the queue that a name, or any object with a queue's attributes (such as kombu's), stands for."""
-        if isinstance(value, Queue):
-            return value
-        if isinstance(value, str):
-            return cls(value)
-        known = {name: getattr(value, name) for name in cls.__dataclass_fields__ if hasattr(value, name)}
-        known.pop("arguments", None)
-        exchange = known.pop("exchange", None)
-        return cls(**{k: v for k, v in known.items() if v is not None}, exchange=Exchange.of(exchange))
-
-    @classmethod
-    def from_options(cls, name: str, options: Mapping[str, Any]) -> Queue:
-        """Return the queue that an entry of `task_queues` describes: keys as in Celery."""
-        known = dict(options)
-        exchange = Exchange.of(known.pop("exchange", None), known.pop("exchange_type", None))
-        key = known.pop("binding_key", None) or known.pop("routing_key", None) or ""
-        known.pop("routing_key", None)
-        accepted = {k: v for k, v in known.items() if k in cls.__dataclass_fields__ and k != "arguments"}
-        unknown = set(known) - set(accepted)
-        if unknown:
-            raise ImproperlyConfigured(f"task_queues[{name!r}] has unknown keys: {', '.join(sorted(unknown))}.")
-        return cls(name, exchange, key, **accepted)
-
-    @property
-    def needs_declaring(self) -> bool:
-        """Whether the broker must hear of it before a message is sent: it has more than a name."""
-        plain = self.where.type == "direct" and not self.bindings and not self.arguments
-        return not plain and not self.no_declare
-
-    def specs(self) -> list[QueueSpec]:
-        """Return what the core declares: the queue with each of its bindings."""
-        ways = [binding(self.where, self.routing_key), *self.bindings]
-        text = orjson.dumps(self.arguments).decode()
-        return [
-            QueueSpec(
-                self.name,
-                (exchange := Exchange.of(way.exchange)).name,
-                exchange.type,
-                way.routing_key or (self.name if exchange.name else ""),
-                self.durable,
-                self.auto_delete,
-                text,
-            )
-            for way in ways
-        ]
+__all__ = ["Broadcast", "Exchange", "Queue", "Queues", "binding"]
 
 
 class Queues(dict[str, Queue]):
@@ -240,11 +71,11 @@ class Queues(dict[str, Queue]):
         """Add a queue, given as one or as a name with its options."""
         made = Queue.from_options(queue, options) if isinstance(queue, str) else Queue.of(queue)
         if not made.where.name:
-            made = replace(made, exchange=self.default_exchange)
+            made = made.changed(exchange=self.default_exchange)
         if not made.routing_key:
-            made = replace(made, routing_key=self.default_routing_key)
+            made = made.changed(routing_key=self.default_routing_key)
         if self.max_priority is not None and "x-max-priority" not in made.arguments:
-            made = replace(made, max_priority=self.max_priority)
+            made = made.changed(max_priority=self.max_priority)
         self[made.name] = made
         if made.alias:
             self.aliases[made.alias] = made
@@ -287,7 +118,8 @@ class Queues(dict[str, Queue]):
 
     def deselect(self, names: Iterable[str] | str | None) -> None:
         """Do not consume these queues (`-X`)."""
-        self._excluded.update(_names(names or ()))
+        given = _names(names or ())
+        self._excluded.update(self.aliases[name].name if name in self.aliases else name for name in given)
 
     def select_add(self, queue: Queue | str, **options: Any) -> Queue:
         """Add a queue and consume it too."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from fastq.app.queues import Queue
+from fastq.app.topology import Queue
 from fastq.exceptions import ImproperlyConfigured
 from fastq.imports import symbol_by_name
 
@@ -69,10 +69,11 @@ class Router:
     ) -> dict[str, Any]:
         """Return the options with their destination: `queue` is a `Queue`, or absent when an exchange alone is named.
 
-        What the call says wins over its route; None says nothing.
+        What the call says wins over its route; None says nothing. A call that names queue or exchange goes there and
+        nowhere else; one that names a routing key alone goes to the exchange of its route.
         """
         found = self._look_up(name, args, kwargs or {}, options, task) if self.routers else {}
-        if found and any(options.get(key) for key in _DESTINATION):
+        if found and (options.get("queue") or options.get("exchange")):
             found = {key: value for key, value in found.items() if key not in _DESTINATION}
         merged = {**found, **{key: value for key, value in options.items() if value is not None or key not in found}}
         queue = merged.get("queue")

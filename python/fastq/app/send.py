@@ -15,7 +15,7 @@ import orjson
 
 from fastq import signals
 from fastq._core import new_id
-from fastq.app import checks, current
+from fastq.app import bounds, checks, current
 from fastq.app.message import Draft, build, encode
 from fastq.app.options import execution_options, merge
 from fastq.app.publish import declare, publish_one, retry_policy
@@ -103,14 +103,32 @@ class Prepared(NamedTuple):
                 exchange=draft.exchange,
                 routing_key=draft.routing_key,
             )
+        return self._result(self.options["task_id"])
+
+    def not_sent(self, holder: str) -> AsyncResult[Any]:
+        """Return the result of the call that is under way in place of this one.
+
+        Args:
+            holder: its id.
+
+        Raises:
+            TaskAlreadyQueued: the option `on_duplicate` says so.
+        """
+        if bounds.raises(self.options):
+            raise bounds.already_queued(self.name, self.draft.headers[bounds.UNIQUE_KEY], holder)
+        result = self._result(holder)
+        result.duplicate = True
+        return result
+
+    def _result(self, task_id: str) -> AsyncResult[Any]:
         options = self.options
         make = options.get("result_cls")
         if make is not None:
-            result: AsyncResult[Any] = make(options["task_id"])
+            result: AsyncResult[Any] = make(task_id)
         elif self.task is not None:
-            result = self.task.AsyncResult(options["task_id"])
+            result = self.task.AsyncResult(task_id)
         else:
-            result = self.app.AsyncResult(options["task_id"], task_name=self.name)
+            result = self.app.AsyncResult(task_id, task_name=self.name)
         result.ignored = bool(options.get("ignore_result"))
         if options.get("add_to_parent", True):
             parent = current.get_current_worker_task()
@@ -134,8 +152,8 @@ def send_task(app: App, name: str, args: Any, kwargs: Any, options: Mapping[str,
 def _send(prepared: Prepared) -> AsyncResult[Any]:
     app, producer = prepared.app, prepared.producer
     declare(app, producer, prepared.draft.declare)
-    publish_one(app, producer, prepared.message, prepared.options)
-    return prepared.sent()
+    holder = publish_one(app, producer, prepared.message, prepared.options)
+    return prepared.sent() if holder is None else prepared.not_sent(holder)
 
 
 def prepare_task(task: Any, args: Any, kwargs: Any, options: Mapping[str, Any]) -> Prepared:
@@ -216,6 +234,10 @@ def _draft(
     routed = router.route(merged, merged.get("route_name") or name, args or (), kwargs, merged.get("task_type") or task)
     checks.check_options({key: value for key, value in routed.items() if value is not merged.get(key)}, routed)
     merged = routed
+    if bounds.are_wanted(merged):
+        made = bounds.headers(name, task, args or (), kwargs or {}, merged)
+        # The next try has the keys of the first, whatever its arguments are now.
+        merged["headers"] = {**made, **(merged.get("headers") or {})}
     sender = identity()
     draft = build(app, name, args, kwargs, merged, now=app.now(), origin=sender.origin, reply_to=sender.reply_to)
     if signals.before_task_publish:
@@ -262,7 +284,7 @@ def call_eagerly(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> 
     serializer = options.pop("serializer", None) or task.serializer
     content_type, content_encoding, body = registry.dumps([args or (), kwargs or {}], serializer)
     args, kwargs = registry.loads(body, content_type, content_encoding, {content_type})
-    for name in ("producer", "publisher", "result_cls", "add_to_parent"):
+    for name in ("producer", "publisher", "result_cls", "add_to_parent", *bounds.OPTIONS):
         options.pop(name, None)
     options.setdefault("task_id", new_id())
     return cast("AsyncResult[Any]", task.apply(args, kwargs, **options))

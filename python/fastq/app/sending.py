@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from fastq.app import bulk, publish, send
+from fastq.app.amqp import Amqp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
+    from fastq.app.control import Control
     from fastq.app.outbox import Outbox
     from fastq.app.protocol import App, Publisher
     from fastq.result import AsyncResult
@@ -65,6 +68,18 @@ class Sending:
         from fastq.app import awaiting
 
         return await awaiting.send_many(bulk.named(self._whole, name), args, kwargs, options)
+
+    @cached_property
+    def amqp(self) -> Amqp:
+        """Queues and routes, under Celery's names."""
+        return Amqp(self._whole)
+
+    @property
+    def control(self) -> Control:
+        """Calls off tasks that were sent, and tells workers what to do."""
+        from fastq.app.control import Control
+
+        return Control(self._whole)
 
     @property
     def outbox(self) -> Outbox:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from orjson import dumps as dump_text
 
 from fastq._seam import Route
-from fastq.app import checks
+from fastq.app import bounds, checks
 from fastq.app.attributes import Attributes
 from fastq.app.message import REPR_LIMIT, build
 from fastq.serialization import json, registry
@@ -111,6 +111,8 @@ def make_template(
     if not _is_plain(app, task) or not _OF_ONE_CALL.isdisjoint(given):
         return None
     marks = {"task_id": _ID, "root_id": _ROOT, "parent_id": _PARENT, "argsrepr": _ARGS, "kwargsrepr": _KWARGS}
+    if bounds.are_wanted(merged):
+        return None  # the keys are made of each call's arguments
     merged = {**merged, **marks, **({"group_index": _INDEX} if indexed else {})}
     checks.check_options(merged, {**given, **marks}, task)
     if merged.get("serializer") is None:

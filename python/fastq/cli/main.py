@@ -26,6 +26,7 @@ EXIT_INTERRUPTED: Final = 130
 
 COMMANDS: Final = {
     "call": "Send a task; print its id, or with --wait its result.",
+    "control": "Tell the workers what to do: revoke tasks, end their runs.",
     "dead": "Look at the messages that were set aside, put them back or drop them.",
     "demo": "Show fastq at work on this computer: no server, no set-up.",
     "purge": "Erase the messages that wait in queues.",
@@ -41,7 +42,6 @@ COMMANDS: Final = {
 LATER: Final = {
     "amqp": "`fastq queues` shows the queues, `fastq purge` empties them.",
     "beat": "Until it is, let cron or a systemd timer run `fastq call`.",
-    "control": "A signal stops or restarts one worker: TERM, QUIT, HUP.",
     "events": "`fastq status` and `fastq queues` show what goes on.",
     "graph": "`fastq report` shows how the app is set up.",
     "inspect": "`fastq status` shows the workers, `fastq queues` what waits and runs.",

@@ -1,6 +1,6 @@
-"""Both time limits, where a task runs on the main thread of the worker itself: nobody else could end it.
+"""Both time limits, and the end of a task that is called off, where it runs on the main thread of the worker itself.
 
-An alarm of the system's comes at the limit. Its handler raises in the task's code: SoftTimeLimitExceeded, and later
+Nobody else could end it there. An alarm of the system's comes at the limit, or is sent by the core. Its handler raises in the task's code: SoftTimeLimitExceeded, and later
 TimeLimitExceeded, which ends the task unless it catches that, too. What waits in C is interrupted when a signal
 interrupts it.
 """
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastq.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 from fastq.execute import limits
+from fastq.execute.termination import Termination
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -30,8 +31,11 @@ class AlarmGuard:
 
     watches_hard = True
 
-    def __init__(self) -> None:
-        """Watch nothing."""
+    def __init__(self, is_ending: Callable[[], bool] = lambda: False) -> None:
+        """Watch nothing; `is_ending` says whether an alarm is meant to end the run at hand."""
+        self._is_ending = is_ending
+        self.runs = False
+        """Whether there is a run that an alarm could end."""
         self._soft: tuple[float, float] | None = None
         self._hard: tuple[float, float] | None = None
         self._interrupt: Callable[[Any], None] | None = None
@@ -61,6 +65,9 @@ class AlarmGuard:
 
     def end(self) -> None:
         """Watch no run."""
+        self.runs = False
+        if self._hard is None and self._soft is None:
+            return  # nothing is wound
         self._hard = self._soft = self._interrupt = None
         self._wind()
 
@@ -80,6 +87,10 @@ class AlarmGuard:
         signal.setitimer(signal.ITIMER_REAL, 0 if due is None else max(_SOON, due - time.monotonic()))
 
     def _ring(self, _signal: int, _frame: FrameType | None) -> None:
+        if self.runs and self._is_ending():
+            self.runs = False  # once: the task may take its time to clean up
+            self._raise(Termination())
+            return
         now = time.monotonic() + _SOON
         error: SoftTimeLimitExceeded | TimeLimitExceeded | None = None
         if self._soft is not None and now >= self._soft[0]:
@@ -90,7 +101,9 @@ class AlarmGuard:
         if error is None:
             return
         self.passed.append((error.args[0], isinstance(error, TimeLimitExceeded)))
-        if self._interrupt is not None:
-            self._interrupt(error)
-        else:
+        self._raise(error)
+
+    def _raise(self, error: BaseException) -> None:
+        if self._interrupt is None:
             raise error
+        self._interrupt(error)

@@ -11,12 +11,9 @@ import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastq.execute import limits
-
-if TYPE_CHECKING:
-    from fastq.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 
 __all__ = ["Interruptible", "Loop"]
 
@@ -98,18 +95,18 @@ class Interruptible(Coroutine[Any, Any, Any]):
     def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         self._coroutine = coroutine
         self._runs = False
-        self._error: SoftTimeLimitExceeded | TimeLimitExceeded | None = None
+        self._error: BaseException | None = None
         self.cancel: Callable[[], object] = lambda: None
         """Cancels the task that awaits the coroutine."""
 
-    def interrupt(self, error: SoftTimeLimitExceeded | TimeLimitExceeded) -> None:
+    def interrupt(self, error: BaseException) -> None:
         """Raise `error` in the coroutine; called by the signal handler."""
         if self._runs:
             raise error
         self._error = error
         self.cancel()
 
-    def cancel_with(self, error: SoftTimeLimitExceeded) -> None:
+    def cancel_with(self, error: BaseException) -> None:
         """Raise `error` in the coroutine where it awaits next; called from another thread."""
         self._error = error
         self.cancel()

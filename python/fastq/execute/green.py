@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from fastq.exceptions import SoftTimeLimitExceeded
@@ -25,20 +27,42 @@ class ThreadLoop(Loop):
         """Return a plain function that runs the coroutine function to its end, while other green threads go on."""
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            from gevent import get_hub
+            from gevent import GreenletExit, get_hub
 
-            run = contextvars.copy_context().run
-            work = _limited(function(*args, **kwargs), limit_seconds)
-            return get_hub().threadpool.apply(run, (asyncio.run, work))
+            run, end = contextvars.copy_context().run, _End()
+            work = _limited(function(*args, **kwargs), limit_seconds, end)
+            try:
+                return get_hub().threadpool.apply(run, (asyncio.run, work))
+            except GreenletExit:
+                end.come()
+                raise
 
         return call
 
 
-async def _limited(coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> Any:
+class _End:
+    """Cancels a coroutine that runs in a thread, from the green thread that waits for it."""
+
+    def __init__(self) -> None:
+        self._cancel: Callable[[], object] = lambda: None
+
+    def is_of(self, task: asyncio.Task[Any]) -> None:
+        """Keep what is to be cancelled; called on its loop."""
+        self._cancel = partial(task.get_loop().call_soon_threadsafe, task.cancel)
+
+    def come(self) -> None:
+        """Cancel it, unless it has ended."""
+        with suppress(RuntimeError):  # its loop is closed
+            self._cancel()
+
+
+async def _limited(coroutine: Coroutine[Any, Any, Any], seconds: float | None, end: _End) -> Any:
+    task = asyncio.current_task()
+    assert task is not None
+    end.is_of(task)
     if seconds is None:
         return await coroutine
-    work, task = Interruptible(coroutine), asyncio.current_task()
-    assert task is not None
+    work = Interruptible(coroutine)
     work.cancel = task.cancel
     timer = asyncio.get_running_loop().call_later(seconds, work.cancel_with, SoftTimeLimitExceeded(seconds))
     try:

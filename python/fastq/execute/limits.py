@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastq.app.current import current_frame
 from fastq.exceptions import SoftTimeLimitExceeded
+from fastq.execute.termination import Termination
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
     from typing import TypeAlias
 
+    from fastq._seam import Outcome
     from fastq.execute.alarm import AlarmGuard
 
     AnyGuard: TypeAlias = "Guard" | "ThreadGuard" | "GreenGuard" | AlarmGuard
@@ -43,6 +45,8 @@ class Guard:
 
     def __init__(self) -> None:
         """Arm nothing."""
+        self.is_ending: Callable[[], bool] = lambda: False
+        """Whether a signal is meant to end the run at hand."""
         self._seconds: float | None = None
         self._since = 0.0
         self._interrupt: Callable[[SoftTimeLimitExceeded], None] | None = None
@@ -63,8 +67,10 @@ class Guard:
         self._seconds = None
         self._interrupt = None
 
-    def handle(self, _signal: int, _frame: FrameType | None) -> None:
-        """Interrupt the run, if it has a limit and that could have passed."""
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """Interrupt the run, if it has a limit and that could have passed; end it, if that is what is wanted."""
+        if self.is_ending():
+            raise Termination(128 + number)
         seconds = self._seconds
         if seconds is None or time.monotonic() - self._since < seconds * _EARLIEST:
             return
@@ -80,21 +86,46 @@ guard: Final = Guard()
 
 
 class ThreadGuard:
-    """The limit of the run at hand in one thread of a pool. Armed there, used by the main thread."""
+    """The limit of the run at hand in one thread of a pool, and its end. Armed there, used by the main thread."""
+
+    watches_hard = True
+    """Coroutines without a limit can be interrupted, too: to be ended."""
 
     def __init__(self) -> None:
         """Arm nothing."""
         self._lock = threading.Lock()
         self._thread = 0
         self._task_id: str | None = None
-        self._interrupt: Callable[[SoftTimeLimitExceeded], None] | None = None
+        self._run: str | None = None
+        self._interrupt: Callable[[Any], None] | None = None
 
     def belongs_here(self) -> None:
         """Guard the calling thread from now on."""
         self._thread = threading.get_ident()
         _here.set(self)
 
-    def arm(self, seconds: float, interrupt: Callable[[SoftTimeLimitExceeded], None] | None = None) -> None:  # noqa: ARG002 - as of a Guard
+    def run(self, task_id: str, work: Callable[[], Outcome]) -> Outcome:
+        """Return what `work` returns, which makes the run of a task; raise Termination when it was ended."""
+        with self._lock:
+            self._run = task_id
+        try:
+            return work()
+        finally:
+            with self._lock:
+                self._run = None
+                _raise_in(self._thread, None)
+
+    def terminate(self, task_id: str) -> None:
+        """Raise Termination in the run of a task, if it has not ended."""
+        with self._lock:
+            if self._run != task_id:
+                return
+            if self._interrupt is not None:
+                self._interrupt(Termination())
+            else:
+                _raise_in(self._thread, Termination)
+
+    def arm(self, seconds: float | None, interrupt: Callable[[Any], None] | None = None) -> None:  # noqa: ARG002 - as of a Guard
         """Let the run at hand be interrupted from now on; the arguments are those of `Guard.arm`."""
         frame = current_frame()
         with self._lock:

@@ -29,6 +29,7 @@ from fastq.execute import callbacks, journal
 from fastq.execute.arguments import reader
 from fastq.execute.errors import ExceptionInfo, let_go
 from fastq.execute.never import never_run, parts_of
+from fastq.execute.termination import Termination, came_of_termination
 from fastq.states import FAILURE, PENDING, RETRY, SUCCESS
 from fastq.states import IGNORED as IGNORED_STATE
 from fastq.states import REJECTED as REJECTED_STATE
@@ -92,6 +93,8 @@ class Run:
 
 def raised(run: Run, error: BaseException) -> Outcome:
     """End a run whose code raised: it failed, or asked for something with a control word."""
+    if came_of_termination(error):
+        raise Termination  # nothing is to follow, and the core says how it ended
     ending: Callable[[Run, Any], Outcome] = _failed
     if isinstance(error, Retry):
         ending = _retried
@@ -241,6 +244,8 @@ def _parts(run: Run, state: str, result: Any) -> tuple[Part, ...]:
 
 def internal_error(run: Run, error: BaseException) -> Outcome:
     """End a run in which something outside of the task's code failed, such as a result store."""
+    if isinstance(error, Termination):
+        raise error
     plan, request = run.plan, run.request
     einfo = ExceptionInfo(error, internal=True)
     if signals.task_internal_error:

@@ -101,6 +101,9 @@ class Pool(ABC):
     def limit_passed(self, slot: int, task_id: str, seconds: float, *, hard: bool) -> None:  # noqa: B027 - most need not
         """Act on a limit that the run of a task in a slot has passed, where the core cannot; on the main thread."""
 
+    def terminated(self, slot: int, task_id: str) -> None:  # noqa: B027 - most need not
+        """End the run of a task that is called off, where the core cannot; on the main thread."""
+
     def close(self) -> None:  # noqa: B027 - a pool in this process has nothing to reap
         """Reap what is left; nothing of the pool runs when this returns."""
 

@@ -9,14 +9,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
 from fastq import signals
 from fastq._core import Job, Port
-from fastq._seam import DONE, FAILED, Outcome
+from fastq._seam import DONE, FAILED, IGNORED, Outcome
 from fastq.exceptions import FastQError, TimeLimitExceeded
-from fastq.execute import journal
-from fastq.execute.limits import install as install_soft_limit
+from fastq.execute import journal, limits
+from fastq.execute.termination import HEEDED, Termination, ends_run
 from fastq.execute.trace import Executor
 from fastq.log import finish_lines, name_process
 from fastq.platforms.title import set_title, worker_title
@@ -24,11 +24,13 @@ from fastq.pool.recycle import worn_out
 from fastq.states import FAILURE
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from fastq.app.protocol import App
     from fastq.pool.base import PoolSettings
     from fastq.pool.nursery import Seat
 
-__all__ = ["Childhood", "finish_as_failure", "hand_over", "leave_as_copy", "take_and_run"]
+__all__ = ["Childhood", "finish_as_failure", "hand_over", "heed", "leave_as_copy", "take_and_run"]
 
 _logger: Final = logging.getLogger("celery.pool")
 
@@ -57,12 +59,17 @@ class Childhood:
         settings = self._settings
         _become_child(seat.slot, settings)
         port = Port.from_fd(*seat)
-        install_soft_limit()
+        limits.guard.is_ending = port.is_ending
+        limits.install()
+        heed(ends_run(port.is_ending))
         exit_code = 1
         try:
             self.work(port)
             exit_code = 0
+        except Termination:
+            exit_code = 0  # the run that was to end has ended, and nothing else may begin here
         finally:
+            heed(_leave_to_parent)
             self._leave(exit_code)
 
     def work(self, port: Port) -> None:
@@ -70,7 +77,13 @@ class Childhood:
         settings = self._settings
         executor = Executor(self._app, hostname=settings.node, store=port.store)
         signals.worker_process_init.send(sender=settings.node)
-        take_and_run(self._app, port, executor, worn_out(settings.max_tasks_per_child, settings.max_memory_per_child))
+        is_worn_out = worn_out(settings.max_tasks_per_child, settings.max_memory_per_child)
+        try:
+            take_and_run(self._app, port, executor, is_worn_out)
+        except Termination:
+            executor.close()  # a coroutine that was to end cleans up
+            port.flush()
+            raise
 
     def _leave(self, exit_code: int) -> None:
         if signals.worker_process_shutdown:
@@ -84,7 +97,14 @@ class Childhood:
             handler.flush()
 
 
-def take_and_run(app: App, port: Port, executor: Executor, is_worn_out: Callable[[], bool] | None = None) -> None:
+class Runner(Protocol):
+    """Runs jobs, as an Executor does."""
+
+    def run(self, job: Job, /) -> Outcome:
+        """Run a job and return how it ended."""
+
+
+def take_and_run(app: App, port: Port, executor: Runner, is_worn_out: Callable[[], bool] | None = None) -> None:
     """Run jobs until the port ends.
 
     Args:
@@ -121,6 +141,8 @@ def hand_over(app: App, port: Port, executor: Executor, job: Job, at_end: Callab
     journal.belongs_to(process)
     try:
         outcome = executor.run(job)
+    except Termination:
+        outcome = Outcome(IGNORED)  # the core knows why
     except TimeLimitExceeded as error:
         # It came in the moment after the task's code had ended, and not a line of what followed can be relied on.
         outcome = _failure(app, job, error)
@@ -164,8 +186,7 @@ def _become_child(slot: int, settings: PoolSettings) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2):
-        signal.signal(number, _leave_to_parent)
+    heed(_leave_to_parent)
     random.seed()
     if "numpy" in sys.modules:
         # Its global generator was copied by the fork: every child would draw the same numbers.
@@ -175,6 +196,12 @@ def _become_child(slot: int, settings: PoolSettings) -> None:
     set_title(worker_title(f"{settings.node}:{name}"))
     if settings.set_up_logging is not None:
         settings.set_up_logging(slot + 1)
+
+
+def heed(handler: Callable[[int, FrameType | None], object]) -> None:
+    """Have signals handled that a terminal or supervisor may send to the whole group."""
+    for number in HEEDED:
+        signal.signal(number, handler)
 
 
 def _leave_to_parent(_number: int, _frame: object) -> None:

@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from fastq._seam import IGNORED, Outcome
 from fastq.execute.limits import ThreadGuard
+from fastq.execute.termination import Termination
 
 if TYPE_CHECKING:
     from fastq._core import Job
-    from fastq._seam import Outcome
 
 __all__ = ["Helpers"]
 
@@ -56,6 +57,7 @@ class Helpers:
             helper = self._busy.pop(run, None)
             if helper is not None:
                 helper.is_given_up = True
+                helper.guard.terminate(run.job.id)
             return False
 
     def interrupt(self, run: Any, task_id: str, seconds: float) -> None:
@@ -74,7 +76,7 @@ class Helpers:
                 run = self._waiting.popleft()
                 self._idle -= 1
                 self._busy[run] = helper
-            outcome = self._work(run.job)
+            outcome = helper.make(run.job, self._work)
             with self._lock:
                 if self._busy.pop(run, None) is not None:
                     self._idle += 1
@@ -89,6 +91,13 @@ class _Helper(threading.Thread):
         self._helpers = helpers
         self.guard = ThreadGuard()
         self.is_given_up = False
+
+    def make(self, job: Job, work: Callable[[Job], Outcome]) -> Outcome:
+        """Make a run; one that is ended is raised out of."""
+        try:
+            return self.guard.run(job.id, lambda: work(job))
+        except Termination:
+            return Outcome(IGNORED)
 
     def run(self) -> None:
         """Work."""

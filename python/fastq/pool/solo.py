@@ -42,7 +42,7 @@ class SoloPool(Pool):
         port = core.port()
         executor = Executor(self.app, hostname=self.settings.node, store=port.store)
         signals.worker_process_init.send(sender=self.settings.node)
-        guard = AlarmGuard()
+        guard = AlarmGuard(port.is_ending)
         has_alarm = guard.install()
         try:
             while attend(0.0):
@@ -60,10 +60,12 @@ class SoloPool(Pool):
             pass
 
     def _run(self, port: Port, executor: Executor, job: Job, guard: AlarmGuard | None) -> None:
-        if guard is None or job.time_limits == (None, None):
+        if guard is None:
             hand_over(self.app, port, executor, job)
             return
-        guard.begin(job.time_limits[0])
+        guard.runs = True
+        if job.time_limits != (None, None):
+            guard.begin(job.time_limits[0])
         try:
             hand_over(self.app, port, executor, job, guard.end)
         finally:

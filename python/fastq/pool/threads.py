@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from fastq import signals
 from fastq.execute.limits import ThreadGuard
+from fastq.execute.termination import Termination
 from fastq.execute.trace import Executor
 from fastq.pool.base import ATTEND_SECONDS, Pool
 from fastq.pool.child import take_and_run
 
 if TYPE_CHECKING:
-    from fastq._core import Port
+    from fastq._core import Job, Port
     from fastq._core import Worker as Core
-    from fastq._seam import Record
+    from fastq._seam import Outcome, Record
 
 __all__ = ["ThreadsPool"]
 
@@ -80,6 +81,14 @@ class ThreadsPool(Pool):
             )
             self._core.stop("warm")
 
+    def terminated(self, slot: int, task_id: str) -> None:
+        """End the run of a task whose thread the core has given up: it is raised there, and another takes its place."""
+        thread = self._threads.pop(slot, None)
+        if thread is not None:
+            self._given_up.add(thread)
+            thread.guard.terminate(task_id)
+            self._begin()
+
     def _begin(self) -> None:
         thread = _Thread(self, self._core.port(), f"Thread-{next(self._numbers)}")
         self._threads[thread.port.slot] = thread
@@ -91,7 +100,9 @@ class ThreadsPool(Pool):
         thread.guard.belongs_here()
         executor = Executor(self.app, hostname=self.settings.node, store=self._store)
         try:
-            take_and_run(self.app, thread.port, executor)
+            take_and_run(self.app, thread.port, Guarded(executor, thread.guard))
+        except Termination:
+            return
         except Exception:
             if thread not in self._given_up:
                 raise
@@ -106,6 +117,18 @@ class ThreadsPool(Pool):
         if port is None:
             port = next(iter(self._threads.values())).port
         port.store(records)
+
+
+class Guarded:
+    """An executor whose runs can be ended by a guard."""
+
+    def __init__(self, executor: Executor, guard: ThreadGuard) -> None:
+        """Run as `executor` does."""
+        self._executor, self._guard = executor, guard
+
+    def run(self, job: Job) -> Outcome:
+        """Run a job; raise Termination when its run was ended."""
+        return self._guard.run(job.id, lambda: self._executor.run(job))
 
 
 class _Thread(threading.Thread):

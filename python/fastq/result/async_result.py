@@ -9,6 +9,7 @@ from fastq import later
 from fastq.imports import symbol_by_name
 from fastq.result import wait as waiting
 from fastq.result.remote import RemoteTraceback
+from fastq.result.revoking import Revocable
 from fastq.result.tree import Tree
 from fastq.states import FAILURE, PROPAGATE_STATES, READY_STATES, SUCCESS
 from fastq.text import saferepr
@@ -33,7 +34,7 @@ _CURRENT_APP: Final = "fastq.app.current:get_current_app"
 
 
 @later.lacks(later.RESULT)
-class AsyncResult(Tree, Generic[R]):
+class AsyncResult(Revocable, Tree, Generic[R]):
     """The result of a task that was sent; `R` is what the task returns.
 
     Args:
@@ -64,6 +65,8 @@ class AsyncResult(Tree, Generic[R]):
         self.parent = parent
         self.ignored = False
         """Whether the call said that its result does not matter: `get` returns None at once."""
+        self.duplicate = False
+        """Whether it is of another call than the one that returned it: a unique one that was under way already."""
         self._meta: Meta | None = None
         self._then: list[tuple[Callable[[Any], object], Callable[[Any], object] | None]] = []
 

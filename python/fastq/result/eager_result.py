@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar, cast
 
 from fastq.result.async_result import AsyncResult, RemoteTraceback
+from fastq.states import REVOKED
 
 __all__ = ["EagerResult"]
 
@@ -59,6 +60,14 @@ class EagerResult(AsyncResult[R]):
     def ready(self) -> bool:
         """Tell whether the task has ended: always."""
         return True
+
+    def revoke(self, *_arguments: Any, **_options: Any) -> None:
+        """Count as called off from now on, as in Celery: the run is over."""
+        self._meta = {**self._read(), "status": REVOKED}
+
+    async def arevoke(self, *_arguments: Any, **_options: Any) -> None:
+        """Count as called off, as by `revoke`."""
+        self.revoke()
 
     def __copy__(self) -> EagerResult[R]:
         made, arguments = self.__reduce__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
@@ -35,6 +36,7 @@ class Attendance:
         consumer: object,
         on_ready: Callable[[Fields], object],
         on_limit: Callable[..., object] = lambda *_, **__: None,
+        on_termination: Callable[[int, str], object] = lambda *_: None,
     ) -> None:
         """Make the handlers.
 
@@ -44,12 +46,14 @@ class Attendance:
             consumer: the sender of signals that Celery's consumer sends.
             on_ready: called when the worker takes messages.
             on_limit: called with slot, id, seconds and `hard` when a run has passed a limit.
+            on_termination: called with slot and id when a run is being ended because its task was called off.
         """
         self._app = app
         self._node = node
         self._consumer = consumer
         self._on_ready = on_ready
         self._on_limit = on_limit
+        self._on_termination = on_termination
         self._out_of_reach = False
         """The broker could not be reached when it was last tried: that is said once, and once that it is over."""
         self._cut_off = {True: 0, False: 0}
@@ -57,9 +61,13 @@ class Attendance:
         self._stops = False
         self.stopped: Fields | None = None
         """What the core said when it had stopped; None: it runs."""
-        self._handlers: dict[str, Callable[[Fields], object]] = {
+        self._handlers = self._all_handlers()
+
+    def _all_handlers(self) -> dict[str, Callable[[Fields], object]]:
+        return {
             "ready": self._ready,
             "link": self._link,
+            "queues": self._queues,
             "child-up": self._child_up,
             "child-gone": self._child_gone,
             "scaled": self._scaled,
@@ -70,6 +78,9 @@ class Attendance:
             "timed-out": self._timed_out,
             "unknown": self._unknown,
             "expired": self._expired,
+            "revoked": self._revoked,
+            "terminating": self._terminating,
+            "deaf": self._deaf,
             "buried": self._buried,
             "refused": self._refused,
             "recovered": self._recovered,
@@ -112,6 +123,12 @@ class Attendance:
             _logger.info("The broker connection is %s: %s", state, reason)
         else:
             _logger.debug("The broker connection is %s.", state)
+
+    def _queues(self, fields: Fields) -> None:
+        if fields["reason"]:
+            _logger.error("A queue was refused: %s. The worker takes from %s.", fields["reason"], fields["queues"])
+        else:
+            _logger.info("The worker takes from %s now.", fields["queues"] or "no queue")
 
     def _child_up(self, fields: Fields) -> None:
         _logger.debug("Child %s is up (pid %s).", fields["slot"] + 1, fields["pid"])
@@ -159,6 +176,13 @@ class Attendance:
                 buried,
                 plural(buried, "task"),
             )
+
+    def _deaf(self, fields: Fields) -> None:
+        _logger.warning(
+            "This worker cannot hear what is revoked, nor other remote commands, for now: %s. It tries again, and then "
+            "learns what it has missed.",
+            fields["reason"],
+        )
 
     def _bug(self, fields: Fields) -> None:
         _logger.error("This should not happen, please report it: %s", fields["reason"])
@@ -282,6 +306,21 @@ class Attendance:
             request = self._request(fields)
             signals.task_unknown.send(
                 sender=self._consumer, message=request, exc=NotRegistered(name), name=name, id=request.id
+            )
+
+    def _terminating(self, fields: Fields) -> None:
+        self._on_termination(fields["slot"], fields["id"])
+        _logger.info("Task %s[%s] was revoked: its run is ended (%s).", fields["name"], fields["id"], fields["signal"])
+
+    def _revoked(self, fields: Fields) -> None:
+        terminated, name = bool(fields["terminated"]), fields.get("signal")
+        if not terminated:
+            _logger.info("Task %s[%s] was revoked before it began.", fields["name"], fields["id"])
+        if signals.task_revoked:
+            request = self._request(fields)
+            number = getattr(signal, name, None) if name else None
+            signals.task_revoked.send(
+                sender=request.task, request=request, terminated=terminated, signum=number, expired=False
             )
 
     def _expired(self, fields: Fields) -> None:

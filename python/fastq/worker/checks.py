@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from fastq.exceptions import FastQError, ImproperlyConfigured
+from fastq.exceptions import FastQError, ImproperlyConfigured, NotSupported
 from fastq.names import host_name
 from fastq.platforms.pidfile import is_alive
 from fastq.text import join_words, plural
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "import_modules",
     "refuse_limits_without_children",
+    "refuse_limits_without_server",
     "refuse_negative_limits",
     "refuse_node_name",
     "refuse_scaling_without_children",
@@ -103,6 +104,28 @@ def refuse_limits_without_children(options: WorkerOptions, pool: Pool) -> None:
                 f"--{limit.replace('_', '-')} has no effect with -P {pool.name}: its tasks run in the worker's own "
                 "process, which cannot be killed or interrupted for them. Use -P prefork or -P threads."
             )
+
+
+def refuse_limits_without_server(app: App) -> None:
+    """Raise when tasks have limits that all workers are to keep together, and the broker cannot count for them.
+
+    Raises:
+        NotSupported: it is so; names the tasks and the options.
+    """
+    tasks: Iterable[Any] = app.tasks.values()
+    shared = {
+        task.name: "max_concurrency" if task.max_concurrency is not None else "rate_limit_scope='global'"
+        for task in tasks
+        if task.max_concurrency is not None or (task.rate_limit is not None and task.rate_limit_scope == "global")
+    }
+    producer: Any = app.producer
+    if shared and not producer.capabilities()["limits"]:
+        name, option = min(shared.items())
+        more = f" ({len(shared) - 1} more have such limits)" if len(shared) > 1 else ""
+        raise NotSupported(
+            f"Task {name} has {option}{more}, which all workers keep together, but the broker of broker_url cannot count "
+            "for them: use Redis or SQLite, or leave the option out."
+        )
 
 
 def refuse_scaling_without_children(app: App, pool: Pool) -> None:

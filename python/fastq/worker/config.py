@@ -116,6 +116,8 @@ def core_config(app: App, node: str, pool: Pool) -> WorkerConfig:
         stop_within=conf.worker_stop_timeout,
         soft_stop_within=conf.worker_soft_shutdown_timeout,
         gives_up_slots=pool.gives_up_slots,
+        mailbox=f"{conf.control_exchange}.pidbox" if conf.worker_enable_remote_control else None,
+        revoke_expires=conf.task_revoke_expires,
         ends_lost_runs=conf.worker_cancel_long_running_tasks_on_connection_loss,
     )
 

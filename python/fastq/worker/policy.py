@@ -50,6 +50,8 @@ def policy(task: Task[..., Any], max_deaths: int) -> Policy:
         time_limit=hard,
         soft_time_limit=soft,
         rate_limit=_rate(task),
+        rate_is_global=_is_global(task),
+        max_concurrency=task.max_concurrency,
     )
 
 
@@ -72,6 +74,22 @@ def _rate(task: Task[..., Any]) -> float | None:
         raise ImproperlyConfigured(
             f"Task {task.name}: rate_limit is {value!r}: write runs per second, or text such as 10/s, 10/m or 10/h."
         ) from None
+
+
+def _is_global(task: Task[..., Any]) -> bool:
+    """Tell whether all workers keep the rate limit together.
+
+    Raises:
+        ImproperlyConfigured: runs are to be counted by a key, but each worker counts for itself.
+    """
+    if task.rate_limit_scope == "global":
+        return True
+    if task.rate_limit_key is not None:
+        raise ImproperlyConfigured(
+            f"Task {task.name}: rate_limit_key has a meaning with rate_limit_scope='global' only, and the scope is "
+            f"{task.rate_limit_scope!r}."
+        )
+    return False
 
 
 def _limit(task: Task[..., Any], attribute: str) -> float | None:

@@ -28,6 +28,7 @@ from fastq.worker.config import autoscale, concurrency, core_config, processes
 from fastq.worker.options import WorkerOptions
 from fastq.worker.policy import policies
 from fastq.worker.privileges import refuse_pickle_as_root
+from fastq.worker.queues import Consuming, select
 from fastq.worker.stop import Stopping
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ __all__ = ["Worker"]
 _logger: Final = logging.getLogger("celery.worker")
 
 
-class Worker:
+class Worker(Consuming):
     """A worker of an app.
 
     Args:
@@ -94,13 +95,13 @@ class Worker:
         refuse_pickle_as_root(app.conf.accept_content)
         self._set_up_logging()
         signals.celeryd_after_setup.send(sender=node, instance=self, conf=app.conf)
-        app.queues.select(options.queues)
-        app.queues.deselect(options.exclude_queues)
+        select(app, node, options.queues, options.exclude_queues)
         with self._pid_file():
             self.pool = pool = self._make_pool()
             checks.refuse_limits_without_children(options, pool)
             checks.refuse_scaling_without_children(app, pool)
             checks.refuse_negative_limits(app)
+            checks.refuse_limits_without_server(app)
             checks.warn_of_limits(app, pool)
             config, table = core_config(app, node, pool), policies(app)
             try:
@@ -166,7 +167,12 @@ class Worker:
         self._core = core
         set_title(worker_title(f"{self.hostname}:MainProcess"))
         attendance = Attendance(
-            self.app, self.hostname, consumer=self, on_ready=self._ready, on_limit=pool.limit_passed
+            self.app,
+            self.hostname,
+            consumer=self,
+            on_ready=self._ready,
+            on_limit=pool.limit_passed,
+            on_termination=pool.terminated,
         )
         stopping = Stopping(
             core,

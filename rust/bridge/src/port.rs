@@ -130,6 +130,10 @@ impl Port {
             .collect())
     }
 
+    fn is_ending(&self) -> bool {
+        self.inner.is_ending()
+    }
+
     fn let_go(&self, py: Python<'_>, job: &Bound<'_, Job>) -> PyResult<()> {
         let port = self.here(py)?;
         let job = job.get();

@@ -3,12 +3,17 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use fastq_core::broker::{self, Broker, DeadLetter, Depth, PriorityOrder, Publication, WorkerEntry};
+use fastq_core::broker::{
+    self, Broker, DeadLetter, Depth, Duplicate, PriorityOrder, Publication, WorkerEntry,
+};
+use fastq_core::clock::Clock;
 use fastq_core::error::Result;
+use fastq_core::job::revocation::Revocation;
+use fastq_core::message::bounds::Lock;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::convert::{timeout as until, tuple};
+use crate::convert::{duration, timeout as until, tuple};
 use crate::runtime::enter;
 use crate::seam::{QueueSpec, queues, read_all, read_message, read_route};
 
@@ -44,22 +49,25 @@ impl Producer {
         properties: &[u8],
         body: &[u8],
         timeout: Option<f64>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Option<String>> {
         let publication = read_route(route, headers, properties, body)?.to_publication();
-        enter(py, || self.send(std::slice::from_ref(&publication), until(timeout)))
+        let duplicates = enter(py, || self.send(std::slice::from_ref(&publication), true, until(timeout)))?;
+        Ok(duplicates.into_iter().next().map(|duplicate| duplicate.holder))
     }
 
-    #[pyo3(signature = (messages, timeout = None))]
+    #[pyo3(signature = (messages, timeout = None, together = true))]
     fn publish_many(
         &self,
         py: Python<'_>,
         messages: &Bound<'_, PyAny>,
         timeout: Option<f64>,
-    ) -> PyResult<()> {
+        together: bool,
+    ) -> PyResult<Vec<(usize, String)>> {
         let messages = tuple(messages, "messages")?;
         let publications: Vec<Publication> =
             read_all(&messages, |message| read_message(message).map(|message| message.to_publication()))?;
-        enter(py, || self.send(&publications, until(timeout)))
+        let duplicates = enter(py, || self.send(&publications, together, until(timeout)))?;
+        Ok(duplicates.into_iter().map(|duplicate| (duplicate.place, duplicate.holder)).collect())
     }
 
     fn purge(&self, py: Python<'_>, queue: &str) -> PyResult<u64> {
@@ -92,6 +100,16 @@ impl Producer {
         enter(py, || self.broker()?.drop_dead(queue, &ids))
     }
 
+    fn revoke(&self, py: Python<'_>, revocations: &[u8], expires: f64) -> PyResult<()> {
+        let until = Clock::system().wall().after(duration(py, "expires", expires)?);
+        enter(py, || self.broker()?.revoke(&Revocation::list(revocations, until)?))
+    }
+
+    fn revoked<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let revoked = enter(py, || self.broker()?.revoked())?;
+        Ok(PyBytes::new(py, Revocation::write(&revoked).as_bytes()))
+    }
+
     fn workers<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let workers = enter(py, || self.broker()?.workers())?;
         workers.iter().map(|worker| worker_entry(py, worker)).collect()
@@ -120,6 +138,9 @@ impl Producer {
         entry.set_item("exchanges", can.exchanges)?;
         entry.set_item("dead_letters", can.dead_letters)?;
         entry.set_item("leases", can.leases)?;
+        entry.set_item("limits", can.limits)?;
+        entry.set_item("revocations", can.revocations)?;
+        entry.set_item("mailbox", can.mailbox)?;
         entry.set_item("native_store", native_store)?;
         Ok(entry)
     }
@@ -132,9 +153,21 @@ impl Producer {
 }
 
 impl Producer {
-    fn send(&self, publications: &[Publication], within: Option<Duration>) -> Result<()> {
+    fn send(
+        &self,
+        publications: &[Publication],
+        together: bool,
+        within: Option<Duration>,
+    ) -> Result<Vec<Duplicate>> {
         publications.iter().try_for_each(|publication| publication.message.check_size())?;
-        self.broker()?.publish_within(publications, within)
+        let broker = self.broker()?;
+        for publication in publications {
+            if Lock::wanted(&publication.message.headers)?.is_some() {
+                return broker.publish_locking(publications, together, within);
+            }
+        }
+        broker.publish_within(publications, within)?;
+        Ok(Vec::new())
     }
 
     /// The broker, connected. Nothing is locked meanwhile, so that a fork in another thread cannot leave a lock

@@ -16,6 +16,7 @@ use crate::convert::{fact, optional_duration, tuple};
 use crate::errors::wrong_type;
 
 /// `QueueSpec`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own in AMQP")]
 #[derive(FromPyObject)]
 pub(crate) struct QueueSpec {
     name: String,
@@ -24,7 +25,15 @@ pub(crate) struct QueueSpec {
     routing_key: String,
     durable: bool,
     auto_delete: bool,
+    exclusive: bool,
+    no_declare: bool,
     arguments: String,
+    exchange_durable: bool,
+    exchange_auto_delete: bool,
+    exchange_no_declare: bool,
+    exchange_arguments: String,
+    binding_arguments: String,
+    consumer_arguments: String,
 }
 
 impl From<QueueSpec> for Queue {
@@ -36,7 +45,15 @@ impl From<QueueSpec> for Queue {
             routing_key: spec.routing_key,
             durable: spec.durable,
             auto_delete: spec.auto_delete,
+            exclusive: spec.exclusive,
+            no_declare: spec.no_declare,
             arguments: spec.arguments,
+            exchange_durable: spec.exchange_durable,
+            exchange_auto_delete: spec.exchange_auto_delete,
+            exchange_no_declare: spec.exchange_no_declare,
+            exchange_arguments: spec.exchange_arguments,
+            binding_arguments: spec.binding_arguments,
+            consumer_arguments: spec.consumer_arguments,
         }
     }
 }
@@ -61,6 +78,8 @@ pub(crate) struct PolicySpec {
     time_limit: Option<f64>,
     soft_time_limit: Option<f64>,
     rate_limit: Option<f64>,
+    rate_is_global: bool,
+    max_concurrency: Option<u32>,
 }
 
 impl PolicySpec {
@@ -78,6 +97,8 @@ impl PolicySpec {
             time_limit: optional_duration(py, "time_limit", self.time_limit)?,
             soft_time_limit: optional_duration(py, "soft_time_limit", self.soft_time_limit)?,
             rate_limit: self.rate_limit.filter(|rate| *rate > 0.0),
+            rate_is_global: self.rate_is_global,
+            max_concurrency: self.max_concurrency,
         })
     }
 }
@@ -106,6 +127,8 @@ pub(crate) struct ConfigSpec {
     pub(crate) soft_stop_within: f64,
     pub(crate) ends_lost_runs: bool,
     pub(crate) gives_up_slots: bool,
+    pub(crate) mailbox: Option<String>,
+    pub(crate) revoke_expires: f64,
 }
 
 /// The parts of a NamedTuple, borrowed.

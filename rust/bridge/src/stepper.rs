@@ -35,6 +35,7 @@ impl Stepper {
             max_deaths: config.max_deaths,
             page: None,
             result_expires: optional_duration(py, "result_expires", config.result_expires)?,
+            mailbox: None,
             chord_expires: optional_duration(py, "chord_expires", config.chord_expires)?,
             patience: None,
             internal: (!config.internal_queue.is_empty()).then(|| Queue::named(config.internal_queue)),

@@ -21,7 +21,7 @@ use crate::errors::{OrRaise, raise};
 use crate::page;
 use crate::port::Port;
 use crate::runtime::{Home, enter};
-use crate::seam::{ConfigSpec, PolicySpec, event, queues};
+use crate::seam::{ConfigSpec, PolicySpec, QueueSpec, event, queues};
 
 /// The core of a worker's parent process. Runs on threads of its own; never calls Python.
 #[pyclass(frozen, module = "fastq._core")]
@@ -116,6 +116,16 @@ impl Worker {
         Ok(())
     }
 
+    fn consume(&self, py: Python<'_>, queues: Vec<QueueSpec>) -> PyResult<()> {
+        let core = self.core(py)?;
+        enter(py, || core.consume(crate::seam::queues(queues)))
+    }
+
+    fn cancel(&self, py: Python<'_>, queue: String) -> PyResult<()> {
+        let core = self.core(py)?;
+        enter(py, || core.cancel(queue))
+    }
+
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let core = self.core(py)?;
         let stats = PyDict::new(py);
@@ -161,6 +171,7 @@ impl Plan {
         let patience = optional_duration(py, "chord_patience", spec.chord_patience)?.map(Patience::of);
         let stop_within = optional_duration(py, "stop_within", spec.stop_within)?;
         let soft_stop_within = duration(py, "soft_stop_within", spec.soft_stop_within)?;
+        let revoke_expires = duration(py, "revoke_expires", spec.revoke_expires)?;
         let nursery: Option<OwnedFd> =
             spec.nursery_fd.map(|number| descriptor(py, "nursery_fd", number)).transpose()?;
         let config = move |page, watch| WorkerConfig {
@@ -183,6 +194,8 @@ impl Plan {
             soft_stop_within,
             ends_lost_runs: spec.ends_lost_runs,
             gives_up_slots: spec.gives_up_slots,
+            mailbox: spec.mailbox,
+            revoke_expires,
             watch,
         };
         Ok(Self {

@@ -43,6 +43,8 @@ kinds! {
     Ready = "ready",
     /// The broker connection changed: `state` (open, backing off, failed), `reason`, `retry_in` seconds.
     Link = "link",
+    /// The worker takes from other queues now, or was refused one: `queues`, `reason` (empty unless refused).
+    Queues = "queues",
     /// A child is up: `slot`, `pid`.
     ChildUp = "child-up",
     /// A child is gone: `slot`, `pid`, `status` (wait status, -1 unknown), `reason`, `expected`.
@@ -63,6 +65,12 @@ kinds! {
     Unknown = "unknown",
     /// It expired before it ran: `id`, `name`.
     Expired = "expired",
+    /// It was called off: `id`, `name`, `terminated`, `signal` (what ended its run, if one was).
+    Revoked = "revoked",
+    /// A run is being ended because it was called off: `id`, `name`, `slot`, `signal`.
+    Terminating = "terminating",
+    /// It cannot be heard what is called off from now on: `reason`.
+    Deaf = "deaf",
     /// It was set aside: `id`, `name`, `queue`, `reason`.
     Buried = "buried",
     /// Commits came too late and were dropped, because the lease was lost meanwhile: `count`.

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fastq import Exchange, FastQ, Queue
+from fastq import Broadcast, Exchange, FastQ, Queue
 from fastq._seam import Route
 from fastq.app.queues import Queues
 from fastq.app.routes import Router
+from fastq.utils.nodenames import worker_direct
 
 if TYPE_CHECKING:
     from tests.unit.app.conftest import Recorder
@@ -56,6 +57,14 @@ def test_what_the_call_says_wins_over_its_route() -> None:
     assert (options["queue"].name, options["priority"]) == ("called", 5)
     assert "exchange" not in options
     assert router.route({"priority": 1}, "a")["priority"] == 1
+
+
+def test_a_call_that_names_a_key_alone_goes_to_the_exchange_of_its_route() -> None:
+    queues = Queues([Queue("celery"), Queue("news", Exchange("feeds", "topic"), "news.#")])
+    options = Router({"a": {"queue": "news", "routing_key": "news.all"}}, queues, "celery").route(
+        {"routing_key": "news.sport"}, "a"
+    )
+    assert (options["queue"].name, options["routing_key"]) == ("news", "news.sport")
 
 
 def test_only_maps_are_fixed() -> None:
@@ -111,6 +120,33 @@ def test_queues_with_more_than_a_name_are_declared_once(app: FastQ, recorder: Re
         ("news", "feeds", "topic", "news.#")
     ]
     assert recorder.declared[0].arguments == '{"x-max-priority":5}'
+
+
+def test_the_short_way_declares_a_queue_once_and_again_with_a_new_producer(app: FastQ, recorder: Recorder) -> None:
+    app.conf.task_queues = [Queue("celery", max_priority=5)]
+
+    @app.task(name="job")
+    def job() -> None: ...
+
+    for _ in range(2):
+        job.delay()
+    assert [spec.name for spec in recorder.declared] == ["celery"]
+    app.producer = recorder
+    job.delay()
+    assert [spec.name for spec in recorder.declared] == ["celery", "celery"]
+
+
+def test_a_broadcast_is_sent_to_its_exchange_which_the_sender_declares(app: FastQ, recorder: Recorder) -> None:
+    app.conf.task_queues = [Queue("celery"), Broadcast("news")]
+    app.send_task("job", queue="news")
+    assert recorder.last.route == Route("news", "celery")
+    assert [(spec.name, spec.exchange) for spec in recorder.declared] == [("", "news")]
+
+
+def test_the_queue_of_one_worker_can_be_named(app: FastQ, recorder: Recorder) -> None:
+    app.send_task("job", queue=worker_direct("w@h"))
+    app.send_task("job", exchange="C.dq2", routing_key="w@h")
+    assert [sent.route for sent in recorder.messages] == [Route("", "w@h.dq2"), Route("C.dq2", "w@h")]
 
 
 def test_the_default_queue_has_the_name_of_the_setting(app: FastQ, recorder: Recorder) -> None:

@@ -28,9 +28,7 @@ OPTIONS = (
     ),
     Option("control_queue_exclusive", FLAG, True, "Only one worker may use a control queue.", acts=False),
     Option("control_queue_durable", FLAG, False, "Control queues survive a restart of the broker.", acts=False),
-    Option(
-        "control_exchange", TEXT, "celery", "Name of the exchange of remote commands, without `.pidbox`.", acts=False
-    ),
+    Option("control_exchange", TEXT, "celery", "Name of the exchange of remote commands, without `.pidbox`."),
     Option(
         "event_queue_expires",
         NUMBER,

@@ -108,7 +108,6 @@ OPTIONS = (
         "classic",
         "Type of queues defined so on RabbitMQ: `classic` or `quorum`.",
         old="CELERY_CREATE_MISSING_QUEUE_TYPE",
-        acts=False,
     ),
     Option(
         "task_create_missing_queue_exchange_type",
@@ -130,7 +129,6 @@ OPTIONS = (
         "classic",
         "Type of the default queue on RabbitMQ: `classic` or `quorum`.",
         old="CELERY_DEFAULT_QUEUE_TYPE",
-        acts=False,
     ),
     Option(
         "task_default_exchange",
@@ -159,7 +157,6 @@ OPTIONS = (
         2,
         "2 or `persistent`: RabbitMQ writes messages to disk; 1 or `transient`: it does not.",
         old="CELERY_DEFAULT_DELIVERY_MODE",
-        acts=False,
     ),
     Option(
         "task_default_rate_limit",
@@ -182,7 +179,6 @@ OPTIONS = (
         None,
         "`x-max-priority` of RabbitMQ queues that name none.",
         old="CELERY_QUEUE_MAX_PRIORITY",
-        acts=False,
     ),
     Option(
         "task_queues",
@@ -197,6 +193,14 @@ OPTIONS = (
         None,
         "Which queue a task goes to: a map of names or patterns, a list of such maps, or functions.",
         old="CELERY_ROUTES",
+    ),
+    Option(
+        "task_revoke_expires",
+        NUMBER,
+        10_800.0,
+        "How long it is remembered that a task was revoked; at least as long as its message may wait.",
+        unit="s",
+        ours=True,
     ),
     Option("task_ignore_result", FLAG, False, "Store no results.", old="CELERY_IGNORE_RESULT"),
     Option(

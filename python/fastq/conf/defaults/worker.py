@@ -128,9 +128,8 @@ OPTIONS = (
         "worker_enable_remote_control",
         FLAG,
         True,
-        "Answer `fastq inspect` and obey `fastq control`.",
+        "Obey remote commands that Celery's clients, and those of fastq, broadcast; and broadcast revocations to them.",
         old="CELERY_ENABLE_REMOTE_CONTROL",
-        acts=False,
     ),
     Option(
         "worker_send_task_events",
@@ -152,9 +151,8 @@ OPTIONS = (
         "worker_direct",
         FLAG,
         False,
-        "Every worker has a queue of its own that calls can name.",
+        "Every worker has a queue of its own that calls can name: `fastq.utils.nodenames.worker_direct`.",
         old="CELERY_WORKER_DIRECT",
-        acts=False,
     ),
     Option(
         "worker_disable_rate_limits",

@@ -110,16 +110,25 @@ class Recorder:
         """Declare queues and their bindings."""
         self.producer.declare(queues)
 
-    def publish(self, route: Any, headers: bytes, properties: bytes, body: bytes, timeout: float | None = None) -> None:
+    def publish(
+        self, route: Any, headers: bytes, properties: bytes, body: bytes, timeout: float | None = None
+    ) -> str | None:
         """Send one message."""
-        self.producer.publish(route, headers, properties, body, timeout=timeout)
-        self._note((route, headers, properties, body))
+        holder = self.producer.publish(route, headers, properties, body, timeout=timeout)
+        if holder is None:
+            self._note((route, headers, properties, body))
+        return holder
 
-    def publish_many(self, messages: Sequence[Any], timeout: float | None = None) -> None:
+    def publish_many(
+        self, messages: Sequence[Any], timeout: float | None = None, together: bool = True
+    ) -> Sequence[tuple[int, str]]:
         """Send messages together."""
-        self.producer.publish_many(messages, timeout=timeout)
-        for message in messages:
-            self._note(message)
+        duplicates = self.producer.publish_many(messages, timeout=timeout, together=together) or ()
+        kept_back = {place for place, _ in duplicates}
+        for place, message in enumerate(messages):
+            if place not in kept_back and not (together and kept_back):
+                self._note(message)
+        return duplicates
 
     def close(self) -> None:
         """Let the connection go."""

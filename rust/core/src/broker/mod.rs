@@ -8,6 +8,7 @@ pub mod connect;
 pub mod memory;
 mod nearest;
 mod options;
+mod overhear;
 #[cfg(any(feature = "redis", feature = "sqlite"))]
 mod process;
 pub mod receipt;
@@ -26,13 +27,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::WallTime;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ident::Tag;
 use crate::job::ending::Commit;
+use crate::job::limits::{Ask, Granted};
+use crate::job::revocation::Revocation;
 use crate::message::Message;
 use crate::store::{Patience, Store};
 
 pub use connect::{connect, connect_store};
+pub use overhear::{Ear, Said, Word};
 pub use receipt::Receipt;
 pub(crate) use release::release;
 pub use topology::Queue;
@@ -66,6 +70,24 @@ pub trait Broker: Send + Sync {
     /// `Timeout` when the deadline passes, `Unreachable`, `Busy`; nothing was sent then.
     fn publish_within(&self, publications: &[Publication], within: Option<Duration>) -> Result<()>;
 
+    /// As [`Broker::publish_within`], but a message that wants a lock ([`crate::message::bounds::Lock`]) is sent only
+    /// if no other task has it, and takes it in the same step; returns those that were not sent. `together`: if there
+    /// is one of them, none of the messages is sent. A message whose own task has the lock counts as sent before.
+    ///
+    /// # Errors
+    /// Those of [`Broker::publish_within`]; `Unsupported` without [`Capabilities::limits`]; `Encode` for a lock that
+    /// cannot be.
+    fn publish_locking(
+        &self,
+        publications: &[Publication],
+        together: bool,
+        within: Option<Duration>,
+    ) -> Result<Vec<Duplicate>> {
+        let _ = (publications, together, within);
+        let sentence = "unique tasks need a broker that keeps their locks: Redis, SQLite or memory";
+        Err(Error::new(ErrorKind::Unsupported, sentence))
+    }
+
     /// Removes the messages that wait in a queue (ready and delayed, not in flight); returns how many.
     fn purge(&self, queue: &str) -> Result<u64>;
 
@@ -93,6 +115,23 @@ pub trait Broker: Send + Sync {
 
     /// The workers that hold a lease.
     fn workers(&self) -> Result<Vec<WorkerEntry>>;
+
+    /// Calls tasks off: writes it into a record that lasts until the time each names, and tells all workers. At most so
+    /// many are kept as [`crate::buffer::revoked::MOST`] says; those that end first go first.
+    ///
+    /// # Errors
+    /// `Unsupported` without [`Capabilities::revocations`]; what a publish can bring.
+    fn revoke(&self, _revocations: &[Revocation]) -> Result<()> {
+        Err(overhear::no_record())
+    }
+
+    /// The record: which tasks are called off now.
+    ///
+    /// # Errors
+    /// As [`Broker::revoke`].
+    fn revoked(&self) -> Result<Vec<Revocation>> {
+        Err(overhear::no_record())
+    }
 
     /// The store on the same server, when there is one: then a Commit is one transaction.
     fn store(&self) -> Option<Arc<dyn Store>>;
@@ -131,11 +170,69 @@ pub trait Session: Send {
     /// Cancel safe: a wake-up that is dropped comes again.
     fn arrival<'a>(&'a mut self) -> BoxFuture<'a, ()>;
 
+    /// Takes from more queues, which are made to exist, from the next exchange on. A queue that it takes from already
+    /// gets the bindings that are new, and stays as it is.
+    ///
+    /// # Errors
+    /// Those of [`Broker::declare`]; it takes from none of them then.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: poll it to its end.
+    fn subscribe_to<'a>(&'a mut self, queues: &'a [Queue]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let names: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
+            Err(Error::new(ErrorKind::Unsupported, "this broker's sessions keep to their queues")
+                .with("queues", names.join(", ")))
+        })
+    }
+
+    /// Takes nothing more from a queue; what it took from it can be settled as ever. A queue that it does not take from
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// Temporary ones; it may have been carried out then, and can be asked for again.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: poll it to its end.
+    fn unsubscribe_from<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            Err(Error::new(ErrorKind::Unsupported, "this broker's sessions keep to their queues")
+                .with("queues", queue))
+        })
+    }
+
     /// Renews the lease and puts back what dead workers held.
     ///
     /// # Errors
     /// Permanent when the lease was lost (another worker has taken this one for dead): the session is over.
     fn renew<'a>(&'a mut self) -> BoxFuture<'a, Result<Renewal>>;
+
+    /// Asks for turns and tokens: one round trip, whatever the number of keys. An answer for each ask, in order.
+    ///
+    /// # Errors
+    /// As [`Session::exchange`]; `Unsupported` without [`Capabilities::limits`].
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: poll it to its end.
+    fn admit<'a>(&'a mut self, asks: &'a [Ask]) -> BoxFuture<'a, Result<Vec<Granted>>> {
+        let _ = asks;
+        Box::pin(async {
+            let sentence =
+                "limits that all workers keep together need a broker that counts: Redis, SQLite or memory";
+            Err(Error::new(ErrorKind::Unsupported, sentence))
+        })
+    }
+
+    /// Whether tokens were given back since this was last asked, so that asking again may bring some.
+    fn freed(&mut self) -> bool {
+        false
+    }
+
+    /// What hears, beside this session, of tasks that are called off and of remote commands. `None`: there is nothing to
+    /// hear, or it was asked for before.
+    fn ear(&mut self) -> Option<Box<dyn Ear>> {
+        None
+    }
 
     /// How often [`Session::renew`] wants to be called.
     fn renew_every(&self) -> Duration;
@@ -166,6 +263,12 @@ pub struct Capabilities {
     pub dead_letters: bool,
     /// What a killed worker held comes back by lease.
     pub leases: bool,
+    /// Its server keeps locks, turns and tokens: unique tasks, and limits that all workers keep together.
+    pub limits: bool,
+    /// It keeps a record of the tasks that were called off.
+    pub revocations: bool,
+    /// Workers of other libraries may hear remote commands there.
+    pub mailbox: bool,
 }
 
 /// Which priority goes first.
@@ -192,6 +295,15 @@ pub struct Publication {
     pub due: Option<WallTime>,
     /// What is sent.
     pub message: Message,
+}
+
+/// A message that was not sent, because another task has its lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// Its place among the publications.
+    pub place: usize,
+    /// The task that has the lock.
+    pub holder: String,
 }
 
 /// A message as received. Its Receipt is the right to settle it, once.
@@ -239,6 +351,8 @@ pub struct Subscription {
     pub page: Option<PathBuf>,
     /// How long stored results live; `None` for ever.
     pub result_expires: Option<Duration>,
+    /// The exchange of remote commands to listen at, such as `celery.pidbox`; `None`: at none.
+    pub mailbox: Option<String>,
     /// How long what chords are counted with lives; `None` for ever.
     pub chord_expires: Option<Duration>,
     /// The queue of built-in tasks that every worker of an app takes from, beside its own: the release of chords. It is
@@ -265,6 +379,8 @@ pub struct Harvest {
     pub refused: Vec<Tag>,
     /// The queue had more than was asked for.
     pub more: bool,
+    /// Tasks that were called off since the last one, the deliveries above perhaps among them.
+    pub revoked: Vec<Revocation>,
 }
 
 /// What one [`Session::renew`] did.

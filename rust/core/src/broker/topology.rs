@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// A queue, and how it is bound.
+/// A queue, and how it is bound: a queue with several bindings is several of these, with one name. Without a name it is an
+/// exchange alone, which [`super::Broker::declare`] makes exist.
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own in AMQP")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Queue {
     /// Its name.
@@ -19,18 +21,39 @@ pub struct Queue {
     pub durable: bool,
     /// It goes with its last consumer.
     pub auto_delete: bool,
+    /// Only the connection that declares it may use it, and it goes with that connection (AMQP).
+    pub exclusive: bool,
+    /// It exists already, and so do its exchange and binding: nothing is declared.
+    pub no_declare: bool,
     /// Queue arguments: a JSON object.
     pub arguments: String,
+    /// The exchange outlives the broker's restart.
+    pub exchange_durable: bool,
+    /// The exchange goes with its last binding.
+    pub exchange_auto_delete: bool,
+    /// The exchange exists already, or is the broker's own: it is not declared.
+    pub exchange_no_declare: bool,
+    /// Arguments of the exchange, such as `alternate-exchange`: a JSON object.
+    pub exchange_arguments: String,
+    /// Arguments of the binding: a JSON object.
+    pub binding_arguments: String,
+    /// Arguments of whoever takes from it, such as `x-priority`: a JSON object.
+    pub consumer_arguments: String,
 }
 
 impl Queue {
     /// A durable queue reached by its name.
     pub fn named(name: impl Into<String>) -> Self {
+        let nothing = || "{}".to_owned();
         Self {
             name: name.into(),
             exchange_type: "direct".into(),
             durable: true,
-            arguments: "{}".into(),
+            exchange_durable: true,
+            arguments: nothing(),
+            exchange_arguments: nothing(),
+            binding_arguments: nothing(),
+            consumer_arguments: nothing(),
             ..Self::default()
         }
     }
@@ -143,7 +166,7 @@ impl Topology {
             return Err(other_kind(&queue.exchange, exchange.kind, kind));
         }
         let binding = (queue.routing_key.clone(), queue.name.clone());
-        if !exchange.bindings.contains(&binding) {
+        if !queue.name.is_empty() && !exchange.bindings.contains(&binding) {
             exchange.bindings.push(binding);
         }
         Ok(())
@@ -187,6 +210,11 @@ pub fn unroutable(exchange: &str, routing_key: &str) -> Error {
     Error::new(ErrorKind::NotFound, "no queue is bound to this exchange with a matching key")
         .with("exchange", exchange)
         .with("routing_key", routing_key)
+}
+
+/// There is nothing to declare.
+pub fn nameless() -> Error {
+    Error::new(ErrorKind::Config, "a queue needs a name")
 }
 
 /// The exchange exists with another type.

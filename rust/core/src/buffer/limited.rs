@@ -76,6 +76,12 @@ impl Limited {
         })
     }
 
+    /// Keeps only some of those that wait, in their order.
+    pub fn retain(&mut self, keeps: impl Fn(&Tag) -> bool) {
+        self.kinds.values_mut().for_each(|kind| kind.shelf.retain(&keeps));
+        self.count = self.kinds.values().map(|kind| kind.shelf.len()).sum();
+    }
+
     /// How many wait.
     pub fn count(&self) -> usize {
         self.count
@@ -111,6 +117,9 @@ mod tests {
         assert_eq!(limited.wait("mail", at(0)), Duration::from_millis(400));
         assert_eq!(limited.pop_due(at(99)), None);
         assert_eq!(limited.pop_due(at(130)), Some(Tag(1)));
+        limited.put("mail", Tag(4));
+        limited.retain(|tag| *tag != Tag(4));
+        assert_eq!(limited.count(), 2);
         assert_eq!(limited.pop_due(at(199)), None);
         assert_eq!(limited.pop_due(at(200)), Some(Tag(2)), "what was late is made up for");
         assert!(!limited.may_pass("mail", 10.0, at(5000)), "one waits before it");

@@ -1,11 +1,16 @@
 //! The prefetch buffer: jobs taken from the broker that no slot has yet. One facade over its shelves.
 
+pub mod gates;
 pub mod limited;
 pub mod ready;
+pub mod revoked;
 pub mod waiting;
+
+use std::collections::HashSet;
 
 use crate::clock::WallTime;
 use crate::ident::Tag;
+use gates::Gates;
 use limited::Limited;
 use ready::Ready;
 use waiting::Waiting;
@@ -17,6 +22,8 @@ pub struct Buffer {
     waiting: Waiting,
     /// Those that wait for their turn.
     pub limited: Limited,
+    /// Those that wait for something of the server.
+    pub gates: Gates,
 }
 
 impl Buffer {
@@ -70,10 +77,21 @@ impl Buffer {
         self.ready.pop_last()
     }
 
+    /// Takes some jobs off whatever shelf they are on.
+    pub fn remove(&mut self, tags: &HashSet<Tag>) {
+        self.ready.retain(|tag| !tags.contains(tag));
+        self.waiting.retain(|tag| !tags.contains(tag));
+        self.limited.retain(|tag| !tags.contains(tag));
+        if self.gates.count() > 0 {
+            self.gates.retain(|tag| !tags.contains(&tag));
+        }
+    }
+
     /// Empties all shelves.
     pub fn drain(&mut self) -> Vec<Tag> {
         let mut all: Vec<Tag> = std::iter::from_fn(|| self.ready.pop()).collect();
         all.extend(self.limited.drain());
+        all.extend(self.gates.drain());
         all.extend(self.waiting.drain());
         all
     }

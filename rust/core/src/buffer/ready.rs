@@ -43,6 +43,12 @@ impl Ready {
         Some(tag)
     }
 
+    /// Keeps only some jobs, in their order.
+    pub fn retain(&mut self, keeps: impl Fn(&Tag) -> bool) {
+        self.ranks.values_mut().for_each(|queue| queue.retain(&keeps));
+        self.length = self.ranks.values().map(VecDeque::len).sum();
+    }
+
     /// How many jobs.
     pub fn len(&self) -> usize {
         self.length
@@ -67,6 +73,17 @@ mod tests {
         ready.push_front(Tag(5), 5);
         let order: Vec<u64> = std::iter::from_fn(|| ready.pop()).map(|tag| tag.0).collect();
         assert_eq!(order, [3, 5, 1, 2, 4]);
+        assert!(ready.is_empty());
+    }
+
+    #[test]
+    fn what_is_taken_off_the_shelf_leaves_the_others_in_their_order() {
+        let mut ready = Ready::default();
+        for (tag, rank) in [(1, 5), (2, 5), (3, 0), (4, 5)] {
+            ready.push_back(Tag(tag), rank);
+        }
+        ready.retain(|tag| tag.0 != 2 && tag.0 != 3);
+        assert_eq!((ready.len(), ready.pop(), ready.pop()), (2, Some(Tag(1)), Some(Tag(4))));
         assert!(ready.is_empty());
     }
 }

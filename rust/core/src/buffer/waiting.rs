@@ -33,6 +33,11 @@ impl Waiting {
         self.heap.peek().map(|Reverse((due, _, _))| *due)
     }
 
+    /// Keeps only some jobs.
+    pub fn retain(&mut self, keeps: impl Fn(&Tag) -> bool) {
+        self.heap.retain(|Reverse((_, _, tag))| keeps(tag));
+    }
+
     /// How many jobs.
     pub fn len(&self) -> usize {
         self.heap.len()
@@ -63,6 +68,8 @@ mod tests {
         assert_eq!(waiting.pop_due(WallTime(10)), Some(Tag(2)));
         assert_eq!(waiting.pop_due(WallTime(10)), Some(Tag(3)));
         assert_eq!(waiting.pop_due(WallTime(10)), None);
-        assert_eq!(waiting.next_due(), Some(WallTime(30)));
+        waiting.push(Tag(4), WallTime(20));
+        waiting.retain(|tag| *tag != Tag(4));
+        assert_eq!((waiting.next_due(), waiting.len()), (Some(WallTime(30)), 1));
     }
 }

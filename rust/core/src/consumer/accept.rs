@@ -8,6 +8,7 @@ use crate::clock::{Instant, WallTime};
 use crate::event::{Event, EventKind};
 use crate::job::Job;
 use crate::job::ending::{Commit, Verdict};
+use crate::job::limits::{Keys, Limits};
 use crate::job::policy::Policies;
 use crate::message::properties::Properties;
 use crate::message::task::Headers;
@@ -33,7 +34,7 @@ pub fn accept(delivery: Delivery, policies: &Policies, now: Instant, wall: WallT
     let (Some(name), Some(id)) = (headers.task.as_deref(), headers.id.as_deref()) else {
         return unreadable(delivery, "it has no task or id header: not a message of task protocol 2", wall);
     };
-    let Some(policy) = policies.find(name) else { return unknown(delivery, name, id, wall) };
+    let Some(policy) = policies.find(name) else { return unknown(delivery, name, id, &headers, wall) };
     let times = headers.eta().and_then(|due| Ok((due, headers.expires()?)));
     let (due, expires) = match times {
         Ok(times) => times,
@@ -53,6 +54,7 @@ pub fn accept(delivery: Delivery, policies: &Policies, now: Instant, wall: WallT
         ignore_result: headers.ignore_result,
         has_family: headers.group.is_some() || headers.parent_id.is_some(),
         received_at: now,
+        keys: Keys::of(&headers),
         delivery,
     }))
 }
@@ -83,7 +85,7 @@ fn unreadable(delivery: Delivery, reason: &str, wall: WallTime) -> Accepted {
     Accepted::Settled(commit, event)
 }
 
-fn unknown(delivery: Delivery, name: &str, id: &str, wall: WallTime) -> Accepted {
+fn unknown(delivery: Delivery, name: &str, id: &str, headers: &Headers<'_>, wall: WallTime) -> Accepted {
     let event = told(EventKind::Unknown, &delivery, name, id);
     let verdict =
         Verdict::Bury { reason: format!("no task named {name:?} is registered in the worker"), died: false };
@@ -91,6 +93,8 @@ fn unknown(delivery: Delivery, name: &str, id: &str, wall: WallTime) -> Accepted
     let exception = Exception::not_registered(name);
     commit.chords = Chords::of(part_of(&delivery.message, "FAILURE", &exception));
     commit.records.push(Record::of_exception(id, "FAILURE", &exception, wall));
+    let unlock = headers.unique_key.as_deref().map(|key| (key.to_owned(), id.to_owned()));
+    commit.limits = Limits { unlock, ..Limits::default() }.boxed();
     Accepted::Settled(commit, event)
 }
 

@@ -4,9 +4,12 @@
 //! be settled because of a temporary fault is kept and tried again, in order, until it works or the session is over.
 
 pub mod accept;
+mod admission;
 pub mod credit;
 mod elsewhere;
 pub mod link;
+mod listening;
+mod queues;
 mod sweeping;
 mod words;
 
@@ -17,15 +20,18 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant as TokioInstant, sleep_until, timeout_at};
 
-use crate::broker::{BoxFuture, Broker, Harvest, Renewal, Session, Subscription};
+use crate::broker::{BoxFuture, Broker, Harvest, Renewal, Said, Session, Subscription};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::Tag;
 use crate::job::ending::Commit;
+use crate::job::limits::Ask;
 use crate::settle::batch::Batch;
 use crate::store::Store;
 use elsewhere::Ending;
 use link::{Link, LinkInput, LinkState};
+use listening::Listening;
+use queues::Change;
 use sweeping::Sweeper;
 
 pub use words::{News, Order};
@@ -63,7 +69,13 @@ pub struct Consumer {
     /// Harvests that whoever counts had not counted when it last said how much may be taken: number and size.
     uncounted: VecDeque<(u64, usize)>,
     hurry: bool,
+    /// Turns and tokens to ask for.
+    asks: Vec<Ask>,
     draining: bool,
+    /// Other queues to take from, in the order they were asked for.
+    changes: VecDeque<Change>,
+    /// What hears of what is called off, while there is a session.
+    listening: Option<Listening>,
     /// A session has begun: what is wrong with the broker from now on is taken for something that passes.
     has_begun: bool,
 }
@@ -99,7 +111,10 @@ impl Consumer {
             harvest: 0,
             uncounted: VecDeque::new(),
             hurry: true,
+            asks: Vec::new(),
             draining: false,
+            changes: VecDeque::new(),
+            listening: None,
             has_begun: false,
         }
     }
@@ -115,6 +130,7 @@ impl Consumer {
                     self.has_begun = true;
                     self.step(LinkInput::Ready, String::new());
                     clean = self.attend(session).await;
+                    self.listening = None;
                 }
                 Err(error) if self.has_begun || error.is_temporary() => {
                     self.step(LinkInput::TemporaryFault, error.to_string());
@@ -133,6 +149,7 @@ impl Consumer {
     async fn attend(&mut self, mut session: Box<dyn Session>) -> bool {
         let mut visit =
             Visit { renew_at: TokioInstant::now() + session.renew_every(), retry_at: None, more: true };
+        self.listening = session.ear().map(|ear| Listening::begin(ear, self.news.clone()));
         loop {
             self.obey_waiting();
             let now = TokioInstant::now();
@@ -146,6 +163,15 @@ impl Consumer {
                 }
             } else if self.draining {
                 return self.finish(session).await;
+            } else if !self.changes.is_empty() && visit.retry_at.is_none_or(|at| at <= now) {
+                match self.change_queues(&mut *session).await {
+                    Ok(()) => (visit.more, visit.retry_at) = (true, None),
+                    Err(Fault::Session(error)) if ends_session(&error) => return self.lost(&error),
+                    Err(Fault::Session(error) | Fault::Store(error)) => {
+                        self.warn(&error);
+                        visit.retry_at = Some(TokioInstant::now() + self.link.pause(jitter()));
+                    }
+                }
             } else if self.exchange_at(&visit, now).is_some_and(|at| at <= now) {
                 match self.exchange(&mut *session).await {
                     Ok(more) => (visit.more, visit.retry_at) = (more, None),
@@ -155,6 +181,11 @@ impl Consumer {
                         visit.retry_at = Some(TokioInstant::now() + self.link.pause(jitter()));
                     }
                 }
+                self.pass_call_on(&mut *session);
+            } else if self.may_ask() {
+                if let Err(error) = self.admit(&mut *session).await {
+                    return self.lost(&error);
+                }
             } else {
                 self.rest(&mut *session, &mut visit, now).await;
             }
@@ -163,7 +194,8 @@ impl Consumer {
 
     /// Waits until there is something to do.
     async fn rest(&mut self, session: &mut dyn Session, visit: &mut Visit, now: TokioInstant) {
-        let at = self.exchange_at(visit, now);
+        let change_at = visit.retry_at.filter(|_| !self.changes.is_empty());
+        let at = self.exchange_at(visit, now).into_iter().chain(change_at).min();
         let arrival = self.credit > 0 && !visit.more;
         tokio::select! {
             biased;
@@ -179,7 +211,8 @@ impl Consumer {
     /// the batch is due; never before the pause after a fault is over.
     fn exchange_at(&self, visit: &Visit, now: TokioInstant) -> Option<TokioInstant> {
         let take = visit.more && self.credit > 0 && (self.batch.is_empty() || self.hurry);
-        let due = self.batch.due(self.hurry).map(|due| now + due.since(self.clock.now()));
+        let due =
+            self.batch.due(self.hurry || !self.asks.is_empty()).map(|due| now + due.since(self.clock.now()));
         let at = if take { Some(now) } else { due };
         at.map(|at| at.max(visit.retry_at.unwrap_or(at)))
     }
@@ -201,7 +234,7 @@ impl Consumer {
         let credit = if self.draining { 0 } else { self.credit };
         let commits = self.batch.commits();
         let mut noted: Vec<Tag> = commits.iter().filter_map(Commit::noted).collect();
-        let Harvest { deliveries, refused, more } =
+        let Harvest { deliveries, refused, more, revoked } =
             session.exchange(commits, credit).await.map_err(Fault::Session)?;
         self.works();
         let ended = self.end_chords(&refused).await;
@@ -211,6 +244,9 @@ impl Consumer {
         }
         if !noted.is_empty() {
             self.say(News::Settled(noted));
+        }
+        if !revoked.is_empty() {
+            self.say(News::Said(Said::Revoked(revoked))); // before what was taken: it may be among that
         }
         if !deliveries.is_empty() {
             self.credit = self.credit.saturating_sub(deliveries.len());
@@ -271,6 +307,14 @@ impl Consumer {
                 let uncounted: usize = self.uncounted.iter().map(|(_, taken)| taken).sum();
                 self.credit = credit.saturating_sub(uncounted);
             }
+            Some(Order::Consume(queues)) => self.changes.push_back(Change::Consume(queues)),
+            Some(Order::Cancel(queue)) => self.changes.push_back(Change::Cancel(queue)),
+            Some(Order::Say(word)) => {
+                if let Some(listening) = &self.listening {
+                    listening.say(word);
+                }
+            }
+            Some(Order::Ask(asks)) => self.asks = asks,
             Some(Order::Drain) | None => {
                 self.draining = true;
                 self.hurry = true;
@@ -300,6 +344,7 @@ impl Consumer {
         self.say(News::SessionLost);
         self.step(LinkInput::SessionLost, error.to_string());
         self.credit = 0;
+        self.asks.clear();
         clean
     }
 

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::link::LinkState;
-use crate::broker::{Delivery, Renewal};
+use crate::broker::{Delivery, Queue, Renewal, Said, Word};
 use crate::error::Error;
 use crate::ident::Tag;
 use crate::job::ending::Commit;
+use crate::job::limits::{Ask, Granted};
 
 /// What the consumer is told.
 #[derive(Debug)]
@@ -22,6 +23,14 @@ pub enum Order {
         /// Somebody waits: hold nothing back.
         hurry: bool,
     },
+    /// Take from these queues too.
+    Consume(Vec<Queue>),
+    /// Take nothing more from this queue.
+    Cancel(String),
+    /// Say this to whoever listens beside the queues.
+    Say(Word),
+    /// Ask for these turns and tokens, once what is to be settled is.
+    Ask(Vec<Ask>),
     /// Settle what is known, give the rest back, end.
     Drain,
 }
@@ -40,6 +49,12 @@ pub enum News {
     Settled(Vec<Tag>),
     /// Commits that were not carried out, because their Receipt is no longer ours.
     Refused(Vec<Tag>),
+    /// What was heard beside the messages.
+    Said(Said),
+    /// What was given for what was asked; nothing when it could not be asked.
+    Granted(Vec<Granted>),
+    /// The server called: tokens were given back.
+    Freed,
     /// The lease was renewed and the dead were reaped.
     Renewed(Renewal),
     /// The connection changed.
@@ -50,6 +65,13 @@ pub enum News {
         reason: String,
         /// When it is tried again.
         retry_in: Duration,
+    },
+    /// The queues that are taken from are others now, or a change was refused.
+    Queues {
+        /// All of them.
+        names: Vec<String>,
+        /// Why a change was refused.
+        refused: Option<Error>,
     },
     /// No session can ever begin.
     Failed(Error),

@@ -59,6 +59,7 @@ impl Machine {
         self.abandoned.insert(tag, (id, held.run));
         self.deadlines.set(now.monotonic.after(PATIENCE), Limit::Patience, tag, held.run);
         effects.push(Effect::Cancel(id, tag));
+        self.token_goes(&held);
         Self::died(now, held, true, "", effects);
     }
 

@@ -29,6 +29,10 @@ impl Machine {
     /// Hands out ready jobs while there are slots for them.
     pub(super) fn fill(&mut self, now: Now, effects: &mut Effects) {
         while let Some(tag) = self.buffer.peek() {
+            if self.drop_if_revoked(now, tag, effects) {
+                self.buffer.take();
+                continue;
+            }
             let Some(held) = self.jobs.get(&tag) else {
                 self.buffer.take();
                 continue;
@@ -110,6 +114,8 @@ impl Machine {
         let slot = self.unreserve(tag);
         if self.stopping {
             self.give_back(tag, effects);
+        } else if self.drop_if_revoked(now, tag, effects) {
+            // It had been called off before the answer came.
         } else if let Some(slot) = slot.filter(|id| self.slots.get(id).is_some_and(Slot::is_free)) {
             self.send(now, slot, tag, None, effects);
         } else {
@@ -118,9 +124,10 @@ impl Machine {
     }
 
     /// The broker has not acknowledged it: somebody else has it.
-    pub(super) fn refused(&mut self, tag: Tag) {
+    pub(super) fn refused(&mut self, tag: Tag, effects: &mut Effects) {
         if self.jobs.get(&tag).is_some_and(|held| held.ack == Ack::Asked) {
             self.unreserve(tag);
+            self.drop_token(tag, effects);
             self.jobs.remove(&tag);
         }
     }
@@ -143,7 +150,9 @@ impl Machine {
     pub(super) fn tick(&mut self, now: Now, effects: &mut Effects) {
         let was_empty = self.buffer.ready() == 0;
         while let Some(tag) = self.buffer.take_due(now.wall) {
-            if let Some(held) = self.jobs.get_mut(&tag) {
+            if self.passes_gates(now, tag)
+                && let Some(held) = self.jobs.get_mut(&tag)
+            {
                 held.state = JobState::Ready;
                 self.buffer.put(tag, held.job.delivery.rank);
             }
@@ -154,6 +163,7 @@ impl Machine {
                 self.buffer.put_back(tag, held.job.delivery.rank);
             }
         }
+        self.tick_gates(now, effects);
         if was_empty {
             // They wait for a slot from now on, however long ago one got on with something else.
             self.progress_at = now.monotonic;
@@ -176,10 +186,16 @@ impl Machine {
             self.end_hanging_slot(tag, run, effects);
             return;
         }
-        let Some(held) = self.jobs.get_mut(&tag).filter(|held| held.run == run && held.doom.is_none()) else {
-            return;
-        };
+        let Some(held) = self.jobs.get_mut(&tag).filter(|held| held.run == run) else { return };
         let JobState::Running(slot) = held.state else { return };
+        match held.doom {
+            None => {}
+            Some(Doom::Terminated(_)) if limit == Limit::Hard => {
+                effects.push(Effect::Kill(slot)); // the signal was not enough
+                return;
+            }
+            Some(_) => return,
+        }
         let (hard, soft) = (held.job.hard_limit(), held.job.soft_limit());
         let seconds = if limit == Limit::Hard { hard } else { soft }.unwrap_or_default();
         let event = Event::new(EventKind::TimedOut)
@@ -210,7 +226,8 @@ impl Machine {
         let due = self.buffer.next_due().map(|due| now.monotonic.after(due.from_now(now.wall)));
         let stall = self.slots.values().filter_map(stalls_at).min();
         let turn = self.buffer.limited.next_due();
-        [due, stall, turn, self.deadlines.next(), self.hand_back_at()].into_iter().flatten().min()
+        let times = [due, stall, turn, self.deadlines.next(), self.hand_back_at(), self.gates_wake()];
+        times.into_iter().flatten().min()
     }
 }
 

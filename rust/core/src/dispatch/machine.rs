@@ -4,14 +4,20 @@
 //! |---|---|---|---|
 //! | – | Arrived, of a job held here | as it was | the new Receipt is adopted |
 //! | – | Arrived, while stopping | settled | Settle(release) |
+//! | – | Arrived, called off | settled | Settle(ack, REVOKED), Tell(revoked) |
 //! | – | Arrived, due much later | settled | Settle(ack, published again as delayed) |
 //! | – | Arrived, due later | Waiting | |
 //! | – | Arrived, its task's turn has not come | Limited | |
+//! | – | Arrived, needs a turn or a token of the server | Limited | |
 //! | – | Arrived | Ready | |
 //! | Waiting | Tick, its time has come | Ready | |
 //! | Ready | a slot is free, its task's turn has not come | Limited | |
 //! | Limited | Tick, its turn has come | Ready | |
+//! | Limited | Granted what it needs | Ready | |
+//! | Limited | Tick, no slot was free for a second | settled | Settle(release) |
 //! | Ready | a slot is free, expired | settled | Settle(ack, REVOKED), Tell(expired) |
+//! | Waiting, Limited, Ready | Revoked | settled | Settle(ack, REVOKED), Tell(revoked) |
+//! | Ready, Acking | a slot is free, or Settled; called off | settled | Settle(REVOKED), Tell(revoked) |
 //! | Ready | a slot is free | Sent | Send |
 //! | Ready, acknowledged early | a slot is free | Acking; the slot is kept | Settle(ack) |
 //! | Acking | Settled | Sent | Send |
@@ -20,36 +26,43 @@
 //! | Sent | Started | Running | limits set |
 //! | Sent | Reclaimed or SlotGone, never started | Ready, at the front | |
 //! | Sent, Running | Finished | settled | Settle(told) |
+//! | Sent, Running | Revoked | as it was | Reclaim |
+//! | Sent, Running | Reclaimed, had started, is to be ended | Running, doomed | Terminate, or Kill, or Cancel |
 //! | Running | Tick, soft limit passed | Running | Interrupt, Tell(timed out) |
 //! | Running | Tick, hard limit passed | Running, doomed | Kill |
 //! | Running beside others | Tick, hard limit passed | settled; its permit is kept | Settle(timed out), Cancel |
-//! | Sent, Running | SlotGone, had started | settled | Settle(lost, or timed out, or interrupted), Tell(lost) |
+//! | Sent, Running | SlotGone, had started | settled | Settle(lost, timed out, REVOKED or interrupted), Tell(lost) |
 //! | Waiting, Limited, Ready | SessionLost | gone | |
 //! | Sent, Running | SessionLost | as it was, void | its Commit will be refused |
 //! | Waiting, Limited, Ready | Stop | settled | Settle(release) |
 //! | any | Stop at once | as it was, doomed | Kill |
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
+
+use nix::sys::signal::Signal;
 
 use super::deadline::{Deadlines, Limit};
 use super::estimate::{Estimates, Rate};
+use super::gates::Passes;
 use super::scale::Load;
-use super::{Effect, Effects, Input, Now};
+use super::{Effect, Effects, Input, Now, bounds};
 use crate::broker::Publication;
 use crate::buffer::Buffer;
+use crate::buffer::revoked::Revoked;
 use crate::clock::Instant;
 use crate::consumer::credit::{self, Prefetch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventKind};
 use crate::ident::{ByTag, SlotId, Tag};
-use crate::job::ending::{Commit, Outcome, Verdict};
+use crate::job::ending::{Commit, Ending, Outcome, Verdict};
 use crate::job::{Job, JobState};
 use crate::pool::slot::{Slot, SlotState};
 use crate::settle::decide;
 
 /// Messages due later than this wait in the broker, where it can.
-const HELD_HERE: Duration = Duration::from_secs(60);
+pub(super) const HELD_HERE: Duration = Duration::from_secs(60);
 
 /// A job in hand.
 #[derive(Debug)]
@@ -59,11 +72,24 @@ pub(super) struct Held {
     /// Which run this is, so that limits of an earlier one are not applied to it.
     pub(super) run: u64,
     pub(super) doom: Option<Doom>,
+    /// Its run is to be ended by this signal, if it has begun. See [`super::revoke`].
+    pub(super) to_end: Option<Signal>,
     /// Its session is over: whatever is committed for it is refused.
     pub(super) void: bool,
     pub(super) ack: Ack,
     /// It has taken its turn under the rate limit of its task, or needs none.
     pub(super) had_turn: bool,
+    /// The token it holds: its key.
+    pub(super) token: Option<Arc<str>>,
+    /// Its turn, where all workers keep the rate together.
+    pub(super) turn: Option<Instant>,
+}
+
+impl Held {
+    fn new(job: Box<Job>, state: JobState) -> Self {
+        let (run, doom, to_end, void, ack) = (0, None, None, false, Ack::Late);
+        Self { job, state, run, doom, to_end, void, ack, had_turn: false, token: None, turn: None }
+    }
 }
 
 /// How far an early acknowledgement has come.
@@ -81,6 +107,7 @@ pub(super) enum Ack {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Doom {
     TimedOut(Duration),
+    Terminated(Signal),
     Stopped,
 }
 
@@ -90,7 +117,9 @@ pub(super) enum Doom {
 pub struct Machine {
     pub(super) jobs: ByTag<Held>,
     pub(super) buffer: Buffer,
+    pub(super) revoked: Revoked,
     pub(super) slots: BTreeMap<SlotId, Slot>,
+    pub(super) passes: Passes,
     pub(super) deadlines: Deadlines,
     pub(super) estimates: Estimates,
     rate: Rate,
@@ -124,7 +153,9 @@ impl Machine {
         Self {
             jobs: ByTag::default(),
             buffer: Buffer::default(),
+            revoked: Revoked::default(),
             slots: BTreeMap::new(),
+            passes: Passes::default(),
             deadlines: Deadlines::default(),
             estimates: Estimates::default(),
             rate: Rate::default(),
@@ -157,7 +188,7 @@ impl Machine {
             Input::SlotUp(slot) => self.slot(slot)?.hello(now.monotonic)?,
             Input::SlotRetires(slot) => self.slot(slot)?.retire()?,
             Input::Settled(tag) => self.acknowledged(now, tag, effects),
-            Input::Refused(tag) => self.refused(tag),
+            Input::Refused(tag) => self.refused(tag, effects),
             Input::Started(slot, tag) => self.started(now, slot, tag),
             Input::Finished(slot, tag, outcome) => self.finished(now, slot, tag, *outcome, effects)?,
             Input::Dropped(slot, _) => {
@@ -165,8 +196,11 @@ impl Machine {
                 self.reopen(slot, effects)?;
             }
             Input::LetGo(slot, tag) => self.let_go(now, slot, tag, effects)?,
-            Input::Reclaimed { slot, started } => self.reclaimed(slot, started, effects)?,
+            Input::Reclaimed { slot, started } => self.reclaimed(now, slot, started, effects)?,
             Input::SlotGone { slot, started, reason } => self.slot_gone(now, slot, started, &reason, effects),
+            Input::Revoked(revocations) => self.revoke(now, &revocations, effects),
+            Input::Granted(answers) => self.granted(now, &answers, effects),
+            Input::Freed => self.buffer.gates.freed(),
             Input::SessionLost => self.session_lost(effects),
             Input::Stop { at_once } => self.stop(at_once, effects),
             Input::Tick => self.tick(now, effects),
@@ -181,7 +215,7 @@ impl Machine {
             return 0;
         }
         let slots = self.slots.values().filter(|slot| is_alive(slot.state())).map(Slot::permits).sum();
-        let held = self.jobs.len() - self.buffer.waiting() - self.buffer.limited.count();
+        let held = self.jobs.len() - self.waiting();
         let prefetch = if self.stuck { Prefetch::PerSlot(1) } else { self.prefetch };
         let credit = credit::credit(prefetch, slots, self.rate.per_second(now.monotonic), held);
         if slots > 0 && held < slots + self.probes { credit.max(slots + self.probes - held) } else { credit }
@@ -215,11 +249,22 @@ impl Machine {
         self.jobs.get(&tag).map(|held| &*held.job)
     }
 
+    /// The jobs in hand and what they are doing.
+    pub fn jobs(&self) -> impl Iterator<Item = (&Job, JobState)> {
+        self.jobs.values().map(|held| (&*held.job, held.state))
+    }
+
     /// Jobs in hand, those among them that may run, those that wait for their time, and those in slots.
     pub fn counts(&self) -> [usize; 4] {
         let in_slots = self.slots.values().map(|slot| slot.sent().len()).sum();
-        let waiting = self.buffer.waiting() + self.buffer.limited.count();
+        let waiting = self.waiting();
         [self.jobs.len(), self.buffer.ready(), waiting, in_slots]
+    }
+
+    /// Jobs that wait for their time, their turn or a token.
+    pub(super) fn waiting(&self) -> usize {
+        let waiting = self.buffer.waiting() + self.buffer.limited.count() + self.buffer.gates.count();
+        (waiting + self.passes.count()).min(self.jobs.len())
     }
 
     pub(super) fn slot(&mut self, id: SlotId) -> Result<&mut Slot> {
@@ -236,6 +281,10 @@ impl Machine {
             held.void = false;
             held.ack = Ack::Late;
             held.job.delivery.receipt = job.delivery.receipt;
+            return;
+        }
+        if !self.stopping && self.is_revoked(now, &job) {
+            super::revoke::settle(now, &mut Held::new(job, JobState::Ready), None, effects);
             return;
         }
         effects.extend(self.tell_received.then(|| Effect::Tell(received(&job))));
@@ -257,10 +306,7 @@ impl Machine {
             return;
         }
         let state = self.shelve(now, &job, due);
-        self.jobs.insert(
-            tag,
-            Held { job, state, run: 0, doom: None, void: false, ack: Ack::Late, had_turn: false },
-        );
+        self.jobs.insert(tag, Held::new(job, state));
     }
 
     fn started(&mut self, now: Now, slot: SlotId, tag: Tag) {
@@ -299,17 +345,25 @@ impl Machine {
         self.rate.note();
         self.reopen(slot, effects)?;
         let Some(mut held) = self.jobs.remove(&tag) else { return Ok(()) };
+        self.end_wanted(now, slot, effects);
+        if let (Some(Doom::Terminated(signal)), Ending::Ignored) = (held.doom, outcome.ending) {
+            super::revoke::settle(now, &mut held, Some(signal), effects); // it has been raised in the run
+            return Ok(());
+        }
         self.estimates.note(&held.job.name, outcome.runtime);
         let verdict = decide::told(&held.job.policy, outcome.ending, &outcome.reason, held.ack != Ack::Late);
         if let Some(Verdict::Bury { reason, .. }) = &verdict {
             effects.push(Effect::Tell(super::release::buried(&held.job, reason)));
         }
+        self.token_goes(&held);
+        let limits = bounds::limits(&mut held, verdict.as_ref(), &outcome.publications, now.wall);
         let settle = verdict.and_then(|verdict| Some((held.job.delivery.receipt.spend()?, verdict)));
         if settle.is_some() || held.ack == Ack::Done {
             let chords =
                 outcome.chords.take().or_else(|| held.job.chords_refused(outcome.ending, &outcome.reason));
             let Outcome { records, publications, .. } = outcome;
-            effects.push(Effect::Settle(Commit { settle, records, publications, chords, note: false }));
+            let commit = Commit { settle, records, publications, chords, limits, note: false };
+            effects.push(Effect::Settle(commit));
         }
         Ok(())
     }
@@ -335,7 +389,7 @@ fn received(job: &Job) -> Event {
 }
 
 /// Whether a slot will take jobs, now or soon.
-fn is_alive(state: SlotState) -> bool {
+pub(super) fn is_alive(state: SlotState) -> bool {
     matches!(state, SlotState::Idle | SlotState::Busy | SlotState::Closed)
 }
 
@@ -344,7 +398,7 @@ fn park(job: &mut Job) -> Option<Effect> {
     let receipt = job.delivery.receipt.spend()?;
     let settle = Some((receipt, Verdict::Ack));
     let publications = vec![again(job)];
-    Some(Effect::Settle(Commit { settle, publications, ..Commit::store(Vec::new()) }))
+    Some(Effect::Settle(Commit { settle, publications, ..Commit::default() }))
 }
 
 /// The message of a job, to be published once more.

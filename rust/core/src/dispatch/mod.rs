@@ -1,19 +1,26 @@
 //! Matching jobs with slots: what the machine is told, and what it wants done.
 
 mod beside;
+mod bounds;
 pub mod deadline;
 pub mod estimate;
 mod fill;
+mod gates;
 pub mod machine;
 mod release;
+mod revoke;
 pub mod scale;
 mod turns;
+
+use nix::sys::signal::Signal;
 
 use crate::clock::{Instant, WallTime};
 use crate::event::Event;
 use crate::ident::{SlotId, Tag};
 use crate::job::Job;
 use crate::job::ending::{Commit, Outcome};
+use crate::job::limits::Granted;
+use crate::job::revocation::Revocation;
 
 pub use machine::Machine;
 
@@ -70,6 +77,12 @@ pub enum Input {
         /// How it went, for logs and stored failures.
         reason: String,
     },
+    /// Tasks are called off.
+    Revoked(Vec<Revocation>),
+    /// The server's answers to what was asked for; none when it could not be asked.
+    Granted(Vec<Granted>),
+    /// The server calls: tokens were given back.
+    Freed,
     /// The session is over: what is held belongs to others now.
     SessionLost,
     /// Take no more, give back what has not started. `at_once`: and end what runs.
@@ -108,6 +121,13 @@ pub enum Effect {
     Interrupt(SlotId, Tag),
     /// End the run of a job that is settled; its slot runs others.
     Cancel(SlotId, Tag),
+    /// End the run that a closed slot began last: the executor is told by a signal, and begins nothing more.
+    Terminate {
+        /// Which slot.
+        slot: SlotId,
+        /// Which signal, where the executor is a process of its own.
+        signal: Signal,
+    },
     /// End the slot's executor.
     Kill(SlotId),
     /// Tell Python.

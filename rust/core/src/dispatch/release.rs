@@ -1,7 +1,7 @@
 //! How jobs leave without having run to their end here: lost, expired, given back.
 
 use super::machine::{Ack, Doom, Held, Machine, again};
-use super::{Effect, Effects, Now};
+use super::{Effect, Effects, Now, bounds};
 use crate::clock::WallTime;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventKind};
@@ -17,19 +17,18 @@ impl Machine {
     /// A job's time ran out before a slot was free.
     pub(super) fn expire(&mut self, now: Now, tag: Tag, effects: &mut Effects) {
         let Some(mut held) = self.jobs.remove(&tag) else { return };
-        let Some(receipt) = held.job.delivery.receipt.spend() else { return };
-        let mut commit = Commit::settle(receipt, Verdict::Ack);
-        let exception = Exception::revoked("expired");
-        commit.chords = held.job.chords("REVOKED", &exception);
-        if !held.job.ignores_result() {
-            commit.records.push(Record::of_exception(&held.job.id, "REVOKED", &exception, now.wall));
-        }
         effects.push(Effect::Tell(about(EventKind::Expired, &held.job)));
-        effects.push(Effect::Settle(commit));
+        effects.extend(super::revoke::commit(&mut held, "expired", now.wall).map(Effect::Settle));
     }
 
     /// A slot was closed: what had not started may go to another.
-    pub(super) fn reclaimed(&mut self, id: SlotId, started: u64, effects: &mut Effects) -> Result<()> {
+    pub(super) fn reclaimed(
+        &mut self,
+        now: Now,
+        id: SlotId,
+        started: u64,
+        effects: &mut Effects,
+    ) -> Result<()> {
         let slot = self.slots.get_mut(&id).ok_or_else(|| {
             Error::new(ErrorKind::Unexpected, "a slot was reclaimed that is not there").with("slot", id.0)
         })?;
@@ -44,6 +43,7 @@ impl Machine {
         for tag in slot.close(started)?.into_iter().rev() {
             self.back_to_front(tag, effects);
         }
+        self.end_wanted(now, id, effects);
         self.reopen(id, effects)
     }
 
@@ -67,6 +67,7 @@ impl Machine {
             if sequence > started {
                 self.back_to_front(tag, effects);
             } else if let Some(held) = self.jobs.remove(&tag) {
+                self.token_goes(&held);
                 Self::died(now, held, several || sequence == started, reason, effects);
             }
         }
@@ -75,6 +76,9 @@ impl Machine {
     /// A job had started in an executor that is gone. `current`: it was the one running; else it had ended there and
     /// its outcome was lost with the executor, so it must run again.
     pub(super) fn died(now: Now, mut held: Held, current: bool, reason: &str, effects: &mut Effects) {
+        if let Some(Doom::Terminated(signal)) = held.doom.filter(|_| current) {
+            return super::revoke::settle(now, &mut held, Some(signal), effects);
+        }
         let job = &held.job;
         let (decision, exception) = match held.doom {
             Some(Doom::TimedOut(limit)) if current => (
@@ -101,6 +105,7 @@ impl Machine {
     /// Puts a job that never started where it was.
     pub(super) fn back_to_front(&mut self, tag: Tag, effects: &mut Effects) {
         let Some(held) = self.jobs.get_mut(&tag) else { return };
+        held.to_end = None;
         if self.stopping || (held.void && held.ack != Ack::Done) {
             self.give_back(tag, effects);
         } else {
@@ -124,12 +129,16 @@ impl Machine {
             return;
         }
         let Some(mut held) = self.jobs.remove(&tag) else { return };
+        self.token_goes(&held);
         if held.ack == Ack::Done {
             let publications = vec![again(&held.job)];
-            effects.push(Effect::Settle(Commit { publications, ..Commit::store(Vec::new()) }));
-        } else if !held.void {
-            let receipt = held.job.delivery.receipt.spend();
-            effects.extend(receipt.map(|receipt| Effect::Settle(Commit::settle(receipt, Verdict::Release))));
+            let limits = bounds::limits(&mut held, None, &publications, WallTime(0));
+            effects.push(Effect::Settle(Commit { publications, limits, ..Commit::default() }));
+        } else if !held.void
+            && let Some(receipt) = held.job.delivery.receipt.spend()
+        {
+            let limits = bounds::limits(&mut held, Some(&Verdict::Release), &[], WallTime(0));
+            effects.push(Effect::Settle(Commit { limits, ..Commit::settle(receipt, Verdict::Release) }));
         }
     }
 
@@ -143,7 +152,9 @@ impl Machine {
     /// The session is over: what has not begun is forgotten, what runs may end in vain. Only what was acknowledged
     /// before it is still ours, and nobody else's.
     pub(super) fn session_lost(&mut self, effects: &mut Effects) {
-        for tag in self.buffer.drain() {
+        self.buffer.gates.forget_session();
+        let turned = self.passes.clear();
+        for tag in self.buffer.drain().into_iter().chain(turned) {
             match self.jobs.get(&tag) {
                 Some(held) if held.ack == Ack::Done => self.buffer.put(tag, held.job.delivery.rank),
                 _ => drop(self.jobs.remove(&tag)),
@@ -151,11 +162,12 @@ impl Machine {
         }
         let asked: Vec<Tag> =
             self.jobs.iter().filter(|(_, held)| held.ack == Ack::Asked).map(|(tag, _)| *tag).collect();
-        for tag in asked {
-            self.refused(tag);
-        }
         for held in self.jobs.values_mut() {
-            held.void = true;
+            // With the session its tokens are gone: they are not another session's to give back.
+            (held.void, held.token) = (true, None);
+        }
+        for tag in asked {
+            self.refused(tag, effects);
         }
         self.reclaim_batches(effects);
         if self.ends_lost_runs {
@@ -180,7 +192,8 @@ impl Machine {
     /// Takes no more and gives back what has not started; `at_once`: ends what runs.
     pub(super) fn stop(&mut self, at_once: bool, effects: &mut Effects) {
         self.stopping = true;
-        for tag in self.buffer.drain() {
+        let turned = self.passes.clear();
+        for tag in self.buffer.drain().into_iter().chain(turned) {
             self.give_back(tag, effects);
         }
         if at_once {
@@ -234,10 +247,11 @@ fn commit(held: &mut Held, decision: Decision, exception: &Exception, now: WallT
     if decision.store_failure && wanted {
         records.push(Record::of_exception(&job.id, "FAILURE", exception, now));
     }
-    let settle = decision.verdict.and_then(|verdict| Some((job.delivery.receipt.spend()?, verdict)));
     let chords = if decision.store_failure { job.chords("FAILURE", exception) } else { None };
-    let is_something = settle.is_some() || !records.is_empty() || chords.is_some();
-    is_something.then(|| Commit { settle, chords, ..Commit::store(records) })
+    let limits = bounds::limits(held, decision.verdict.as_ref(), &[], now);
+    let settle = decision.verdict.and_then(|verdict| Some((held.job.delivery.receipt.spend()?, verdict)));
+    let is_something = settle.is_some() || !records.is_empty() || chords.is_some() || limits.is_some();
+    is_something.then(|| Commit { settle, records, chords, limits, ..Commit::default() })
 }
 
 fn about(kind: EventKind, job: &Job) -> Event {

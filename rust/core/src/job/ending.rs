@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::broker::{Publication, Receipt};
 use crate::ident::Tag;
+use crate::job::limits::Limits;
 use crate::store::{Chords, Record};
 
 /// How a run ended, as the executor tells it. It performed none of what it asks for here.
@@ -81,7 +82,7 @@ pub enum Verdict {
 }
 
 /// Verdict, results to store and messages to publish, carried out as one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Commit {
     /// The Delivery to settle. `None`: only store and publish, for a run that goes on (STARTED, progress) or whose
     /// delivery was acknowledged when it started.
@@ -94,17 +95,19 @@ pub struct Commit {
     pub chords: Option<Box<Chords>>,
     /// Somebody waits to hear that it was carried out.
     pub note: bool,
+    /// Locks and tokens that are given back, and locks that publications need.
+    pub limits: Option<Box<Limits>>,
 }
 
 impl Commit {
     /// A Commit that only settles.
     pub fn settle(receipt: Receipt, verdict: Verdict) -> Self {
-        Self { settle: Some((receipt, verdict)), ..Self::store(Vec::new()) }
+        Self { settle: Some((receipt, verdict)), ..Self::default() }
     }
 
     /// A Commit that only stores.
     pub fn store(records: Vec<Record>) -> Self {
-        Self { settle: None, records, publications: Vec::new(), chords: None, note: false }
+        Self { records, ..Self::default() }
     }
 
     /// The delivery whose settling somebody waits for.

@@ -1,7 +1,9 @@
 //! What is to be done: a Delivery accepted for execution under a Policy.
 
 pub mod ending;
+pub mod limits;
 pub mod policy;
+pub mod revocation;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use crate::ident::{SlotId, Tag};
 use crate::store::record::Exception;
 use crate::store::{Chords, part_of};
 use ending::Ending;
+use limits::Keys;
 use policy::Policy;
 
 /// A Delivery accepted for execution.
@@ -39,6 +42,8 @@ pub struct Job {
     pub has_family: bool,
     /// When it was taken.
     pub received_at: Instant,
+    /// Its lock, and what its runs are counted under; `None` when it says nothing of these.
+    pub keys: Option<Box<Keys>>,
 }
 
 /// What a job is doing, as its worker knows it.

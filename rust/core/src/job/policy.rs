@@ -30,6 +30,10 @@ pub struct Policy {
     pub soft_time_limit: Option<Duration>,
     /// At most so many runs begin in a second, here.
     pub rate_limit: Option<f64>,
+    /// They are counted in all workers together.
+    pub rate_is_global: bool,
+    /// At most so many runs go on at the same time, in all workers together.
+    pub max_concurrency: Option<u32>,
 }
 
 impl Policy {
@@ -47,6 +51,8 @@ impl Policy {
             time_limit: None,
             soft_time_limit: None,
             rate_limit: None,
+            rate_is_global: false,
+            max_concurrency: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The core reads the dozen headers that a decision needs ([`task::Headers`]) and carries the rest untouched.
 
+pub mod bounds;
 mod cut;
 pub mod envelope;
 pub mod legacy;

@@ -41,6 +41,15 @@ pub struct Headers<'a> {
     /// The id of the task that sent this one.
     #[serde(borrow, default)]
     pub parent_id: Option<Cow<'a, str>>,
+    /// Its lock, when the task is unique.
+    #[serde(borrow, default, rename = "x-fastq-unique-key")]
+    pub unique_key: Option<Cow<'a, str>>,
+    /// Counted under this key by a rate limit that all workers keep together.
+    #[serde(borrow, default, rename = "x-fastq-rate-key")]
+    pub rate_key: Option<Cow<'a, str>>,
+    /// Counted under this key while it runs.
+    #[serde(borrow, default, rename = "x-fastq-concurrency-key")]
+    pub concurrency_key: Option<Cow<'a, str>>,
 }
 
 impl<'a> Headers<'a> {

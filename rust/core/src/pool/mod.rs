@@ -25,7 +25,7 @@ use crate::ident::{SlotId, Tag};
 use births::Births;
 use link::{LinkEvents, LinkHandle};
 use nursery::Nursery;
-use page::{CLAIM, CLOSED, PERMITS, Page, TAG, WORDS_PER_SLOT};
+use page::{CLAIM, CLOSED, ENDING, PERMITS, Page, TAG, WORDS_PER_SLOT};
 use replace::Replacement;
 use seat::{Process, Seat};
 
@@ -328,6 +328,27 @@ impl Pool {
         }
     }
 
+    /// Ends the run that a closed slot has begun last: by a signal, which an executor in this process gets as an alarm.
+    ///
+    /// The executor begins nothing more, neither now, for its page is closed, nor later, for a process is asked to leave
+    /// and its page never opened again. So the signal can hit no other run, however late it comes.
+    pub fn terminate(&mut self, slot: SlotId, by: nix::sys::signal::Signal) {
+        let word = slot.0 as usize * WORDS_PER_SLOT + CLAIM;
+        let claim = self.page.load(word);
+        let Some(seat) = self.seats.get_mut(&slot).filter(|_| claim & CLOSED != 0) else { return };
+        self.page.store(word, claim | ENDING); // closed, so nobody else writes it
+        if seat.process == Process::Here {
+            return signal(std::process::id(), Signal::ALARM);
+        }
+        seat.expected = true;
+        if let Some(link) = &seat.link {
+            link.retire();
+        }
+        if let Some(number) = Signal::from_named_raw(by as i32) {
+            self.signal(slot, number);
+        }
+    }
+
     fn signal(&self, slot: SlotId, number: Signal) {
         let Some(seat) = self.seats.get(&slot) else { return };
         // A reaped child's number may be another process by now.
@@ -368,7 +389,7 @@ impl Pool {
     fn depart(&mut self, slot: SlotId) -> Option<Departure> {
         self.close_page(slot);
         let seat = self.seats.remove(&slot)?;
-        let started = self.page.load(slot.0 as usize * WORDS_PER_SLOT + CLAIM) & !CLOSED;
+        let started = page::started(self.page.load(slot.0 as usize * WORDS_PER_SLOT + CLAIM));
         let Seat { status, expected, dismissed, note, .. } = seat;
         Some(Departure { slot, pid: seat.pid(), status, started, expected, dismissed, note })
     }

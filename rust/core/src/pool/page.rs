@@ -3,7 +3,8 @@
 //! # Format
 //! ```text
 //! slot i owns the 64-bit words 4·i … 4·i+3 (native byte order, the page never leaves the host)
-//!   CLAIM    sequence number of the last job this slot's child started; bit 63 set: closed by the parent
+//!   CLAIM    sequence number of the last job this slot's child started; bit 63 set: closed by the parent; bit 62 set,
+//!            too: the parent ends the run of that job, and the signal that comes is meant for it
 //!   TAG      tag of that job while it runs, else 0 (for SQLite: the message's row id, so that a reaper can look it up)
 //!   SINCE    nanoseconds of CLOCK_MONOTONIC when it started
 //!   PERMITS  how many jobs the slot runs at the same time; with more than one TAG and SINCE tell of one of them only
@@ -32,6 +33,13 @@ pub const SINCE: usize = 2;
 pub const PERMITS: usize = 3;
 /// Set in CLAIM by the parent: nothing more may start.
 pub const CLOSED: u64 = 1 << 63;
+/// Set in CLAIM by the parent, beside [`CLOSED`]: the run that was started last is to be ended.
+pub const ENDING: u64 = 1 << 62;
+
+/// The number of the last job that was started, of a CLAIM word.
+pub const fn started(claim: u64) -> u64 {
+    claim & !(CLOSED | ENDING)
+}
 
 /// Shared words with sequentially consistent access. An index past the page reads 0 and writes nothing.
 pub trait Page: Send + Sync {

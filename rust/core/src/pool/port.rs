@@ -22,7 +22,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::frame::{self, JobFrame, Kind, OutcomeRef, RecordRef};
 pub use super::outgoing::Gathered;
 use super::outgoing::Outgoing;
-use super::page::{CLAIM, Page, SINCE, TAG, WORDS_PER_SLOT};
+use super::page::{CLAIM, ENDING, Page, SINCE, TAG, WORDS_PER_SLOT};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{SlotId, Tag};
 
@@ -197,6 +197,11 @@ impl Port {
     pub fn let_go(&self, run: &Run) -> Result<()> {
         self.outgoing.put_bare(Kind::LetGo, run.job.tag);
         self.outgoing.flush()
+    }
+
+    /// Whether the parent ends the run that was handed out last, so that a signal that came is meant for it.
+    pub fn is_ending(&self) -> bool {
+        self.page.load(self.base + CLAIM) & ENDING != 0
     }
 
     /// Tells the parent that this executor takes no more jobs; [`Port::next`] says `Ended` from now on.

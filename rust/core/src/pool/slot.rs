@@ -80,6 +80,8 @@ pub struct Slot {
     last_sequence: u64,
     /// Jobs taken back that the executor has not yet said to have dropped.
     owed: usize,
+    /// While it is closed: the number of the last job it had begun.
+    closed_at: Option<u64>,
     /// It had begun nothing when its jobs were taken back: it gets one at a time until it ends one.
     cautious: bool,
     /// It is kept for these jobs, which are being acknowledged.
@@ -106,6 +108,7 @@ impl Slot {
             unknown: 0,
             last_sequence: 0,
             owed: 0,
+            closed_at: None,
             cautious: false,
             reserved: Vec::new(),
             permits: permits.max(1),
@@ -124,6 +127,11 @@ impl Slot {
     /// What it is doing.
     pub fn state(&self) -> SlotState {
         self.state
+    }
+
+    /// The number of the last job it has begun, while it can begin no other.
+    pub fn closed_at(&self) -> Option<u64> {
+        self.closed_at
     }
 
     /// Whether a hard limit can end it.
@@ -219,6 +227,7 @@ impl Slot {
                 taken.push(sent.tag);
             }
         }
+        self.closed_at = Some(started);
         self.owed += taken.len();
         self.cautious = self.permits == 1 && self.sent.is_empty();
         self.known = self.last_sequence;
@@ -295,6 +304,7 @@ impl Slot {
                 "a slot was reopened before it dropped what was taken back",
             ));
         }
+        self.closed_at = None;
         self.change(SlotInput::Reopen)
     }
 

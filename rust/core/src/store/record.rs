@@ -115,6 +115,12 @@ impl Exception {
         Self { class: "InvalidTaskError", module: "celery.exceptions", arguments: vec![json!(reason)] }
     }
 
+    /// Another task has the lock that this one needs.
+    pub fn already_queued(name: &str, key: &str) -> Self {
+        let sentence = format!("another call of {name} is under way (unique key {key})");
+        Self { class: "TaskAlreadyQueued", module: "fastq.exceptions", arguments: vec![json!(sentence)] }
+    }
+
     /// The task refused its message for good.
     pub fn rejected(reason: &str) -> Self {
         Self { class: "Reject", module: "celery.exceptions", arguments: vec![json!(reason)] }

@@ -194,30 +194,50 @@ pub(crate) fn write(
     expires: Option<Duration>,
     batch: &mut Batch,
 ) -> Result<()> {
-    if record.body.len() > LONGEST {
-        return Err(Error::new(
-            ErrorKind::Encode,
-            "a result is larger than the 512 MiB that Redis can store",
-        )
-        .with("task_id", &record.task_id));
-    }
-    let (key, body) = (layout.key(&record.task_id), record.body_as(&layout.content_type));
-    // Whole seconds, and never 0: that would be for ever.
-    let seconds =
-        expires.filter(|after| !after.is_zero()).map_or(0, |after| after.as_secs_f64().ceil() as u64);
-    let seconds = seconds.to_string();
     if record.state == "SUCCESS" {
-        if seconds == "0" {
-            batch.add(&[b"SET", key.as_bytes(), &body]);
-        } else {
-            batch.add(&[b"SETEX", key.as_bytes(), seconds.as_bytes(), &body]);
-        }
-        batch.add(&[b"PUBLISH", key.as_bytes(), &body]);
-    } else {
-        // Rare enough to be looked at first: what succeeded stays so, whatever comes late.
-        batch.script(STORE, &[key.as_bytes()], &[&body, seconds.as_bytes()]);
+        return write_over(layout, record, expires, batch);
     }
+    check_size(record)?;
+    // Rare enough to be looked at first: what succeeded stays so, whatever comes late.
+    let (key, body) = (layout.key(&record.task_id), record.body_as(&layout.content_type));
+    batch.script(STORE, &[key.as_bytes()], &[&body, seconds(expires).as_bytes()]);
     Ok(())
+}
+
+/// As [`write`], over whatever is there; with commands that a script may use.
+///
+/// # Errors
+/// As [`write`].
+pub(crate) fn write_over(
+    layout: &ResultLayout,
+    record: &Record,
+    expires: Option<Duration>,
+    batch: &mut Batch,
+) -> Result<()> {
+    check_size(record)?;
+    let (key, body) = (layout.key(&record.task_id), record.body_as(&layout.content_type));
+    let seconds = seconds(expires);
+    if seconds == "0" {
+        batch.add(&[b"SET", key.as_bytes(), &body]);
+    } else {
+        batch.add(&[b"SETEX", key.as_bytes(), seconds.as_bytes(), &body]);
+    }
+    batch.add(&[b"PUBLISH", key.as_bytes(), &body]);
+    Ok(())
+}
+
+fn check_size(record: &Record) -> Result<()> {
+    if record.body.len() <= LONGEST {
+        return Ok(());
+    }
+    let sentence = "a result is larger than the 512 MiB that Redis can store";
+    Err(Error::new(ErrorKind::Encode, sentence).with("task_id", &record.task_id))
+}
+
+/// Whole seconds, and never 0 but for ever.
+fn seconds(expires: Option<Duration>) -> String {
+    let after = expires.filter(|after| !after.is_zero());
+    after.map_or(0, |after| after.as_secs_f64().ceil() as u64).to_string()
 }
 
 /// A record from its document.

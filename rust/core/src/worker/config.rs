@@ -52,6 +52,10 @@ pub struct WorkerConfig {
     pub ends_lost_runs: bool,
     /// A slot in this process whose run passes its limit is given up, and Python makes another.
     pub gives_up_slots: bool,
+    /// The exchange of remote commands that are obeyed, such as `celery.pidbox`; `None`: none are.
+    pub mailbox: Option<String>,
+    /// How long it is remembered what a remote command calls off.
+    pub revoke_expires: Duration,
     /// Events told only on request that are wanted from the first moment on.
     pub watch: Vec<EventKind>,
 }

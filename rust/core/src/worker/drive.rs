@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant as TokioInstant, sleep_until};
@@ -58,10 +59,19 @@ pub(super) struct Drive {
     /// Decides how many; `None`: always the same.
     pub(super) scale: Option<Scale>,
     pub(super) queues: String,
+    pub(super) control: Control,
     pub(super) free_slots: FreeSlots,
     /// Told once: the first session began, or none ever can.
     pub(super) opened: Option<std::sync::mpsc::SyncSender<crate::error::Result<()>>>,
     pub(super) desk: Desk,
+}
+
+/// What remote commands need to know.
+pub(super) struct Control {
+    /// Who this is.
+    pub(super) node: String,
+    /// How long it is remembered what they call off.
+    pub(super) keep: Duration,
 }
 
 /// What lies on the desk between two things heard.
@@ -168,6 +178,7 @@ impl Drive {
                 Effect::Reopen { slot, sequence } => self.pool.open_page(slot, sequence),
                 Effect::Interrupt(slot, tag) => self.pool.interrupt(slot, tag),
                 Effect::Cancel(slot, tag) => self.pool.cancel(slot, tag),
+                Effect::Terminate { slot, signal } => self.pool.terminate(slot, signal),
                 Effect::Kill(slot) => {
                     self.pool.kill(slot);
                     let departure = self.pool.give_up(slot);
@@ -183,6 +194,10 @@ impl Drive {
         if !self.desk.commits.is_empty() {
             Stats::add(&self.stats.committed, self.desk.commits.len());
             let _ = self.orders.send(Order::Settle(std::mem::take(&mut self.desk.commits)));
+        }
+        let asks = self.machine.asks(now);
+        if !asks.is_empty() {
+            let _ = self.orders.send(Order::Ask(asks));
         }
         let credit = if self.stop.has_begun() { 0 } else { self.machine.credit(now) };
         let told = (credit, self.machine.is_hungry() || self.stop.has_begun(), self.desk.harvest);

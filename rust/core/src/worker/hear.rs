@@ -8,9 +8,9 @@ use super::config::StopHow;
 use super::drive::Drive;
 use super::stats::Stats;
 use crate::broker::Delivery;
-use crate::consumer::News;
 use crate::consumer::accept::{Accepted, accept};
 use crate::consumer::link::LinkState;
+use crate::consumer::{News, Order};
 use crate::dispatch::{Input, Now};
 use crate::error::Error;
 use crate::event::{Event, EventKind};
@@ -33,6 +33,9 @@ impl Drive {
                 Ok(()) => self.desk.inputs.push_back(Input::SlotMade { slot, killable: false }),
                 Err(error) => self.tell.put(Event::new(EventKind::Bug).with("reason", error.to_string())),
             },
+            // The consumer ends last: who stops needs no other queues.
+            Command::Consume(queues) => drop(self.orders.send(Order::Consume(queues))),
+            Command::Cancel(queue) => drop(self.orders.send(Order::Cancel(queue))),
             Command::Watch(kinds) => self.machine.tell_received = kinds.contains(&EventKind::Received),
         }
     }
@@ -132,11 +135,15 @@ impl Drive {
                 Stats::add(&self.stats.refused, tags.len());
                 self.tell.put(Event::new(EventKind::Refused).with("count", tags.len() as u64));
             }
+            News::Said(said) => self.said(said),
+            News::Granted(answers) => self.desk.inputs.push_back(Input::Granted(answers)),
+            News::Freed => self.desk.inputs.push_back(Input::Freed),
             News::Renewed(renewal) => {
                 let event = Event::new(EventKind::Recovered).with("recovered", renewal.recovered);
                 self.tell.put(event.with("buried", renewal.buried));
             }
             News::Link { state, reason, retry_in } => self.link_changed(state, reason, retry_in),
+            News::Queues { names, refused } => self.queues_changed(&names, refused.as_ref()),
             News::Failed(error) => {
                 self.stop.fail(&error.to_string());
                 match self.opened.take() {
@@ -153,6 +160,13 @@ impl Drive {
             }
             News::Ended { clean } => self.stop.settled(clean),
         }
+    }
+
+    fn queues_changed(&mut self, names: &[String], refused: Option<&Error>) {
+        self.queues = names.join(", ");
+        let reason = refused.map(ToString::to_string).unwrap_or_default();
+        let event = Event::new(EventKind::Queues).with("queues", self.queues.as_str());
+        self.tell.put(event.with("reason", reason));
     }
 
     fn link_changed(&mut self, state: LinkState, reason: String, retry_in: Duration) {

@@ -6,6 +6,8 @@ pub mod command;
 pub mod config;
 mod drive;
 mod hear;
+pub mod mailbox;
+mod obey;
 pub mod stats;
 pub mod stepper;
 mod stop;
@@ -37,7 +39,7 @@ use crate::pool::page::SLOTS;
 use crate::store::Store;
 use command::Command;
 use config::{SlotPage, StopHow, WorkerConfig};
-use drive::{Desk, Drive, Ears};
+use drive::{Control, Desk, Drive, Ears};
 use stats::Stats;
 use stop::Stop;
 use tell::Tell;
@@ -234,6 +236,7 @@ impl Assembly {
         let nursery =
             config.nursery.zip(file).map(|(socket, page)| Nursery::new(socket, page, nursery_events));
         let queues = config.queues.iter().map(|queue| queue.name.as_str()).collect::<Vec<_>>().join(", ");
+        let control = Control { node: config.node.clone(), keep: config.revoke_expires };
         consume(Consumer::new(broker, store, subscription, clock.clone(), orders_heard, news.clone()), news);
         let drive = Drive {
             clock,
@@ -248,6 +251,7 @@ impl Assembly {
             most_children: config.children.max(config.most_children),
             scale: Scale::between(config.children, config.most_children),
             queues,
+            control,
             free_slots,
             opened: Some(opened),
             desk: Desk::default(),
@@ -266,6 +270,7 @@ fn subscription(config: &WorkerConfig) -> Subscription {
         result_expires: config.result_expires,
         chord_expires: config.chord_expires,
         internal: config.internal.clone(),
+        mailbox: config.mailbox.clone(),
         patience: config.patience,
     }
 }

@@ -105,7 +105,7 @@ impl Stepper {
             if let Some(job) = self.chosen.pop_front() {
                 return Ok(Some(Run::beginning(job)));
             }
-            if !self.exchange()? {
+            if !self.exchange()? && !self.admit()? {
                 return Ok(None);
             }
         }
@@ -170,6 +170,7 @@ impl Stepper {
                     | Effect::Reopen { .. }
                     | Effect::Interrupt(..)
                     | Effect::Cancel(..)
+                    | Effect::Terminate { .. }
                     | Effect::Kill(_) => {}
                 }
             }
@@ -188,6 +189,9 @@ impl Stepper {
         self.inputs.extend(settled.map(Input::Settled));
         self.inputs.extend(harvest.refused.iter().copied().map(Input::Refused));
         let took = !harvest.deliveries.is_empty();
+        if !harvest.revoked.is_empty() {
+            self.inputs.push_back(Input::Revoked(harvest.revoked));
+        }
         for delivery in harvest.deliveries {
             match accept(delivery, &self.policies, now.monotonic, now.wall) {
                 Accepted::Job(job) => self.inputs.push_back(Input::Arrived(job)),
@@ -198,6 +202,17 @@ impl Stepper {
             }
         }
         Ok(had || took)
+    }
+
+    /// Asks for turns and tokens; returns whether there was anything to ask.
+    fn admit(&mut self) -> Result<bool> {
+        let asks = self.machine.asks(self.time());
+        if asks.is_empty() {
+            return Ok(false);
+        }
+        let answers = at_once(self.session.admit(&asks))?;
+        self.inputs.push_back(Input::Granted(answers));
+        Ok(true)
     }
 
     /// Carries out what is to be, and takes nothing.
@@ -243,6 +258,7 @@ mod tests {
             max_deaths: 3,
             page: None,
             result_expires: None,
+            mailbox: None,
             chord_expires: None,
             internal: None,
             patience: None,

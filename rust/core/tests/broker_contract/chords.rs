@@ -155,6 +155,19 @@ fn members_that_end_in_two_workers_at_once_release_once() {
 }
 
 #[test]
+fn two_members_with_one_id_and_one_result_are_two() {
+    each(|subject| async move {
+        begin(&subject, 3);
+        let store = subject.broker.store().unwrap();
+        let twin = |place| Part { place: Some(place), ..part("a", 0) };
+        let first = Chords { parts: vec![twin(2), part("b", 1)], ..Chords::default() };
+        assert!(store.count(&first, None).unwrap().is_empty());
+        assert_eq!(store.count(&Chords { parts: vec![twin(0)], ..Chords::default() }, None).unwrap().len(), 1);
+        assert_eq!(store.parts("g").unwrap(), [twin(0), part("b", 1), twin(2)]);
+    });
+}
+
+#[test]
 fn a_member_that_is_added_is_waited_for() {
     each(|subject| async move {
         begin(&subject, 1);

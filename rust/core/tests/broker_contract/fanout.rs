@@ -117,6 +117,20 @@ fn a_bound_queue_is_reached_by_its_name_too() {
 }
 
 #[test]
+fn an_exchange_can_be_declared_before_it_has_queues() {
+    each_with_exchanges(|subject| async move {
+        let exchange = Queue { exchange: "bell".into(), exchange_type: "fanout".into(), ..Queue::named("") };
+        subject.broker.declare(std::slice::from_ref(&exchange)).unwrap();
+        subject.broker.publish(&[through("bell", "", "1")]).unwrap();
+        let other = Queue { exchange_type: "topic".into(), ..exchange };
+        assert_eq!(subject.broker.declare(&[other]).unwrap_err().kind(), ErrorKind::Mismatch);
+        let nothing = subject.broker.declare(&[Queue::named("")]).unwrap_err();
+        assert_eq!(nothing.kind(), ErrorKind::Config);
+        assert!(subject.broker.depths().unwrap().iter().all(|depth| !depth.queue.is_empty()));
+    });
+}
+
+#[test]
 fn an_exchange_keeps_its_type() {
     each_with_exchanges(|subject| async move {
         bind(&subject, "a", "tasks", "direct", "key");

@@ -9,16 +9,20 @@ mod consume;
 mod dead_letters;
 mod delay;
 mod fanout;
+mod locks;
 mod priority;
 mod publish;
 mod purge;
+mod queues;
 mod redeliver;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "redis")]
 mod redis_server;
+mod revoked;
 mod settle;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod stores;
 mod support;
+mod tokens;

@@ -3,6 +3,7 @@
 mod faults;
 mod leases;
 mod mirror;
+mod overheard;
 mod proxy;
 mod resume;
 mod wire;

@@ -42,6 +42,7 @@ fn results_and_follow_ups_go_with_the_verdict() {
             publications: vec![to("q", "next"), to("other", "callback")],
             chords: None,
             note: false,
+            limits: None,
         }];
         let harvest = session.exchange(&mut commits, 5).await.unwrap();
         assert_eq!(ids(&harvest), ["next"]);
@@ -81,6 +82,7 @@ fn a_receipt_of_another_session_is_refused_and_nothing_of_its_commit_is_done() {
                 publications: vec![to("q", "next")],
                 chords: None,
                 note: false,
+                limits: None,
             },
             Commit::store(vec![record("2", "SUCCESS")]),
         ];
@@ -137,6 +139,7 @@ fn a_follow_up_that_no_queue_takes_is_set_aside_and_its_commit_stands() {
             publications: vec![lost],
             chords: None,
             note: false,
+            limits: None,
         }];
         session.exchange(&mut commits, 0).await.unwrap();
         assert_eq!(subject.depth("q").in_flight, 0);

@@ -2,6 +2,7 @@
 
 mod faults;
 mod leases;
+mod revoked;
 mod sharing;
 mod stalls;
 

@@ -148,6 +148,11 @@ impl Subject {
         }
     }
 
+    /// The time of the broker's clock.
+    pub(crate) fn clock_now(&self) -> fastq_core::clock::WallTime {
+        Clock::Hand(Arc::clone(&self.clock)).wall()
+    }
+
     pub(crate) fn depth(&self, queue: &str) -> Depth {
         let depths = self.broker.depths().unwrap();
         depths.into_iter().find(|depth| depth.queue == queue).unwrap_or_default()
@@ -162,6 +167,7 @@ pub(crate) fn subscription(queues: &[&str]) -> Subscription {
         max_deaths: 3,
         page: None,
         result_expires: Some(Duration::from_secs(3600)),
+        mailbox: Some("celery.pidbox".into()),
         chord_expires: Some(Duration::from_secs(3600)),
         internal: None,
         patience: None,

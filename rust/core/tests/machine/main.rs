@@ -1,6 +1,8 @@
 //! Whole lives of jobs through the machine: stories by hand, and thousands of random schedules.
 
 mod beside;
+mod gates;
 mod properties;
+mod revoked;
 mod stories;
 mod world;

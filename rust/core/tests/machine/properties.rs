@@ -5,7 +5,8 @@ use std::time::Duration;
 use fastq_core::clock::WallTime;
 use fastq_core::consumer::credit::Prefetch;
 use fastq_core::dispatch::Input;
-use fastq_core::ident::SlotId;
+use fastq_core::ident::{SlotId, Tag};
+use fastq_core::job::policy::Policy;
 use proptest::prelude::*;
 
 use crate::world::World;
@@ -25,6 +26,10 @@ enum Happening {
     Retire(u32),
     LoseSession,
     Answer,
+    Revoke(usize, bool),
+    Heard(u32),
+    Serve,
+    Freed,
     Stop(bool),
 }
 
@@ -35,6 +40,8 @@ enum Kind {
     Due(u16),
     Expires(u16),
     Limited,
+    Token(u32),
+    Turn,
 }
 
 fn kinds() -> impl Strategy<Value = Kind> {
@@ -44,6 +51,8 @@ fn kinds() -> impl Strategy<Value = Kind> {
         1 => (1..500_u16).prop_map(Kind::Due),
         1 => (1..500_u16).prop_map(Kind::Expires),
         1 => Just(Kind::Limited),
+        2 => (1..3_u32).prop_map(Kind::Token),
+        1 => Just(Kind::Turn),
     ]
 }
 
@@ -60,7 +69,11 @@ fn happenings() -> impl Strategy<Value = Happening> {
         4 => slot.clone().prop_map(Happening::Heed),
         1 => slot.prop_map(Happening::Retire),
         6 => Just(Happening::Answer),
+        12 => Just(Happening::Serve),
+        1 => Just(Happening::Freed),
         1 => Just(Happening::LoseSession),
+        6 => (0..60_usize, any::<bool>()).prop_map(|(back, ends)| Happening::Revoke(back, ends)),
+        6 => (0..3_u32).prop_map(Happening::Heard),
     ]
 }
 
@@ -82,6 +95,15 @@ fn happen(world: &mut World, happening: Happening) {
                     Kind::Due(milliseconds) => job.due = after(milliseconds),
                     Kind::Expires(milliseconds) => job.expires = after(milliseconds),
                     Kind::Limited => job.time_limit = Some(Duration::from_millis(50)),
+                    Kind::Token(most) => {
+                        let name = format!("token-{most}");
+                        let max_concurrency = Some(most);
+                        job.policy = Policy { max_concurrency, ..Policy::named(name) }.into();
+                    }
+                    Kind::Turn => {
+                        let (rate_limit, rate_is_global) = (Some(50.0), true);
+                        job.policy = Policy { rate_limit, rate_is_global, ..Policy::named("turn") }.into();
+                    }
                 });
             }
         }
@@ -101,6 +123,16 @@ fn happen(world: &mut World, happening: Happening) {
         Happening::LoseSession => world.lose_session(),
         Happening::Heed(slot) => world.heed(SlotId(slot)),
         Happening::Answer => world.answer(),
+        // Of those that came last, which are still here; and of one that comes next.
+        Happening::Revoke(back, ends) => {
+            world.revoke(Tag((world.next_tag + 1).saturating_sub(back as u64).max(1)), ends);
+        }
+        Happening::Heard(slot) if world.children.get(&SlotId(slot)).is_some_and(|child| child.signalled) => {
+            world.die(SlotId(slot));
+        }
+        Happening::Heard(_) => {}
+        Happening::Serve => drop(world.serve()),
+        Happening::Freed => world.step(Input::Freed),
         Happening::Stop(at_once) => world.step(Input::Stop { at_once }),
     }
     // A killed executor dies before anything else happens.
@@ -110,6 +142,7 @@ fn happen(world: &mut World, happening: Happening) {
 }
 
 fn every_delivery_got_its_verdict(world: &World) {
+    assert!(world.held.values().all(|held| *held == 0), "tokens are left: {:?}", world.held);
     for key in &world.delivered {
         assert!(world.verdicts.contains_key(key) || world.void.contains(key), "{key:?} was lost");
     }

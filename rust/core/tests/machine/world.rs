@@ -11,8 +11,11 @@ use fastq_core::dispatch::{Effect, Effects, Input, Machine, Now};
 use fastq_core::ident::{SlotId, Tag};
 use fastq_core::job::Job;
 use fastq_core::job::ending::{Ending, Outcome, Verdict};
+use fastq_core::job::limits::{Ask, Asked, Granted, Limits, turns};
 use fastq_core::job::policy::Policy;
+use fastq_core::job::revocation::{Revocation, Target};
 use fastq_core::message::Message;
+use nix::sys::signal::Signal;
 
 /// What an executor has: jobs in its pipe, those it runs, and its word of the page.
 #[derive(Default)]
@@ -25,6 +28,8 @@ pub(crate) struct Child {
     pub(crate) ended: Vec<Tag>,
     pub(crate) started: u64,
     pub(crate) closed: bool,
+    /// It was told by a signal to end the run it began last.
+    pub(crate) signalled: bool,
 }
 
 /// Everything around one machine.
@@ -41,12 +46,22 @@ pub(crate) struct World {
     pub(crate) records: Vec<(String, String)>,
     pub(crate) published: usize,
     pub(crate) killed: Vec<SlotId>,
+    /// Tasks that were called off, a run included.
+    pub(crate) to_end: HashSet<Tag>,
     pub(crate) interrupted: Vec<SlotId>,
     pub(crate) epoch: u64,
     pub(crate) next_tag: u64,
     /// Commits whose end is to be told, and was not yet.
     pub(crate) noted: VecDeque<(u64, Tag)>,
     pub(crate) policies: Vec<Arc<Policy>>,
+    /// Tokens that the server says are held.
+    pub(crate) held: HashMap<Arc<str>, u32>,
+    /// When the server has the next turn of a key.
+    pub(crate) free_at: HashMap<Arc<str>, Instant>,
+    /// Keys of tokens that were given back.
+    pub(crate) tokens: Vec<String>,
+    /// Locks that were given back: their keys, and the tasks.
+    pub(crate) unlocked: Vec<(String, String)>,
 }
 
 impl World {
@@ -68,11 +83,16 @@ impl World {
             records: Vec::new(),
             published: 0,
             killed: Vec::new(),
+            to_end: HashSet::new(),
             interrupted: Vec::new(),
             epoch: 1,
             next_tag: 0,
             noted: VecDeque::new(),
             policies,
+            held: HashMap::new(),
+            free_at: HashMap::new(),
+            tokens: Vec::new(),
+            unlocked: Vec::new(),
         };
         world.machine.permits = permits;
         world.machine.side_by_side = permits > 1;
@@ -126,6 +146,7 @@ impl World {
             ignore_result: None,
             has_family: false,
             received_at: self.now.monotonic,
+            keys: None,
         };
         change(&mut job);
         self.delivered.insert((self.epoch, tag));
@@ -162,6 +183,9 @@ impl World {
                     let before = self.verdicts.insert(key, verdict);
                     assert_eq!(before, None, "two verdicts for {key:?}");
                 }
+                if let Some(limits) = commit.limits {
+                    self.give_back(*limits);
+                }
             }
             Effect::Reclaim(slot) => {
                 let child = self.children.get_mut(&slot).expect("reclaimed from nobody");
@@ -170,6 +194,7 @@ impl World {
             }
             Effect::Reopen { slot, sequence } => {
                 let child = self.children.get_mut(&slot).expect("reopened nobody");
+                assert!(!child.signalled, "an executor was opened that is to be ended");
                 child.closed = false;
                 child.started = sequence;
             }
@@ -178,7 +203,55 @@ impl World {
                 self.children.get_mut(&slot).expect("cancelled in nobody").cancelled.push(tag);
             }
             Effect::Kill(slot) => self.killed.push(slot),
+            Effect::Terminate { slot, .. } => {
+                let child = self.children.get_mut(&slot).expect("ended nobody");
+                assert!(child.closed, "an executor is ended that may begin another run");
+                child.signalled = true;
+                // The signal comes when it comes: whatever there is that it could hit must be what is called off.
+                let there = child.running.iter().chain(&child.ended);
+                assert!(there.clone().all(|tag| self.to_end.contains(tag)), "{there:?} would be hit");
+            }
             Effect::Tell(_) => {}
+        }
+    }
+
+    fn give_back(&mut self, limits: Limits) {
+        if let Some(key) = limits.token {
+            if let Some(held) = self.held.get_mut(&key) {
+                *held = held.checked_sub(1).expect("a token was given back twice");
+            }
+            self.tokens.push(key.to_string());
+        }
+        self.unlocked.extend(limits.unlock);
+    }
+
+    /// The server answers what the machine asks; whether it asked.
+    pub(crate) fn serve(&mut self) -> bool {
+        let asks = self.machine.asks(self.now);
+        let granted: Vec<Granted> = asks.iter().map(|ask| self.grant(ask)).collect();
+        if !asks.is_empty() {
+            self.step(Input::Granted(granted));
+        }
+        !asks.is_empty()
+    }
+
+    fn grant(&mut self, ask: &Ask) -> Granted {
+        match ask.what {
+            Asked::Tokens { most } => {
+                let held = self.held.entry(ask.key.clone()).or_default();
+                let count = most.saturating_sub(*held).min(ask.wanted);
+                *held += count;
+                Granted::of(ask, count, Duration::ZERO)
+            }
+            Asked::Turns { every, within } => {
+                let free_at = self.free_at.entry(ask.key.clone()).or_default();
+                let left = free_at.since(self.now.monotonic);
+                let count = turns(left, every, within, ask.wanted);
+                if count > 0 {
+                    *free_at = self.now.monotonic.after(left + every * count);
+                }
+                Granted::of(ask, count, left)
+            }
         }
     }
 
@@ -224,6 +297,17 @@ impl World {
         }
     }
 
+    /// Calls a task off; `terminate`: and ends its run.
+    pub(crate) fn revoke(&mut self, tag: Tag, terminate: bool) {
+        if terminate {
+            self.to_end.insert(tag);
+        }
+        let until = self.now.wall.after(Duration::from_secs(3600));
+        let terminate = terminate.then_some(Signal::SIGTERM);
+        let revocation = Revocation { target: Target::Id(format!("id-{}", tag.0)), terminate, until };
+        self.step(Input::Revoked(vec![revocation]));
+    }
+
     /// The executor ends its jobs; it tells so later.
     pub(crate) fn end(&mut self, slot: SlotId) {
         let Some(child) = self.children.get_mut(&slot) else { return };
@@ -260,6 +344,7 @@ impl World {
         let open = self.delivered.iter().filter(|key| !self.verdicts.contains_key(key)).copied();
         self.void.extend(open.collect::<Vec<_>>());
         self.epoch += 1;
+        self.held.clear();
         self.step(Input::SessionLost);
     }
 
@@ -267,9 +352,14 @@ impl World {
     pub(crate) fn finish(&mut self) {
         for _ in 0..10_000 {
             let slots: Vec<SlotId> = self.children.keys().copied().collect();
-            let mut busy = false;
+            let mut busy = self.serve();
             self.answer();
             for slot in slots {
+                if self.children.get(&slot).is_some_and(|child| child.signalled) {
+                    self.die(slot);
+                    self.birth(slot);
+                    continue;
+                }
                 self.heed(slot);
                 while self.run_one(slot, Duration::from_micros(10)) {
                     busy = true;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::chords::Counter;
-use crate::broker::topology::{Topology, same_arguments};
+use super::revoked::Recorded;
+use crate::broker::topology::{Topology, nameless, same_arguments};
 use crate::broker::{Delivery, Depth, Publication, Queue, Receipt, release};
 use crate::clock::WallTime;
 use crate::error::{Error, Result};
@@ -25,6 +26,8 @@ pub(crate) struct Hub {
     pub(super) results: HashMap<String, Kept>,
     pub(super) chords: Counter,
     pub(super) members: BTreeMap<u64, Member>,
+    pub(super) bounds: super::limits::Bounds,
+    pub(super) recorded: Recorded,
     last_id: u64,
 }
 
@@ -97,6 +100,12 @@ impl Hub {
     }
 
     pub(super) fn declare(&mut self, queue: &Queue) -> Result<()> {
+        if queue.no_declare {
+            return Ok(());
+        }
+        if queue.name.is_empty() {
+            return if queue.exchange.is_empty() { Err(nameless()) } else { self.topology.bind(queue) };
+        }
         let existing = self.queues.get(queue.name.as_str()).and_then(|waiting| waiting.arguments.as_deref());
         same_arguments(&queue.name, existing, &queue.arguments)?;
         self.topology.bind(queue)?;
@@ -146,8 +155,17 @@ impl Hub {
         for record in commit.records {
             self.save(record, terms.result_expires.map(|after| now.after(after)), now);
         }
-        for publication in &commit.publications {
-            self.send(publication, now);
+        let limits = commit.limits.as_deref();
+        if let Some((key, id)) = limits.and_then(|limits| limits.unlock.as_ref()) {
+            self.bounds.unlock(key, id);
+        }
+        if let Some(key) = limits.and_then(|limits| limits.token.as_ref()) {
+            self.bounds.give_back(terms.epoch, key);
+        }
+        for (place, publication) in commit.publications.iter().enumerate() {
+            if self.may_go(limits, place, now, terms.result_expires.map(|after| now.after(after))) {
+                self.send(publication, now);
+            }
         }
         if let Some(chords) = commit.chords {
             let expires = terms.chord_expires.map(|after| now.after(after));
@@ -190,6 +208,7 @@ impl Hub {
     /// Everything the session holds goes back to its place, as if it had not been taken.
     pub(super) fn leave(&mut self, epoch: u64) {
         self.members.remove(&epoch);
+        self.bounds.end(epoch);
         let held: Vec<u64> =
             self.claimed.iter().filter(|(_, claimed)| claimed.epoch == epoch).map(|(id, _)| *id).collect();
         for id in held {

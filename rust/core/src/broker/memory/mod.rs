@@ -2,7 +2,9 @@
 
 mod chords;
 mod hub;
+mod limits;
 mod results;
+mod revoked;
 mod session;
 
 use std::collections::HashMap;
@@ -13,12 +15,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::{
-    BoxFuture, Broker, Capabilities, DeadLetter, Depth, PriorityOrder, Publication, Queue, Session,
-    Subscription, WorkerEntry,
+    BoxFuture, Broker, Capabilities, DeadLetter, Depth, Duplicate, PriorityOrder, Publication, Queue,
+    Session, Subscription, WorkerEntry,
 };
 use crate::clock::{Clock, HandClock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork;
+use crate::job::revocation::Revocation;
 use crate::message::task::Headers;
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
@@ -41,6 +44,8 @@ pub(crate) struct Shared {
     arrived: Notify,
     /// Results were stored. Heard by the store's waiters.
     stored: Condvar,
+    /// Tasks were called off. Heard by ears.
+    revoked: Notify,
     clock: Clock,
 }
 
@@ -117,7 +122,13 @@ impl MemoryBroker {
 
 impl Shared {
     fn new(clock: Clock) -> Self {
-        Self { hub: Mutex::default(), arrived: Notify::new(), stored: Condvar::new(), clock }
+        Self {
+            hub: Mutex::default(),
+            arrived: Notify::new(),
+            stored: Condvar::new(),
+            revoked: Notify::new(),
+            clock,
+        }
     }
 
     /// The hub's state, for a moment: never held while waiting for anything else.
@@ -141,6 +152,9 @@ impl Broker for MemoryBroker {
             exchanges: true,
             dead_letters: true,
             leases: false,
+            limits: true,
+            revocations: true,
+            mailbox: false,
         }
     }
 
@@ -165,14 +179,35 @@ impl Broker for MemoryBroker {
         Ok(())
     }
 
+    fn publish_locking(
+        &self,
+        publications: &[Publication],
+        together: bool,
+        _within: Option<Duration>,
+    ) -> Result<Vec<Duplicate>> {
+        let _inside = fork::enter();
+        let now = self.shared.now();
+        let mut hub = self.shared.lock();
+        let routes =
+            publications.iter().map(|publication| hub.route(publication)).collect::<Result<Vec<_>>>()?;
+        let (going, duplicates) = hub.lock_all(publications, together, now)?;
+        for place in going {
+            hub.put(&routes[place], &publications[place], now);
+        }
+        drop(hub);
+        self.shared.arrived.notify_waiters();
+        Ok(duplicates)
+    }
+
     fn purge(&self, queue: &str) -> Result<u64> {
         let _inside = fork::enter();
         let mut hub = self.shared.lock();
         let Some(waiting) = hub.queues.get_mut(queue) else { return Ok(0) };
-        let purged = waiting.ready.len() + waiting.delayed.len();
-        waiting.ready.clear();
-        waiting.delayed.clear();
-        Ok(purged as u64)
+        let ready = std::mem::take(&mut waiting.ready).into_values();
+        let purged: Vec<_> = ready.chain(std::mem::take(&mut waiting.delayed).into_values()).collect();
+        let headers: Vec<_> = purged.iter().map(|item| item.message.headers.clone()).collect();
+        hub.unlock_messages(&headers);
+        Ok(purged.len() as u64)
     }
 
     fn depths(&self) -> Result<Vec<Depth>> {
@@ -226,6 +261,15 @@ impl Broker for MemoryBroker {
             queues: member.queues.clone(),
         };
         Ok(hub.members.iter().map(entry).collect())
+    }
+
+    fn revoke(&self, revocations: &[Revocation]) -> Result<()> {
+        self.shared.revoke(revocations);
+        Ok(())
+    }
+
+    fn revoked(&self) -> Result<Vec<Revocation>> {
+        Ok(self.shared.recorded())
     }
 
     fn store(&self) -> Option<Arc<dyn Store>> {

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use super::Shared;
 use super::hub::{Hub, Terms};
-use crate::broker::{BoxFuture, Harvest, Renewal, Session, Subscription};
+use super::revoked::MemoryEar;
+use crate::broker::{BoxFuture, Ear, Harvest, Queue, Renewal, Session, Subscription};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork;
 use crate::job::ending::Commit;
+use crate::job::limits::{Ask, Granted};
 use crate::store::Record;
 
 /// Takes from the queues of one hub.
@@ -21,6 +23,12 @@ pub(crate) struct MemorySession {
     turn: usize,
     /// It takes from every queue there is.
     takes_all: bool,
+    /// What it has told of the record.
+    told: u64,
+    /// Its ear was asked for.
+    is_heard: bool,
+    /// In line for tokens: how often some had been given back when it last asked.
+    in_line: Option<u64>,
 }
 
 impl MemorySession {
@@ -44,7 +52,9 @@ impl MemorySession {
         drop(hub);
         let (result_expires, chord_expires) = (subscription.result_expires, subscription.chord_expires);
         let terms = Terms { epoch, result_expires, chord_expires, internal };
-        Ok(Self { shared, queues, lease: subscription.lease, terms, turn: 0, takes_all: false })
+        let (lease, turn, told) = (subscription.lease, 0, 0);
+        let (takes_all, is_heard, in_line) = (false, false, None);
+        Ok(Self { shared, queues, lease, terms, turn, takes_all, told, is_heard, in_line })
     }
 
     /// The same session, taking from every queue there is at the time.
@@ -64,7 +74,8 @@ impl MemorySession {
         let (mut ended, mut sent) = (false, false);
         for commit in commits.drain(..) {
             ended |= commit.records.iter().any(|record| Record::is_final(&record.state));
-            sent |= !commit.publications.is_empty() || commit.settle.is_some() || commit.chords.is_some();
+            let changes = commit.settle.is_some() || commit.limits.is_some() || commit.chords.is_some();
+            sent |= !commit.publications.is_empty() || changes;
             let tag = commit.settle.as_ref().map(|(receipt, _)| receipt.tag());
             if !hub.commit(commit, &self.terms, now) {
                 harvest.refused.extend(tag);
@@ -75,6 +86,7 @@ impl MemorySession {
             self.queues = hub.names();
         }
         self.take(&mut hub, credit, &mut harvest);
+        harvest.revoked = hub.recorded.after(&mut self.told);
         drop(hub);
         self.turn = self.turn.wrapping_add(1);
         if ended {
@@ -101,8 +113,25 @@ impl MemorySession {
         harvest.more = self.queues.iter().any(|queue| hub.ready(queue) > 0);
     }
 
+    /// Shows which queues it takes from.
+    fn register(&self, hub: &mut Hub) -> Result<()> {
+        let member = hub.members.get_mut(&self.terms.epoch);
+        let member = member.ok_or_else(|| Error::new(ErrorKind::Closed, "the session has ended"))?;
+        member.queues.clone_from(&self.queues);
+        Ok(())
+    }
+
+    /// Whether tokens were given back since it asked in vain.
+    fn is_called(&self) -> bool {
+        let _inside = fork::enter();
+        self.in_line.is_some_and(|before| self.shared.lock().bounds.freed > before)
+    }
+
     /// How long until something is there: zero when it is.
     fn until_next(&self) -> Option<Duration> {
+        if self.is_called() {
+            return Some(Duration::ZERO);
+        }
         let _inside = fork::enter();
         let now = self.shared.now();
         let hub = self.shared.lock();
@@ -139,16 +168,71 @@ impl Session for MemorySession {
         })
     }
 
+    fn subscribe_to<'a>(&'a mut self, queues: &'a [Queue]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let _inside = fork::enter();
+            let shared = Arc::clone(&self.shared);
+            let mut hub = shared.lock();
+            queues.iter().try_for_each(|queue| hub.declare(queue))?;
+            for queue in queues {
+                if !self.queues.contains(&queue.name) {
+                    self.queues.push(queue.name.clone());
+                }
+            }
+            self.register(&mut hub)
+        })
+    }
+
+    fn unsubscribe_from<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let _inside = fork::enter();
+            let shared = Arc::clone(&self.shared);
+            let mut hub = shared.lock();
+            self.queues.retain(|name| name != queue);
+            self.register(&mut hub)
+        })
+    }
+
+    fn admit<'a>(&'a mut self, asks: &'a [Ask]) -> BoxFuture<'a, Result<Vec<Granted>>> {
+        Box::pin(async move {
+            let _inside = fork::enter();
+            let now = self.shared.now();
+            let mut hub = self.shared.lock();
+            if !hub.members.contains_key(&self.terms.epoch) {
+                return Err(Error::new(ErrorKind::Closed, "the session has ended"));
+            }
+            let granted = hub.bounds.admit(self.terms.epoch, asks, now);
+            let in_vain = |(ask, granted): (&Ask, &Granted)| !granted.turns && granted.count < ask.wanted;
+            self.in_line = asks.iter().zip(&granted).any(in_vain).then_some(hub.bounds.freed);
+            Ok(granted)
+        })
+    }
+
+    fn freed(&mut self) -> bool {
+        let called = self.is_called();
+        if called {
+            self.in_line = None;
+        }
+        called
+    }
+
     fn renew<'a>(&'a mut self) -> BoxFuture<'a, Result<Renewal>> {
         Box::pin(async move {
             let _inside = fork::enter();
-            let lease_until = self.shared.now().after(self.lease);
+            let now = self.shared.now();
+            let lease_until = now.after(self.lease);
+            self.shared.lock().bounds.tidy(now);
             match self.shared.lock().members.get_mut(&self.terms.epoch) {
                 Some(member) => member.lease_until = lease_until,
                 None => return Err(Error::new(ErrorKind::Closed, "the session has ended")),
             }
             Ok(Renewal { asked: true, ..Renewal::default() })
         })
+    }
+
+    fn ear(&mut self) -> Option<Box<dyn Ear>> {
+        let is_first = !std::mem::replace(&mut self.is_heard, true);
+        is_first.then(|| Box::new(MemoryEar::new(Arc::clone(&self.shared))) as Box<dyn Ear>)
     }
 
     fn renew_every(&self) -> Duration {

@@ -50,6 +50,10 @@ impl RedisSession {
                 self.book.landed.push_back(delivery);
                 true
             }
+            Landing::Call => {
+                self.tokens.is_called = true;
+                true
+            }
             Landing::Broken => {
                 self.link = None;
                 true
@@ -85,7 +89,8 @@ impl RedisSession {
     pub(super) async fn wait_for_arrival(&mut self) {
         loop {
             self.hear_waiters();
-            if self.link.is_none() || self.is_lost || !self.book.landed.is_empty() || self.has_known() {
+            let has_something = !self.book.landed.is_empty() || self.has_known() || self.tokens.is_called;
+            if self.link.is_none() || self.is_lost || has_something {
                 return;
             }
             let now = self.now();
@@ -94,8 +99,7 @@ impl RedisSession {
                 return;
             }
             self.wait_everywhere();
-            let lists = self.book.sources.iter().filter(|source| !source.internal).count();
-            let all_waited_for = lists <= super::waiter::MOST;
+            let all_waited_for = self.waiters.wait_for_all(&self.book.sources);
             let wake = Instant::now() + until_due.unwrap_or(LONGEST_WAIT);
             // Counted from the last look: whoever waits here is called away every second.
             let look = self.exchanged_at + LOOK;
@@ -120,7 +124,7 @@ impl RedisSession {
             return;
         }
         for (place, source) in self.book.sources.iter_mut().enumerate() {
-            if !source.waiting && self.waiters.has(place) {
+            if !source.waiting && !source.closed && self.waiters.has(place) {
                 source.waiting = true;
                 self.waiters.wait(place, limit);
             }

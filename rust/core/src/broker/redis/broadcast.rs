@@ -10,11 +10,11 @@ use tokio::task::JoinHandle;
 
 use super::config::RedisConfig;
 use super::link::Link;
+use super::queues::is_fanout;
 use super::routes::listening;
 use super::waiter::Landing;
 use super::wire::Batch;
 use crate::broker::Queue;
-use crate::broker::topology::ExchangeKind;
 use crate::error::Result;
 
 /// A task that listens for some queues; it ends when this is dropped.
@@ -40,8 +40,7 @@ impl Broadcasts {
     ) -> Result<Self> {
         let patterns: Vec<(String, Arc<str>)> = queues
             .iter()
-            .filter(|queue| !queue.exchange.is_empty())
-            .filter(|queue| ExchangeKind::parse(&queue.exchange_type).ok() == Some(ExchangeKind::Fanout))
+            .filter(|queue| is_fanout(queue))
             .map(|queue| (listening(config, queue), queue.name.as_str().into()))
             .collect();
         if patterns.is_empty() {

@@ -224,7 +224,8 @@ pub(crate) fn described(replies: &mut Replies) -> Result<Option<ChordRecord>> {
 
 /// Adds the command that asks for the parts of a chord; its answer goes to [`listed`].
 pub(crate) fn list(config: &RedisConfig, group_id: &str, batch: &mut Batch) {
-    let [_, parts, ..] = keys(config, group_id);
+    let [_, parts, _, seen, ..] = keys(config, group_id);
+    batch.add(&[b"SMEMBERS", seen.as_bytes()]);
     if config.results.ordered {
         batch.add(&[b"ZRANGE", parts.as_bytes(), b"0", b"-1", b"WITHSCORES"]);
     } else {
@@ -234,6 +235,7 @@ pub(crate) fn list(config: &RedisConfig, group_id: &str, batch: &mut Batch) {
 
 /// Reads the answer to [`list`].
 pub(crate) fn listed(config: &RedisConfig, group_id: &str, replies: &mut Replies) -> Result<Vec<Part>> {
+    let seen: Vec<String> = replies.array()?.into_iter().map(string).collect::<Result<_>>()?;
     let mut values = replies.array()?.into_iter();
     let mut parts = Vec::new();
     while let Some(document) = values.next() {
@@ -242,7 +244,22 @@ pub(crate) fn listed(config: &RedisConfig, group_id: &str, replies: &mut Replies
         let place = score.and_then(|score| score.parse::<f64>().ok()).filter(|score| score.is_finite());
         parts.push(read(group_id, document, place.map(|place| place as u32)));
     }
+    if seen.len() > parts.len() {
+        add_twins(&mut parts, &seen);
+    }
     Ok(parts)
+}
+
+/// Adds members that have the id and the document of another, and are therefore known by their place alone.
+fn add_twins(parts: &mut Vec<Part>, seen: &[String]) {
+    for (task_id, place) in seen.iter().filter_map(|member| member.rsplit_once(':')) {
+        let place = place.parse().ok();
+        let is_there = parts.iter().any(|part| part.task_id == task_id && part.place == place);
+        if let Some(twin) = parts.iter().find(|part| part.task_id == task_id && !is_there).cloned() {
+            parts.push(Part { place, ..twin });
+        }
+    }
+    parts.sort_by_key(|part| part.place.unwrap_or(u32::MAX));
 }
 
 /// A part from its document, which says itself whose it is.

@@ -1,21 +1,24 @@
 //! Carrying out Commits: from verdicts, results and follow-ups to commands of one transaction.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::RedisConfig;
 use super::mirror::Mirror;
 use super::routes::Routes;
 use super::source::Book;
+use super::tokens::{self, Returned};
 use super::wire::Batch;
-use super::{chords, dead, publish};
+use super::{chords, dead, lock, publish};
 use crate::broker::{Publication, Receipt};
 use crate::clock::WallTime;
 use crate::error::{ErrorKind, Result};
 use crate::ident::Tag;
 use crate::job::ending::{Commit, Verdict};
+use crate::job::limits::Limits;
 use crate::message::envelope::readdress;
 use crate::store::Chords;
-use crate::store::redis::write;
+use crate::store::redis::{write, write_over};
 
 /// What a session needs to carry out Commits.
 pub(super) struct Carrier<'a> {
@@ -35,6 +38,9 @@ pub(super) struct Carrier<'a> {
     pub(super) mirror: &'a Mirror,
     /// Delivery tags whose records go.
     pub(super) unmirrored: Vec<String>,
+    pub(super) session: &'a str,
+    /// Tokens that are given back.
+    pub(super) returned: Returned,
     /// Parts of chords are counted: something may come into the internal queue.
     pub(super) counts: bool,
 }
@@ -45,7 +51,7 @@ impl Carrier<'_> {
     /// # Errors
     /// `Encode` when something cannot be written; then nothing must be sent.
     pub(super) fn carry_out(mut self, commits: &[Commit]) -> Result<Carried> {
-        let mut refused = Vec::new();
+        let (mut refused, mut bounded) = (Vec::new(), Vec::new());
         for commit in commits {
             if let Some((receipt, verdict)) = &commit.settle
                 && !self.settle(receipt, verdict)
@@ -59,9 +65,7 @@ impl Carrier<'_> {
             let ended = commit.chords.as_ref().and_then(|chords| chords.ended.as_deref());
             // What goes with the end of a chord is carried out by the server, if it finds that it has not ended.
             let outer = ended.map(|_| std::mem::take(self.batch));
-            for publication in &commit.publications {
-                self.publish(publication)?;
-            }
+            self.publish_unlocked(commit)?;
             if let (Some(outer), Some(group_id)) = (outer, ended) {
                 let commands = std::mem::replace(self.batch, outer);
                 chords::end(self.config, group_id, &commands, self.internal, self.now, self.batch);
@@ -69,10 +73,14 @@ impl Carrier<'_> {
             if let Some(chords) = &commit.chords {
                 self.count(chords)?;
             }
+            if let Some(limits) = commit.limits.as_deref() {
+                bounded.push((limits, commit));
+            }
         }
+        self.loosen(&bounded)?;
         self.put_in_front();
         self.mirror.remove(&self.unmirrored, self.batch);
-        Ok(Carried { refused, grown: self.grown, counts: self.counts })
+        Ok(Carried { refused, grown: self.grown, returned: self.returned, counts: self.counts })
     }
 
     /// Settles one delivery; false when it is not ours.
@@ -127,6 +135,14 @@ impl Carrier<'_> {
         Ok(())
     }
 
+    /// Sends what needs no lock.
+    fn publish_unlocked(&mut self, commit: &Commit) -> Result<()> {
+        let locked = commit.limits.as_deref().map_or(&[][..], |limits| &limits.locked);
+        let free = |place: usize| !locked.iter().any(|locked| locked.place == place);
+        let publications = commit.publications.iter().enumerate().filter(|(place, _)| free(*place));
+        publications.map(|(_, publication)| publication).try_for_each(|publication| self.publish(publication))
+    }
+
     fn publish(&mut self, publication: &Publication) -> Result<()> {
         match publish::publish(self.config, self.routes, publication, self.now, self.batch) {
             Ok(lists) => self.grown.extend(lists),
@@ -135,6 +151,40 @@ impl Carrier<'_> {
                 publish::bury_unroutable(config, routes, publication, &error, *now, batch)?;
             }
             Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Gives locks back, and then sends what needs one.
+    fn loosen(&mut self, ended: &[(&Limits, &Commit)]) -> Result<()> {
+        let unlocked: Vec<_> = ended.iter().filter_map(|(limits, _)| limits.unlock.clone()).collect();
+        lock::unlock(self.config, &unlocked, self.batch);
+        for key in ended.iter().filter_map(|(limits, _)| limits.token.as_ref()) {
+            match self.returned.iter_mut().find(|(known, _)| known == key) {
+                Some((_, count)) => *count += 1,
+                None => self.returned.push((Arc::clone(key), 1)),
+            }
+        }
+        tokens::give_back(&self.config.keys, self.session, &self.returned, self.batch);
+        for (limits, commit) in ended {
+            for locked in &limits.locked {
+                let Some(publication) = commit.publications.get(locked.place) else { continue };
+                let (mut sends, mut otherwise) = (Batch::new(), Batch::new());
+                let queues = publish::publish(self.config, self.routes, publication, self.now, &mut sends);
+                let Ok(lists) = queues else {
+                    self.publish(publication)?; // it reaches no queue: set aside as any other
+                    continue;
+                };
+                self.grown.extend(lists);
+                if let Some(record) = &locked.otherwise {
+                    write_over(&self.config.results, record, self.expires, &mut otherwise)?;
+                }
+                let mut script = lock::Locked::new(false);
+                script.add(self.config, Some(&locked.lock), &sends, &otherwise);
+                let queue = publication.routing_key.clone();
+                lock::mark(self.config, &[queue], self.batch);
+                script.send(self.batch);
+            }
         }
         Ok(())
     }
@@ -157,6 +207,8 @@ pub(super) struct Carried {
     pub(super) refused: Vec<Tag>,
     /// Keys of lists that get something, once for each message.
     pub(super) grown: Vec<String>,
+    /// Tokens that are given back.
+    pub(super) returned: Returned,
     /// Parts of chords are counted: something may come into the internal queue.
     pub(super) counts: bool,
 }

@@ -7,6 +7,7 @@ use crate::broker::{DeadLetter, Depth, WorkerEntry};
 use crate::clock::WallTime;
 use crate::error::Result;
 
+const PUT_ASIDE: &str = include_str!("scripts/put_aside.lua");
 const REQUEUE_DEAD: &str = include_str!("scripts/requeue_dead.lua");
 
 /// Deletes what waits in a queue, at every priority.
@@ -14,6 +15,11 @@ pub(super) fn purge(keeper: &Keeper, queue: &str) -> Result<u64> {
     let config = &keeper.config;
     let lists: Vec<String> =
         config.steps.all().iter().map(|step| config.keys.list_name(queue, *step)).collect();
+    let mut batch = Batch::new();
+    batch.add(&[b"SREM", config.keys.key("fastq:locking").as_bytes(), queue.as_bytes()]);
+    if keeper.call("purge", &batch)?.int()? == 1 {
+        return purge_locking(keeper, &lists);
+    }
     let mut batch = Batch::new();
     batch.add(&[b"MULTI"]);
     for list in &lists {
@@ -29,6 +35,26 @@ pub(super) fn purge(keeper: &Keeper, queue: &str) -> Result<u64> {
     replies.skip(batch.len() - 1)?;
     let counts = replies.array()?.into_iter().take(lists.len() * 2);
     counts.map(|count| super::wire::int(count).map(|count| count as u64)).sum()
+}
+
+/// As [`purge`], of a queue that may hold messages with locks: moved out of everybody's way, and then looked through.
+fn purge_locking(keeper: &Keeper, lists: &[String]) -> Result<u64> {
+    let config = &keeper.config;
+    let mark = uuid::Uuid::new_v4().simple().to_string();
+    let mut moved = Vec::new();
+    for list in lists {
+        for key in [config.keys.key(list), config.keys.delayed(list)] {
+            let aside = format!("{key}:purge:{mark}");
+            let mut batch = Batch::new();
+            batch.script(PUT_ASIDE, &[key.as_bytes(), aside.as_bytes()], &[]);
+            keeper.call("purge", &batch)?;
+            moved.push(aside);
+        }
+        let mut batch = Batch::new();
+        batch.add(&[b"ZREM", config.keys.key("fastq:due").as_bytes(), list.as_bytes()]);
+        keeper.call("purge", &batch)?;
+    }
+    super::lock::purge(keeper, &moved)
 }
 
 /// The sessions that hold a lease or are being reaped, with the queues they take from.

@@ -13,8 +13,15 @@
 //! fastq:reaping               zset     sessions taken for dead, by the moment until which their reaper may take
 //! fastq:d:<session>           hash     who that was
 //! fastq:due                   zset     lists with a delayed set, by a moment not later than its first
+//! fastq:revoked               zset     what is called off, as JSON (job/revocation.rs), by the moment it is forgotten
 //! fastq:queues                hash     queue → the arguments it was declared with, "" when it was only used
 //! fastq:exchanges             hash     exchange → its type
+//! fastq:u:<key>               string   the id of the unique task that has this lock; expires
+//! fastq:r:<key>               string   lasts until the next turn of a rate limit is free
+//! fastq:c:<key>               hash     session → how many tokens of the key it holds
+//! fastq:l:<key>               list     sessions in line for tokens of the key
+//! fastq:k:<session>           set      keys of which the session holds tokens or is in line for them
+//! fastq:locking               set      queues that may hold messages with locks
 //! ```
 //! In front of each stands `global_keyprefix`. The braces keep a list and what belongs to it in one slot of a cluster.
 
@@ -81,6 +88,36 @@ impl Keys {
     /// A session that was taken for dead.
     pub(crate) fn dead_worker(&self, session: &str) -> String {
         format!("{}fastq:d:{session}", self.prefix)
+    }
+
+    /// The lock of a unique task.
+    pub(crate) fn lock(&self, key: &str) -> String {
+        format!("{}fastq:u:{key}", self.prefix)
+    }
+
+    /// The turns of a rate limit.
+    pub(crate) fn turns(&self, key: &str) -> String {
+        format!("{}fastq:r:{key}", self.prefix)
+    }
+
+    /// Who holds tokens of a key.
+    pub(crate) fn holders(&self, key: &str) -> String {
+        format!("{}fastq:c:{key}", self.prefix)
+    }
+
+    /// Who is in line for tokens of a key.
+    pub(crate) fn line(&self, key: &str) -> String {
+        format!("{}fastq:l:{key}", self.prefix)
+    }
+
+    /// The keys of a session's tokens.
+    pub(crate) fn tokens_of(&self, session: &str) -> String {
+        format!("{}fastq:k:{session}", self.prefix)
+    }
+
+    /// The channel on which a session in line is called.
+    pub(crate) fn call(&self, session: &str) -> String {
+        format!("{}fastq:freed:{session}", self.prefix)
     }
 
     fn beside(&self, name: &str, what: &str) -> String {

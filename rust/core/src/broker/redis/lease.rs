@@ -48,8 +48,6 @@ impl Lease {
 
     /// The commands that begin a lease.
     pub(super) fn begin(&self, subscription: &Subscription, book: &Book, now: WallTime) -> Batch {
-        let names: Vec<&str> = subscription.queues.iter().map(|queue| queue.name.as_str()).collect();
-        let lists: Vec<_> = book.sources.iter().map(|source| &source.place).collect();
         let process = Process::this();
         let page = self.page.as_deref().map(Path::to_string_lossy).unwrap_or_default();
         let mut batch = Batch::new();
@@ -68,16 +66,32 @@ impl Lease {
             process.started.to_string().as_bytes(),
             b"started_at",
             now.0.to_string().as_bytes(),
+            b"page",
+            page.as_bytes(),
+        ]);
+        self.show(book, &mut batch);
+        let until = now.after(self.term).0.to_string();
+        batch.add(&[b"ZADD", self.workers.as_bytes(), until.as_bytes(), self.session.as_bytes()]);
+        batch
+    }
+
+    /// Adds the command that writes down which queues the session takes from, and which lists it may hold something of.
+    pub(super) fn show(&self, book: &Book, batch: &mut Batch) {
+        let lists: Vec<_> = book.sources.iter().map(|source| &source.place).collect();
+        let mut names: Vec<&str> = Vec::new();
+        for source in book.sources.iter().filter(|source| !source.closed) {
+            if !names.contains(&&*source.queue) {
+                names.push(&source.queue);
+            }
+        }
+        batch.add(&[
+            b"HSET",
+            self.hash.as_bytes(),
             b"queues",
             serde_json::to_string(&names).unwrap_or_default().as_bytes(),
             b"lists",
             serde_json::to_string(&lists).unwrap_or_default().as_bytes(),
-            b"page",
-            page.as_bytes(),
         ]);
-        let until = now.after(self.term).0.to_string();
-        batch.add(&[b"ZADD", self.workers.as_bytes(), until.as_bytes(), self.session.as_bytes()]);
-        batch
     }
 
     /// Adds the command that moves the lease's end on; its answer goes to [`Lease::renewed`].

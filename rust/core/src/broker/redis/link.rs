@@ -10,7 +10,9 @@ use super::address::Place;
 use super::config::RedisConfig;
 use super::error::translate;
 use super::open::{self, ClientName, Use, Welcome};
-use super::wire::{Batch, Replies};
+use super::routes;
+use super::wire::{self, Batch, Replies};
+use crate::broker::Queue;
 use crate::error::{Error, ErrorKind, Result};
 
 /// An open connection.
@@ -108,6 +110,19 @@ impl Link {
         self.welcome = open::welcome(&mut replies, words)?;
         self.welcome.server = open::server(&mut replies);
         Ok(self)
+    }
+
+    /// Makes queues and bindings exist.
+    ///
+    /// # Cancel safety
+    /// As [`Link::call`].
+    pub(super) async fn declare(&mut self, config: &RedisConfig, queues: &[Queue]) -> Result<()> {
+        if queues.iter().all(|queue| queue.no_declare) {
+            return Ok(());
+        }
+        let known = self.call(&routes::declared(config, queues)).await?;
+        let batch = routes::declare(config, queues, known)?;
+        wire::committed(&mut self.call(&batch).await?, batch.len())
     }
 
     /// How its server names this connection; `None` where it does not tell.

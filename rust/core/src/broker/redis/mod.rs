@@ -13,6 +13,7 @@ mod commit;
 mod config;
 mod connection;
 mod dead;
+mod ear;
 mod error;
 mod holds;
 mod inspect;
@@ -21,18 +22,22 @@ mod keys;
 mod kombu;
 mod lease;
 mod link;
+mod lock;
 mod mirror;
 mod open;
 mod publish;
+mod queues;
 mod reap;
 mod resp;
 mod resync;
+mod revoked;
 mod ring;
 mod routes;
 mod session;
 mod source;
 mod stream;
 mod tls;
+mod tokens;
 mod transaction;
 mod waiter;
 mod wire;
@@ -42,11 +47,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{
-    BoxFuture, Broker, Capabilities, DeadLetter, Depth, PriorityOrder, Publication, Queue, Session,
-    Subscription, WorkerEntry,
+    BoxFuture, Broker, Capabilities, DeadLetter, Depth, Duplicate, PriorityOrder, Publication, Queue,
+    Session, Subscription, WorkerEntry,
 };
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::job::revocation::Revocation;
 use crate::store::Store;
 use crate::store::redis::RedisStore;
 use routes::Routes;
@@ -75,11 +81,30 @@ impl RedisBroker {
         Self { keeper, store, routes: Mutex::default(), clock }
     }
 
-    fn send(&self, publications: &[Publication], within: Option<Duration>) -> Result<()> {
+    fn send_locking(
+        &self,
+        handle: &mut Handle,
+        publications: &[Publication],
+        together: bool,
+        until: Instant,
+    ) -> Result<Vec<Duplicate>> {
+        let config = &self.keeper.config;
+        self.learn_routes(handle, publications, until)?;
+        let now = self.clock.wall();
+        let batch = lock::publish_all(config, &mut self.routes(), publications, together, now)?;
+        lock::duplicates(batch.len(), &mut handle.call(&batch, until)?)
+    }
+
+    /// Lends the client's connection for a publish.
+    fn send<T>(
+        &self,
+        within: Option<Duration>,
+        send: impl Fn(&mut Handle, Instant) -> Result<T>,
+    ) -> Result<T> {
         let most = self.keeper.config.publish_timeout;
         let until = Instant::now() + within.map_or(most, |within| within.min(most));
         self.keeper.lend_until("publish", until, |handle, until| {
-            let result = self.send_over(handle, publications, until);
+            let result = send(handle, until);
             if result.is_err() {
                 // What was to be written down may not have been.
                 self.routes().clear();
@@ -88,13 +113,19 @@ impl RedisBroker {
         })
     }
 
-    fn send_over(&self, handle: &mut Handle, publications: &[Publication], until: Instant) -> Result<()> {
+    fn learn_routes(&self, handle: &mut Handle, publications: &[Publication], until: Instant) -> Result<()> {
         let config = &self.keeper.config;
         let unknown = self.routes().unknown(publications.iter());
-        if !unknown.is_empty() {
-            let mut answer = handle.call(&Routes::question(config, &unknown), until)?;
-            self.routes().learn(config, &unknown, &mut answer)?;
+        if unknown.is_empty() {
+            return Ok(());
         }
+        let mut answer = handle.call(&Routes::question(config, &unknown), until)?;
+        self.routes().learn(config, &unknown, &mut answer)
+    }
+
+    fn send_over(&self, handle: &mut Handle, publications: &[Publication], until: Instant) -> Result<()> {
+        let config = &self.keeper.config;
+        self.learn_routes(handle, publications, until)?;
         let batch = publish::publish_all(config, &mut self.routes(), publications, self.clock.wall())?;
         let mut replies = handle.call(&batch, until)?;
         match batch.len() {
@@ -120,11 +151,14 @@ impl Broker for RedisBroker {
             exchanges: true,
             dead_letters: true,
             leases: true,
+            limits: true,
+            revocations: true,
+            mailbox: true,
         }
     }
 
     fn declare(&self, queues: &[Queue]) -> Result<()> {
-        if queues.is_empty() {
+        if queues.iter().all(|queue| queue.no_declare) {
             return Ok(());
         }
         self.keeper.lend("declare", |handle, until| {
@@ -139,7 +173,19 @@ impl Broker for RedisBroker {
     }
 
     fn publish_within(&self, publications: &[Publication], within: Option<Duration>) -> Result<()> {
-        if publications.is_empty() { Ok(()) } else { self.send(publications, within) }
+        if publications.is_empty() {
+            return Ok(());
+        }
+        self.send(within, |handle, until| self.send_over(handle, publications, until))
+    }
+
+    fn publish_locking(
+        &self,
+        publications: &[Publication],
+        together: bool,
+        within: Option<Duration>,
+    ) -> Result<Vec<Duplicate>> {
+        self.send(within, |handle, until| self.send_locking(handle, publications, together, until))
     }
 
     fn purge(&self, queue: &str) -> Result<u64> {
@@ -168,6 +214,16 @@ impl Broker for RedisBroker {
 
     fn workers(&self) -> Result<Vec<WorkerEntry>> {
         inspect::workers(&self.keeper)
+    }
+
+    fn revoke(&self, revocations: &[Revocation]) -> Result<()> {
+        let mut batch = Batch::new();
+        revoked::revoke(&self.keeper.config, revocations, self.clock.wall(), true, &mut batch);
+        self.keeper.call("revoke", &batch)?.skip(batch.len())
+    }
+
+    fn revoked(&self) -> Result<Vec<Revocation>> {
+        revoked::all(&self.keeper)
     }
 
     fn store(&self) -> Option<Arc<dyn Store>> {

@@ -148,13 +148,17 @@ pub(super) fn welcome(replies: &mut Replies, sent: usize) -> Result<Welcome> {
     replies.skip(sent - 2)?;
     // A server behind a proxy may not tell; then nothing needs to be ended either.
     let client = replies.int().unwrap_or(0);
-    let time = replies.array().unwrap_or_default();
-    let mut parts = time.into_iter().map(|part| string(part).ok()?.parse::<i64>().ok());
-    let time = match (parts.next().flatten(), parts.next().flatten()) {
+    let time = time(replies.array().unwrap_or_default());
+    Ok(Welcome { client, server: Arc::default(), time })
+}
+
+/// The server's clock, in milliseconds since 1970; 0 when it does not tell.
+pub(super) fn time(told: Vec<Value>) -> i64 {
+    let mut parts = told.into_iter().map(|part| string(part).ok()?.parse::<i64>().ok());
+    match (parts.next().flatten(), parts.next().flatten()) {
         (Some(seconds), Some(microseconds)) => seconds * 1000 + microseconds / 1000,
         _ => 0,
-    };
-    Ok(Welcome { client, server: Arc::default(), time })
+    }
 }
 
 /// The question to a sentinel.

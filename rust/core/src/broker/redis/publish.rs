@@ -41,6 +41,27 @@ pub(super) fn publish_all(
     Ok(if batch.len() > 1 { batch.in_transaction() } else { batch })
 }
 
+/// Adds the commands of one publication of a client's, as [`publish_all`] would; the queues it goes to.
+///
+/// # Errors
+/// As [`publish`].
+pub(super) fn publish_one(
+    config: &RedisConfig,
+    routes: &mut Routes,
+    publication: &Publication,
+    now: WallTime,
+    batch: &mut Batch,
+) -> Result<Vec<String>> {
+    let mut lists = Lists::default();
+    let held = publication.due.filter(|due| *due > now && !says_when(publication));
+    place(config, routes, publication, held, batch, &mut lists)?;
+    lists.push(batch);
+    Ok(match routes.target(config, publication)? {
+        Target::Channel(_) => Vec::new(),
+        Target::Queues(queues) => queues,
+    })
+}
+
 /// What is to be pushed into lists, by list.
 #[derive(Default)]
 struct Lists {

@@ -12,14 +12,14 @@ use super::mirror::Mirrored;
 use super::session::RedisSession;
 use super::source::{Place, tag_of};
 use super::wire::{Batch, array, pairs, string};
-use super::{chords, dead, wire};
+use super::{chords, dead, tokens, wire};
 use crate::broker::Renewal;
 use crate::broker::process::Process;
 use crate::clock::{Instant, WallTime};
 use crate::error::{ErrorKind, Result};
 use crate::message::envelope::{Opened, open, readdress};
 use crate::message::task::Headers;
-use crate::pool::page::{CLAIM, CLOSED, PERMITS, TAG, WORDS_PER_SLOT};
+use crate::pool::page::{self, CLAIM, PERMITS, TAG, WORDS_PER_SLOT};
 use crate::store::record::Exception;
 use crate::store::redis::write;
 use crate::store::{Record, part_of};
@@ -219,6 +219,9 @@ impl RedisSession {
         );
         let Value::Array(fields) = self.call(&batch).await?.next()? else { return Ok(()) };
         self.neighbours.unfinished = true;
+        let mut batch = Batch::new();
+        tokens::end(&self.config.keys, session, &mut batch);
+        self.call(&batch).await?.skip(batch.len())?;
         let fields = pairs(Value::Array(fields))?;
         let field = |name: &str| fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value);
         let places: Vec<Place> = serde_json::from_str(field("lists")).unwrap_or_default();
@@ -289,7 +292,7 @@ impl RedisSession {
     }
 
     /// Sends a transaction of its own, and watches the session's hash again: every transaction ends that.
-    async fn send_alone(&mut self, batch: &Batch) -> Result<()> {
+    pub(super) async fn send_alone(&mut self, batch: &Batch) -> Result<()> {
         let mut replies = self.call(batch).await?;
         wire::committed(&mut replies, batch.len())?;
         let mut batch = Batch::new();
@@ -375,5 +378,10 @@ fn started(page: &Path) -> Option<HashSet<u64>> {
     if slots.clone().any(|slot| slot[PERMITS] > 1) {
         return None;
     }
-    Some(slots.filter(|slot| slot[CLAIM] & !CLOSED != 0 && slot[TAG] != 0).map(|slot| slot[TAG]).collect())
+    Some(
+        slots
+            .filter(|slot| page::started(slot[CLAIM]) != 0 && slot[TAG] != 0)
+            .map(|slot| slot[TAG])
+            .collect(),
+    )
 }

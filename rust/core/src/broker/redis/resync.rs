@@ -55,6 +55,13 @@ impl RedisSession {
         for (place, elements) in lists.into_iter().enumerate() {
             self.compare(place, elements);
         }
+        let mut batch = Batch::new();
+        self.tokens.sync(&self.config.keys, &self.lease.session, &mut batch);
+        if !batch.is_empty() {
+            link.call(&batch).await?;
+        }
+        // What was in line may have been called meanwhile.
+        self.tokens.is_called = true;
         self.waiters = Waiters::new(&self.config, &self.book.sources, &self.queues).await?;
         self.routes.clear();
         self.neighbours.forget(self.clock.now());
@@ -79,9 +86,10 @@ impl RedisSession {
 
     /// Finds out what became of the exchange in doubt: `last` is the last that the server has carried out.
     fn resolve(&mut self, last: u64) {
-        let Some(Doubt { number, commits, refused, changes }) = self.doubt.take() else { return };
+        let Some(Doubt { number, commits, refused, changes, returned }) = self.doubt.take() else { return };
         if last == number {
             self.apply(&changes);
+            self.tokens.returned(&returned);
             self.settled_before = commits;
             self.refused_before.extend(refused);
         } else {

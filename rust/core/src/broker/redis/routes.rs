@@ -16,8 +16,6 @@ use crate::error::Result;
 
 /// How long bindings are believed without asking again.
 const BELIEVED: Duration = Duration::from_secs(5);
-/// Exchanges that are fanout in every Celery program on Redis, whoever asks.
-const FANOUT: [&str; 2] = ["celery.pidbox", "celeryev"];
 
 /// What is known of exchanges and queues.
 #[derive(Default)]
@@ -140,13 +138,19 @@ impl Exchange {
         }
         let kind = match kind {
             Some(kind) => ExchangeKind::parse(&String::from_utf8_lossy(&kind))?,
-            None if FANOUT.contains(&name) => ExchangeKind::Fanout,
+            None if is_fanout(name) => ExchangeKind::Fanout,
             None if bindings.is_empty() => return Ok(None),
             None if has_pattern => ExchangeKind::Topic,
             None => ExchangeKind::Direct,
         };
         Ok(Some(Self { kind, bindings, asked: Instant::now() }))
     }
+}
+
+/// Whether an exchange is fanout in every Celery program on Redis: that of events, and those of remote commands, whatever
+/// `control_exchange` calls them. The exchanges of answers are not.
+fn is_fanout(name: &str) -> bool {
+    name == "celeryev" || (name.ends_with(".pidbox") && !name.starts_with("reply."))
 }
 
 /// The channel of a fanout exchange (kombu-layouts.md §2.4).
@@ -193,21 +197,22 @@ fn regex(key: &str) -> String {
 
 /// What is declared about queues: their bindings, and that they exist. The answer to [`declared`] goes in.
 pub(super) fn declare(config: &RedisConfig, queues: &[Queue], mut known: Replies) -> Result<Batch> {
-    use crate::broker::topology::{other_kind, same_arguments};
-    use crate::error::{Error, ErrorKind};
+    use crate::broker::topology::{nameless, other_kind, same_arguments};
     let (register, exchanges) = (config.keys.key("fastq:queues"), config.keys.key("fastq:exchanges"));
     let mut batch = Batch::new();
     batch.add(&[b"MULTI"]);
     let mut declared: HashMap<&str, ExchangeKind> = HashMap::new();
-    for queue in queues {
-        if queue.name.is_empty() {
-            return Err(Error::new(ErrorKind::Config, "a queue needs a name"));
+    for queue in queues.iter().filter(|queue| !queue.no_declare) {
+        if queue.name.is_empty() && queue.exchange.is_empty() {
+            return Err(nameless());
         }
         let (arguments, existing) = (known.next()?, known.next()?);
         let arguments = bytes(arguments)?.map(|text| String::from_utf8_lossy(&text).into_owned());
         same_arguments(&queue.name, arguments.as_deref().filter(|text| !text.is_empty()), &queue.arguments)?;
-        let wanted = if queue.arguments.is_empty() { "{}" } else { &queue.arguments };
-        batch.add(&[b"HSET", register.as_bytes(), queue.name.as_bytes(), wanted.as_bytes()]);
+        if !queue.name.is_empty() {
+            let wanted = if queue.arguments.is_empty() { "{}" } else { &queue.arguments };
+            batch.add(&[b"HSET", register.as_bytes(), queue.name.as_bytes(), wanted.as_bytes()]);
+        }
         let kind = ExchangeKind::parse(&queue.exchange_type)?;
         if queue.exchange.is_empty() {
             continue;
@@ -221,20 +226,27 @@ pub(super) fn declare(config: &RedisConfig, queues: &[Queue], mut known: Replies
         }
         declared.insert(&queue.exchange, kind);
         batch.add(&[b"HSET", exchanges.as_bytes(), queue.exchange.as_bytes(), kind.name().as_bytes()]);
-        let binding = binding(config, queue, kind);
-        batch.add(&[b"SADD", config.keys.bindings(&queue.exchange).as_bytes(), binding.as_bytes()]);
-        let permanent = config.keys.key(&format!("_kombu.binding_permanent.{}", queue.exchange));
-        batch.add(&[b"SADD", permanent.as_bytes(), binding.as_bytes()]);
+        if !queue.name.is_empty() {
+            bind(config, queue, kind, &mut batch);
+        }
     }
     batch.add(&[b"EXEC"]);
     Ok(batch)
+}
+
+fn bind(config: &RedisConfig, queue: &Queue, kind: ExchangeKind, batch: &mut Batch) {
+    let binding = binding(config, queue, kind);
+    let permanent = config.keys.key(&format!("_kombu.binding_permanent.{}", queue.exchange));
+    for set in [config.keys.bindings(&queue.exchange), permanent] {
+        batch.add(&[b"SADD", set.as_bytes(), binding.as_bytes()]);
+    }
 }
 
 /// What is known of queues that are to be declared.
 pub(super) fn declared(config: &RedisConfig, queues: &[Queue]) -> Batch {
     let (register, exchanges) = (config.keys.key("fastq:queues"), config.keys.key("fastq:exchanges"));
     let mut batch = Batch::new();
-    for queue in queues {
+    for queue in queues.iter().filter(|queue| !queue.no_declare) {
         batch.add(&[b"HGET", register.as_bytes(), queue.name.as_bytes()]);
         batch.add(&[b"HGET", exchanges.as_bytes(), queue.exchange.as_bytes()]);
     }

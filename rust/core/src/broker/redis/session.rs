@@ -16,16 +16,19 @@ use super::link::Link;
 use super::mirror::Mirror;
 use super::open::{self, ClientName, end_clients};
 use super::reap::Neighbours;
-use super::routes::{self, Routes};
+use super::revoked::Overheard;
+use super::routes::Routes;
 use super::source::Book;
+use super::tokens::Tokens;
 use super::transaction::Doubt;
 use super::waiter::Waiters;
 use super::wire::{self, Batch, Replies, string};
-use crate::broker::{BoxFuture, Harvest, Queue, Renewal, Session, Subscription};
+use crate::broker::{BoxFuture, Ear, Harvest, Queue, Renewal, Session, Subscription};
 use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{self, Tag};
 use crate::job::ending::Commit;
+use crate::job::limits::{Ask, Granted};
 
 const PROMOTE: &str = include_str!("scripts/promote.lua");
 const GIVE_BACK: &str = include_str!("scripts/give_back.lua");
@@ -41,6 +44,7 @@ pub(super) struct RedisSession {
     pub(super) routes: Routes,
     pub(super) neighbours: Neighbours,
     pub(super) waiters: Waiters,
+    pub(super) tokens: Tokens,
     pub(super) queues: Vec<Queue>,
     /// `None` when it broke; the next exchange opens another.
     pub(super) link: Option<Link>,
@@ -64,6 +68,7 @@ pub(super) struct RedisSession {
     pub(super) confirmed_until: Instant,
     pub(super) next_due: Option<WallTime>,
     pub(super) turn: usize,
+    pub(super) overheard: Overheard,
     pid: u32,
     pub(super) is_lost: bool,
     has_ended: bool,
@@ -79,9 +84,12 @@ impl RedisSession {
         let book = Book::new(&config, &subscription, &session);
         let lease = Lease::new(&config, &subscription, session);
         let mut link = Link::open(&config).await?;
-        declare(&config, &mut link, &subscription).await?;
+        let queues: Vec<Queue> = subscription.queues.iter().chain(&subscription.internal).cloned().collect();
+        link.declare(&config, &queues).await?;
         let waiters = Waiters::new(&config, &book.sources, &subscription.queues).await?;
+        let overheard = Overheard::new(&config, &clock, subscription.mailbox.as_deref());
         let mut session = Self {
+            overheard,
             neighbours: Neighbours::new(clock.now()),
             ahead: ahead(&clock, link.welcome.time),
             last_client: link.client(),
@@ -93,6 +101,7 @@ impl RedisSession {
             book,
             routes: Routes::default(),
             waiters,
+            tokens: Tokens::default(),
             queues: subscription.queues.clone(),
             link: Some(link),
             doubt: None,
@@ -108,6 +117,7 @@ impl RedisSession {
             has_ended: false,
         };
         session.join(&subscription).await?;
+        session.learn_revoked().await?;
         Ok(session)
     }
 
@@ -192,6 +202,7 @@ impl RedisSession {
         }
         harvest.deliveries.sort_by_key(|delivery| delivery.rank);
         harvest.more = self.has_known() || !self.book.landed.is_empty();
+        harvest.revoked = std::mem::take(&mut self.overheard.record);
         if credit > 0 && harvest.deliveries.len() == credit {
             self.stop_waiting().await;
         }
@@ -227,7 +238,7 @@ impl RedisSession {
     }
 
     pub(super) fn has_known(&self) -> bool {
-        self.book.sources.iter().any(|source| source.length > 0 && !source.waiting)
+        self.book.sources.iter().any(|source| source.length > 0 && !source.waiting && !source.closed)
     }
 
     /// Asks for the bindings that follow-ups need and that are not known.
@@ -281,6 +292,7 @@ impl RedisSession {
             batch.script(GIVE_BACK, &[source.held.as_bytes(), source.key.as_bytes()], &[]);
         }
         self.end_mirror(&mut batch);
+        self.tokens.end(&self.config.keys, &self.lease.session, &mut batch);
         self.lease.end(&mut batch);
         batch
     }
@@ -347,16 +359,6 @@ pub(super) fn ahead(clock: &Clock, server: i64) -> i64 {
     }
 }
 
-async fn declare(config: &RedisConfig, link: &mut Link, subscription: &Subscription) -> Result<()> {
-    let queues: Vec<Queue> = subscription.queues.iter().chain(&subscription.internal).cloned().collect();
-    if queues.is_empty() {
-        return Ok(());
-    }
-    let known = link.call(&routes::declared(config, &queues)).await?;
-    let batch = routes::declare(config, &queues, known)?;
-    wire::committed(&mut link.call(&batch).await?, batch.len())
-}
-
 impl Session for RedisSession {
     fn exchange<'a>(
         &'a mut self,
@@ -373,12 +375,46 @@ impl Session for RedisSession {
         Box::pin(self.wait_for_arrival())
     }
 
+    fn subscribe_to<'a>(&'a mut self, queues: &'a [Queue]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.check()?;
+            let added = self.take_from(queues).await;
+            added.map_err(|error| error.during("take from more queues").with("server", &self.config.shown))
+        })
+    }
+
+    fn unsubscribe_from<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.check()?;
+            let removed = self.take_no_more_from(queue).await;
+            removed.map_err(|error| error.during("take from fewer queues").with("server", &self.config.shown))
+        })
+    }
+
+    fn admit<'a>(&'a mut self, asks: &'a [Ask]) -> BoxFuture<'a, Result<Vec<Granted>>> {
+        Box::pin(async move {
+            self.check()?;
+            let granted = self.ask(asks).await;
+            granted
+                .map_err(|error| error.during("ask for turns and tokens").with("server", &self.config.shown))
+        })
+    }
+
+    fn freed(&mut self) -> bool {
+        self.hear_waiters();
+        std::mem::take(&mut self.tokens.is_called)
+    }
+
     fn renew<'a>(&'a mut self) -> BoxFuture<'a, Result<Renewal>> {
         Box::pin(async move {
             self.check()?;
             let renewed = self.renew_and_reap().await;
             renewed.map_err(|error| error.during("renew the lease").with("server", &self.config.shown))
         })
+    }
+
+    fn ear(&mut self) -> Option<Box<dyn Ear>> {
+        self.overheard.ear.take().map(|ear| Box::new(ear) as Box<dyn Ear>)
     }
 
     fn renew_every(&self) -> Duration {

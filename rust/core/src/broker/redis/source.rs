@@ -29,6 +29,8 @@ pub(super) struct Source {
     pub(super) ring: Ring,
     /// A waiting command takes from it.
     pub(super) waiting: bool,
+    /// The session takes from its queue no more; it stays here, because what was taken refers to its place.
+    pub(super) closed: bool,
     /// It is of the internal queue (see [`Subscription::internal`]).
     pub(super) internal: bool,
 }
@@ -52,6 +54,8 @@ pub(super) struct Book {
     loosened: Vec<(u64, bool)>,
     /// The internal queue may hold something that is not known yet.
     pub(super) look_inside: bool,
+    /// The name of the internal queue.
+    internal: Option<String>,
     /// Held, and not yet handed out.
     pub(super) landed: VecDeque<Delivery>,
     pub(super) epoch: u64,
@@ -64,37 +68,9 @@ pub(super) struct Book {
 impl Book {
     /// An empty book for a session on some queues.
     pub(super) fn new(config: &RedisConfig, subscription: &Subscription, session: &str) -> Self {
-        let mut names: Vec<&str> = Vec::new();
-        for queue in &subscription.queues {
-            if !names.contains(&queue.name.as_str()) {
-                names.push(&queue.name);
-            }
-        }
-        if config.order == super::config::QueueOrder::Sorted {
-            names.sort_unstable();
-        }
-        let internal = subscription.internal.as_ref().map(|queue| queue.name.as_str());
-        names.retain(|name| Some(*name) != internal);
-        names.extend(internal);
-        let mut sources = Vec::new();
-        for name in names {
-            let queue: Arc<str> = name.into();
-            for step in config.steps.all() {
-                let list = config.keys.list_name(name, *step);
-                sources.push(Source {
-                    queue: Arc::clone(&queue),
-                    key: config.keys.key(&list),
-                    held: config.keys.in_flight(&list, session),
-                    place: Place { queue: name.to_owned(), step: *step, list },
-                    length: 0,
-                    ring: Ring::default(),
-                    waiting: false,
-                    internal: Some(name) == internal,
-                });
-            }
-        }
-        Self {
-            sources,
+        let mut book = Self {
+            sources: Vec::new(),
+            internal: subscription.internal.as_ref().map(|queue| queue.name.clone()),
             tags: ByTag::default(),
             loose: ByTag::default(),
             loosened: Vec::new(),
@@ -103,6 +79,47 @@ impl Book {
             epoch: u64::from_str_radix(&session[..16], 16).unwrap_or(1),
             mirrors: config.unacked.mirrors,
             fresh: Vec::new(),
+        };
+        let mut names: Vec<&str> = subscription.queues.iter().map(|queue| queue.name.as_str()).collect();
+        if config.order == super::config::QueueOrder::Sorted {
+            names.sort_unstable();
+        }
+        for name in names.into_iter().chain(subscription.internal.as_ref().map(|queue| queue.name.as_str())) {
+            book.open(config, name, session);
+        }
+        book
+    }
+
+    /// Takes from a queue too. One that was closed is open again; a new one comes after those that are there.
+    pub(super) fn open(&mut self, config: &RedisConfig, name: &str, session: &str) {
+        let mut is_new = true;
+        for source in self.sources.iter_mut().filter(|source| *source.queue == *name) {
+            (source.closed, is_new) = (false, false);
+        }
+        if !is_new {
+            return;
+        }
+        let queue: Arc<str> = name.into();
+        for step in config.steps.all() {
+            let list = config.keys.list_name(name, *step);
+            self.sources.push(Source {
+                queue: Arc::clone(&queue),
+                key: config.keys.key(&list),
+                held: config.keys.in_flight(&list, session),
+                place: Place { queue: name.to_owned(), step: *step, list },
+                length: 0,
+                ring: Ring::default(),
+                waiting: false,
+                closed: false,
+                internal: self.internal.as_deref() == Some(name),
+            });
+        }
+    }
+
+    /// Takes from a queue no more.
+    pub(super) fn close(&mut self, name: &str) {
+        for source in self.sources.iter_mut().filter(|source| *source.queue == *name) {
+            source.closed = true;
         }
     }
 

@@ -11,6 +11,7 @@ use super::commit::{Carried, Carrier};
 use super::lease::lost;
 use super::ring::Change;
 use super::session::{RedisSession, due};
+use super::tokens::Returned;
 use super::wire::{Batch, Replies, array, bytes, int};
 use crate::broker::Harvest;
 use crate::clock::WallTime;
@@ -25,6 +26,7 @@ pub(super) struct Doubt {
     pub(super) commits: usize,
     pub(super) refused: Vec<Tag>,
     pub(super) changes: Vec<Change>,
+    pub(super) returned: Returned,
 }
 
 /// What a transaction is to bring back.
@@ -59,10 +61,12 @@ impl RedisSession {
             self.exchanges += 1;
             let (number, refused) = (self.exchanges, carried.refused.clone());
             let commits = if given { commits.len() } else { 0 };
-            self.doubt = Some(Doubt { number, commits, refused, changes: changes.clone() });
+            let returned = carried.returned.clone();
+            self.doubt = Some(Doubt { number, commits, refused, changes: changes.clone(), returned });
         }
         let values = self.execute(&batch).await?;
         self.apply(&changes);
+        self.tokens.returned(&carried.returned);
         harvest.refused.extend(carried.refused);
         let failed = self.read(expected, values, harvest);
         self.book.looked();
@@ -117,6 +121,8 @@ impl RedisSession {
             grown: Vec::new(),
             mirror: &self.mirror,
             unmirrored: Vec::new(),
+            session: &self.lease.session,
+            returned: Returned::new(),
             counts: false,
         };
         let carried = carriage.carry_out(commits)?;
@@ -139,7 +145,8 @@ impl RedisSession {
             .map(|source| {
                 let grown = carried.grown.iter().filter(|key| **key == source.key).count() as u64;
                 let length = source.length + grown;
-                Offer { length, closed: source.waiting || (source.internal && length == 0) }
+                let closed = source.waiting || source.closed || (source.internal && length == 0);
+                Offer { length, closed }
             })
             .collect();
         let steps = self.config.steps.all().len();

@@ -32,6 +32,8 @@ pub(super) enum Landing {
     Nothing(usize),
     /// A fanout queue was sent this.
     Broadcast(Arc<str>, Vec<u8>),
+    /// The server calls: tokens were given back.
+    Call,
     /// A connection broke. Why, the next exchange finds out.
     Broken,
 }
@@ -41,7 +43,8 @@ pub(super) struct Waiters {
     /// By the place of their list; `None` where there is no waiter.
     all: Vec<Option<Waiter>>,
     landings: UnboundedReceiver<Landing>,
-    _broadcasts: Broadcasts,
+    landed: UnboundedSender<Landing>,
+    broadcasts: Broadcasts,
 }
 
 struct Waiter {
@@ -60,7 +63,7 @@ impl Drop for Waiters {
 }
 
 impl Waiters {
-    /// A waiter for each of the first lists ([`MOST`]), whose connections are opened when they first wait; and one for what is
+    /// A waiter for each of the first lists ([`MOST`]) and the internal queue, whose connections are opened when they first wait; and one for what is
     /// published to fanout queues, which is opened now.
     ///
     /// # Errors
@@ -68,24 +71,58 @@ impl Waiters {
     pub(super) async fn new(config: &Arc<RedisConfig>, sources: &[Source], queues: &[Queue]) -> Result<Self> {
         let (landed, landings) = unbounded_channel();
         let broadcasts = Broadcasts::listen(config, queues, landed.clone()).await?;
-        let waited_for = waited_for(sources);
-        let waiters = sources.iter().enumerate().map(|(place, source)| {
-            if !waited_for.contains(&place) {
-                return None;
+        let mut waiters = Self { all: Vec::new(), landings, landed, broadcasts };
+        waiters.grow(config, sources);
+        Ok(waiters)
+    }
+
+    /// Gives waiters to lists that have none, while there are fewer than [`MOST`].
+    pub(super) fn grow(&mut self, config: &Arc<RedisConfig>, sources: &[Source]) {
+        self.all.resize_with(sources.len(), || None);
+        let most = MOST + usize::from(sources.iter().any(|source| source.internal));
+        let mut room = most.saturating_sub(self.all.iter().flatten().count());
+        for place in by_urgency(sources) {
+            if room == 0 {
+                return;
             }
-            let (orders, ordered) = unbounded_channel();
-            let client = Arc::new(OnceLock::new());
-            let wait = Wait {
-                config: Arc::clone(config),
-                place,
-                list: source.key.clone(),
-                held: source.held.clone(),
-                client: Arc::clone(&client),
-                landed: landed.clone(),
-            };
-            Some(Waiter { orders, client, task: tokio::spawn(wait.run(ordered)) })
-        });
-        Ok(Self { all: waiters.collect(), landings, _broadcasts: broadcasts })
+            if self.all[place].is_none() {
+                self.all[place] = Some(self.waiter(config, place, &sources[place]));
+                room -= 1;
+            }
+        }
+    }
+
+    /// Where others who wait say what they have heard.
+    pub(super) fn landed(&self) -> UnboundedSender<Landing> {
+        self.landed.clone()
+    }
+
+    fn waiter(&self, config: &Arc<RedisConfig>, place: usize, source: &Source) -> Waiter {
+        let (orders, ordered) = unbounded_channel();
+        let client = Arc::new(OnceLock::new());
+        let wait = Wait {
+            config: Arc::clone(config),
+            place,
+            list: source.key.clone(),
+            held: source.held.clone(),
+            client: Arc::clone(&client),
+            landed: self.landed.clone(),
+        };
+        Waiter { orders, client, task: tokio::spawn(wait.run(ordered)) }
+    }
+
+    /// Listens to these fanout queues from now on, and to no others.
+    ///
+    /// # Errors
+    /// Those of opening a connection; it listens as before then.
+    pub(super) async fn listen(&mut self, config: &Arc<RedisConfig>, queues: &[Queue]) -> Result<()> {
+        self.broadcasts = Broadcasts::listen(config, queues, self.landed.clone()).await?;
+        Ok(())
+    }
+
+    /// Whether every list that the session takes from has a waiter.
+    pub(super) fn wait_for_all(&self, sources: &[Source]) -> bool {
+        sources.iter().enumerate().all(|(place, source)| source.closed || source.internal || self.has(place))
     }
 
     /// Whether a list has a waiter.
@@ -124,14 +161,14 @@ impl Waiters {
     }
 }
 
-/// The places that get a waiter: first those of the ordinary messages of each queue, which are on its first list; of the
-/// internal queue that list alone.
-fn waited_for(sources: &[Source]) -> Vec<usize> {
-    let (inside, mut places): (Vec<usize>, Vec<usize>) =
-        (0..sources.len()).partition(|place| sources[*place].internal);
-    places.sort_by_key(|place| sources[*place].place.step);
-    places.truncate(MOST);
-    places.extend(inside.first());
+/// The places in the order in which they get a waiter: first that of the internal queue, which gets one for its first list
+/// alone; then those of the ordinary messages of each queue, which are on its first list.
+fn by_urgency(sources: &[Source]) -> Vec<usize> {
+    let (inside, outside): (Vec<usize>, Vec<usize>) = (0..sources.len())
+        .filter(|place| !sources[*place].closed)
+        .partition(|place| sources[*place].internal);
+    let mut places: Vec<usize> = inside.into_iter().take(1).chain(outside).collect();
+    places.sort_by_key(|place| (!sources[*place].internal, sources[*place].place.step));
     places
 }
 

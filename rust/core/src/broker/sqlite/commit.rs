@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::connection::Handle;
 use super::lease::Lease;
-use super::{chords, publish};
+use super::{chords, lock, publish, tokens};
 use crate::broker::{Publication, Receipt, release};
 use crate::clock::WallTime;
 use crate::error::{ErrorKind, Result};
@@ -48,8 +48,17 @@ pub(super) fn carry_out(
             continue;
         }
         save(handle, &commit.records, expires, now)?;
-        for publication in &commit.publications {
+        lock::unlock(handle, commit)?;
+        if let Some(key) = commit.limits.as_ref().and_then(|limits| limits.token.as_ref()) {
+            carried.put_in |= tokens::give_back(handle, worker, key)?;
+        }
+        for (place, publication) in commit.publications.iter().enumerate() {
             carried.put_in = true;
+            let mut refused = Vec::new();
+            if !lock::may_go(handle, commit.limits.as_deref(), place, &mut refused, now)? {
+                save(handle, &refused, expires, now)?;
+                continue;
+            }
             send(handle, publication, now)?;
         }
     }

@@ -13,6 +13,7 @@ use crate::message::task::Headers;
 /// Deletes what waits in a queue. Inside a transaction.
 pub(super) fn purge(handle: &mut Handle, queue: &str) -> Result<u64> {
     let Some(id) = handle.find_queue(queue)? else { return Ok(0) };
+    super::lock::unlock_queue(handle, id)?;
     let mut purged = 0;
     for statement in [
         "DELETE FROM message WHERE state = 0 AND queue = ?1",

@@ -7,9 +7,9 @@ use rusqlite::params;
 
 use super::connection::Handle;
 use super::consume::Source;
-use super::publish;
-use crate::broker::Subscription;
+use super::{publish, tokens};
 use crate::broker::process::{self, Process};
+use crate::broker::{Queue, Subscription};
 use crate::clock::WallTime;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -79,6 +79,49 @@ impl Lease {
         if select.exists([self.worker])? { Ok(()) } else { Err(lost()) }
     }
 
+    /// Makes more queues exist, and takes from them too.
+    ///
+    /// # Errors
+    /// `Mismatch` when one exists with other arguments; `Closed` as [`Self::check`].
+    pub(super) fn add(&mut self, handle: &mut Handle, queues: &[Queue]) -> Result<()> {
+        self.sources = handle.transaction(|handle| {
+            publish::declare(handle, queues)?;
+            let mut sources = self.sources.clone();
+            for queue in queues {
+                let id = handle.queue(&queue.name)?;
+                if sources.iter().all(|source| source.id != id) {
+                    sources.push(Source { id, name: queue.name.as_str().into() });
+                }
+            }
+            self.show(handle, &sources)?;
+            Ok(sources)
+        })?;
+        Ok(())
+    }
+
+    /// Takes no more from a queue.
+    ///
+    /// # Errors
+    /// `Closed` as [`Self::check`].
+    pub(super) fn remove(&mut self, handle: &mut Handle, queue: &str) -> Result<()> {
+        let kept: Vec<Source> =
+            self.sources.iter().filter(|source| *source.name != *queue).cloned().collect();
+        self.sources = handle.transaction(|handle| {
+            self.show(handle, &kept)?;
+            Ok(kept)
+        })?;
+        Ok(())
+    }
+
+    /// Writes down which queues it takes from, for those who look.
+    fn show(&self, handle: &Handle, sources: &[Source]) -> Result<()> {
+        let names: Vec<&str> = sources.iter().map(|source| &*source.name).collect();
+        let queues = serde_json::to_string(&names).unwrap_or_default();
+        let mut update = handle.connection.prepare_cached("UPDATE worker SET queues = ?2 WHERE id = ?1")?;
+        let shown = update.execute(params![self.worker, queues])?;
+        if shown == 1 { Ok(()) } else { Err(lost()) }
+    }
+
     /// Moves the lease's end on.
     ///
     /// # Errors
@@ -94,7 +137,8 @@ impl Lease {
     /// was put back.
     pub(super) fn end(&self, handle: &mut Handle) -> Result<bool> {
         let (put_back, rows) = handle.transaction(|handle| {
-            let put_back = put_all_back(handle, self.worker, false)?;
+            let put_back =
+                put_all_back(handle, self.worker, false)? + u64::from(tokens::end(handle, self.worker)?);
             let mut delete = handle.connection.prepare_cached("DELETE FROM worker WHERE id = ?1")?;
             Ok((put_back, delete.execute([self.worker])?))
         })?;

@@ -14,13 +14,16 @@ mod inspect;
 mod keeper;
 mod lease;
 mod load;
+mod lock;
 mod patience;
 mod place;
 mod publish;
 mod reap;
+mod revoked;
 mod schema;
 mod session;
 mod thread;
+mod tokens;
 mod wake;
 mod watch;
 
@@ -29,11 +32,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    BoxFuture, Broker, Capabilities, DeadLetter, Depth, PriorityOrder, Publication, Queue, Session,
-    Subscription, WorkerEntry,
+    BoxFuture, Broker, Capabilities, DeadLetter, Depth, Duplicate, PriorityOrder, Publication, Queue,
+    Session, Subscription, WorkerEntry,
 };
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::job::revocation::Revocation;
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
 
@@ -77,6 +81,9 @@ impl Broker for SqliteBroker {
             exchanges: true,
             dead_letters: true,
             leases: true,
+            limits: true,
+            revocations: true,
+            mailbox: false,
         }
     }
 
@@ -93,6 +100,22 @@ impl Broker for SqliteBroker {
             publish::publish(handle, publications, self.clock.wall())?;
             handle.ringer.ring_workers();
             Ok(())
+        })
+    }
+
+    fn publish_locking(
+        &self,
+        publications: &[Publication],
+        together: bool,
+        within: Option<Duration>,
+    ) -> Result<Vec<Duplicate>> {
+        let most = self.keeper.config.publish_timeout;
+        self.keeper.lend("publish", within.map_or(most, |within| within.min(most)), |handle| {
+            let now = self.clock.wall();
+            let duplicates =
+                handle.transaction(|handle| lock::publish_locking(handle, publications, together, now))?;
+            handle.ringer.ring_workers();
+            Ok(duplicates)
         })
     }
 
@@ -129,6 +152,19 @@ impl Broker for SqliteBroker {
 
     fn workers(&self) -> Result<Vec<WorkerEntry>> {
         self.with("list workers", |handle| inspect::workers(handle))
+    }
+
+    fn revoke(&self, revocations: &[Revocation]) -> Result<()> {
+        self.with("revoke", |handle| {
+            let now = self.clock.wall();
+            handle.transaction(|handle| revoked::add(handle, revocations, now))?;
+            handle.ringer.ring_ears();
+            Ok(())
+        })
+    }
+
+    fn revoked(&self) -> Result<Vec<Revocation>> {
+        self.with("list revoked tasks", |handle| Ok(revoked::after(handle, 0, self.clock.wall())?.0))
     }
 
     fn store(&self) -> Option<Arc<dyn Store>> {

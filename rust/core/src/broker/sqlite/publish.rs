@@ -4,10 +4,10 @@ use rusqlite::{OptionalExtension, params};
 
 use super::connection::Handle;
 use super::schema::{DELAYED, READY, least_id};
-use crate::broker::topology::{ExchangeKind, matching, other_kind, same_arguments, unroutable};
+use crate::broker::topology::{ExchangeKind, matching, nameless, other_kind, same_arguments, unroutable};
 use crate::broker::{Publication, Queue};
 use crate::clock::WallTime;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 const INSERT: &str = "
 INSERT INTO message (id, queue, rank, state, due, priority, exchange, routing_key, headers, properties, body)
@@ -118,9 +118,10 @@ pub(super) fn bury_unroutable(
 /// # Errors
 /// `Mismatch` when one exists with other properties, `Unsupported` for an unknown exchange type.
 pub(super) fn declare(handle: &mut Handle, queues: &[Queue]) -> Result<()> {
-    for queue in queues {
+    for queue in queues.iter().filter(|queue| !queue.no_declare) {
         if queue.name.is_empty() {
-            return Err(Error::new(ErrorKind::Config, "a queue needs a name"));
+            make_exchange(handle, queue)?;
+            continue;
         }
         let id = handle.queue(&queue.name)?;
         let existing: Option<String> = handle
@@ -140,9 +141,22 @@ pub(super) fn declare(handle: &mut Handle, queues: &[Queue]) -> Result<()> {
 }
 
 fn bind(handle: &Handle, queue: &Queue) -> Result<()> {
+    if queue.exchange.is_empty() {
+        ExchangeKind::parse(&queue.exchange_type)?;
+        return Ok(());
+    }
+    make_exchange(handle, queue)?;
+    handle
+        .connection
+        .prepare_cached("INSERT OR IGNORE INTO binding (exchange, routing_key, queue) VALUES (?1, ?2, ?3)")?
+        .execute([&queue.exchange, &queue.routing_key, &queue.name])?;
+    Ok(())
+}
+
+fn make_exchange(handle: &Handle, queue: &Queue) -> Result<()> {
     let kind = ExchangeKind::parse(&queue.exchange_type)?;
     if queue.exchange.is_empty() {
-        return Ok(());
+        return Err(nameless());
     }
     match exchange_kind(handle, &queue.exchange)? {
         Some(existing) if existing != kind => return Err(other_kind(&queue.exchange, existing, kind)),
@@ -153,9 +167,5 @@ fn bind(handle: &Handle, queue: &Queue) -> Result<()> {
             insert.execute([queue.exchange.as_str(), kind.name()])?;
         }
     }
-    handle
-        .connection
-        .prepare_cached("INSERT OR IGNORE INTO binding (exchange, routing_key, queue) VALUES (?1, ?2, ?3)")?
-        .execute([&queue.exchange, &queue.routing_key, &queue.name])?;
     Ok(())
 }

@@ -9,13 +9,14 @@ use super::commit::{self, Carried, bury, put_back};
 use super::connection::Handle;
 use super::consume;
 use super::lease::{Lease, put_all_back, remove_page};
+use super::tokens;
 use super::watch::Watch;
 use crate::broker::Renewal;
 use crate::broker::process::Process;
 use crate::clock::WallTime;
 use crate::error::Result;
 use crate::message::task::Headers;
-use crate::pool::page::{CLAIM, CLOSED, PERMITS, TAG, WORDS_PER_SLOT};
+use crate::pool::page::{self, CLAIM, PERMITS, TAG, WORDS_PER_SLOT};
 use crate::store::record::Exception;
 use crate::store::{Chords, Record, part_of};
 
@@ -34,6 +35,8 @@ pub(super) struct Reaped {
     pub(super) renewal: Renewal,
     /// Failures stored for those that were buried: somebody may wait for them.
     pub(super) failures: Vec<Record>,
+    /// Tokens were taken back.
+    pub(super) freed: bool,
 }
 
 /// Puts back what workers held whose process is gone or whose lease has stood still for too long.
@@ -101,6 +104,7 @@ fn bring_back(
     }
     // Without a page nobody knows what had started, so each of them may have.
     reaped.renewal.recovered += put_all_back(handle, suspect.worker, started.is_none())?;
+    reaped.freed |= tokens::end(handle, suspect.worker)?;
     handle.connection.prepare_cached("DELETE FROM worker WHERE id = ?1")?.execute([suspect.worker])?;
     Ok(())
 }
@@ -158,7 +162,7 @@ fn started(page: &Path) -> Option<HashSet<i64>> {
     }
     Some(
         slots
-            .filter(|slot| slot[CLAIM] & !CLOSED != 0 && slot[TAG] != 0)
+            .filter(|slot| page::started(slot[CLAIM]) != 0 && slot[TAG] != 0)
             .map(|slot| slot[TAG] as i64)
             .collect(),
     )

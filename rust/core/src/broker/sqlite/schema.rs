@@ -13,12 +13,18 @@
 //!          headers, properties: JSON objects       body      as sent
 //! dead     a message set aside, with the reason and the time
 //! worker   one row for each lease: who holds it, until when, and how to find out whether it is dead
+//! revoked  tasks that are called off, each demand once, as JSON (job/revocation.rs); id grows for ever, so that a worker
+//!          reads what is new; expires as below, and never NULL
 //! chord    one row for each chord that goes on: members that must end and that have ended; state 0 open, 1 released,
 //!          2 ended; when a sweeper looks at it again
 //! chord_body  what calls the body, apart from the row that each member changes
 //! part     how one member of a chord ended; place 2^63 - 1 when it has none
 //! result   one row for each task: the last state stored; expires in milliseconds since 1970, NULL for ever. With row
 //!          ids, so that a random task id moves an index entry and not the whole row (measured: 9 µs against 16)
+//! lock     one row for each unique task under way: who has the lock, until when (milliseconds since 1970)
+//! turn     one row for each rate limit that all workers keep: when the next run may begin (microseconds since 1970)
+//! token    one row for each key and worker: how many of the key's tokens the worker holds, and how many it waits for
+//!          since when (milliseconds since 1970, or one more than the last in line)
 //! ```
 
 use rusqlite::Connection;
@@ -39,6 +45,8 @@ pub(super) const DELAYED: i64 = 2;
 const APPLICATION: i64 = 0x6673_7471;
 /// The version of these tables (`PRAGMA user_version`).
 const VERSION: i64 = 2;
+/// The version before: it lacks what is in ADDED, and gets it.
+const BEFORE: i64 = 1;
 /// The first SQLite without the bug that loses commits when two connections write and checkpoint at once.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
@@ -75,6 +83,10 @@ CREATE TABLE worker (
 CREATE TABLE result (
     task_id TEXT PRIMARY KEY, state TEXT NOT NULL, content_type TEXT NOT NULL, body BLOB NOT NULL, expires INTEGER
 );
+CREATE INDEX result_expires ON result (expires) WHERE expires IS NOT NULL;
+";
+
+const ADDED: &str = "
 CREATE TABLE chord (
     id INTEGER PRIMARY KEY, group_id TEXT NOT NULL UNIQUE, size INTEGER, added INTEGER NOT NULL DEFAULT 0,
     count INTEGER NOT NULL DEFAULT 0, state INTEGER NOT NULL DEFAULT 0, last TEXT NOT NULL DEFAULT '',
@@ -88,7 +100,18 @@ CREATE TABLE part (
     chord INTEGER NOT NULL, place INTEGER NOT NULL, task_id TEXT NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL,
     PRIMARY KEY (chord, place, task_id)
 ) WITHOUT ROWID;
-CREATE INDEX result_expires ON result (expires) WHERE expires IS NOT NULL;
+CREATE TABLE revoked (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, demand TEXT NOT NULL UNIQUE, expires INTEGER NOT NULL
+);
+CREATE INDEX revoked_expires ON revoked (expires);
+CREATE TABLE lock (key TEXT PRIMARY KEY, task_id TEXT NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX lock_expires ON lock (expires);
+CREATE TABLE turn (key TEXT PRIMARY KEY, free_at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE token (
+    key TEXT NOT NULL, worker INTEGER NOT NULL, held INTEGER NOT NULL, wanted INTEGER NOT NULL, since INTEGER NOT NULL,
+    PRIMARY KEY (key, worker)
+) WITHOUT ROWID;
+CREATE INDEX token_worker ON token (worker);
 ";
 
 /// Refuses an SQLite library with a known way to lose data.
@@ -103,7 +126,7 @@ pub(super) fn check_library() -> Result<()> {
         .with("linked", rusqlite::version()))
 }
 
-/// Makes the tables in an empty file, or checks that the file has them.
+/// Makes the tables in an empty file, adds what a file of the version before lacks, or checks that the file has them.
 ///
 /// # Errors
 /// `Mismatch` when the file is another program's, or of another version of fastq.
@@ -122,13 +145,20 @@ fn make(connection: &Connection) -> Result<()> {
     if is_ours(connection)? {
         return Ok(());
     }
-    connection.execute_batch(TABLES)?;
+    if version_of(connection)? != BEFORE {
+        connection.execute_batch(TABLES)?;
+    }
+    connection.execute_batch(ADDED)?;
     connection.pragma_update(None, "application_id", APPLICATION)?;
     connection.pragma_update(None, "user_version", VERSION)?;
     Ok(())
 }
 
-/// Whether the file has our tables; false when it is empty.
+fn version_of(connection: &Connection) -> Result<i64> {
+    Ok(connection.query_row("SELECT user_version FROM pragma_user_version", [], |row| row.get(0))?)
+}
+
+/// Whether the file has our tables; false when it is empty, or of the version before.
 fn is_ours(connection: &Connection) -> Result<bool> {
     // In one statement, which sees one moment: another process may be making the tables just now.
     let look = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
@@ -137,6 +167,9 @@ fn is_ours(connection: &Connection) -> Result<bool> {
     let (application, version, tables): (i64, i64, i64) = found;
     if application == APPLICATION && version == VERSION {
         return Ok(true);
+    }
+    if application == APPLICATION && version == BEFORE {
+        return Ok(false);
     }
     if application == APPLICATION {
         let hint = if version > VERSION { "update fastq" } else { "move it away, and fastq makes a new one" };

@@ -15,14 +15,16 @@ use super::keeper::Keeper;
 use super::lease::Lease;
 use super::load::{Exchanged, Load, gone};
 use super::place::run_directory;
+use super::revoked::SqliteEar;
 use super::thread::{self, Look, Order, SessionThread};
 use super::wake::{Bell, BellPlace};
 use super::watch::Watch;
-use crate::broker::{BoxFuture, Harvest, Renewal, Session, Subscription};
+use crate::broker::{BoxFuture, Ear, Harvest, Queue, Renewal, Session, Subscription};
 use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident;
 use crate::job::ending::Commit;
+use crate::job::limits::{Ask, Granted};
 
 /// How often to look at the file, in case a bell was not heard: right after something happened, and at rest.
 const LOOK_SOON: Duration = Duration::from_millis(5);
@@ -46,6 +48,12 @@ pub(super) struct SqliteSession {
     look_at: Instant,
     pace: Duration,
     looking: Option<oneshot::Receiver<Look>>,
+    /// Where ears listen; `None` once this session has one.
+    ears: Option<PathBuf>,
+    /// It is in line for tokens.
+    in_line: bool,
+    /// The bell rang while it was: somebody may have given some back.
+    is_called: bool,
 }
 
 impl SqliteSession {
@@ -57,6 +65,7 @@ impl SqliteSession {
         let (orders, receiver) = channel();
         let (answer, begun) = oneshot::channel();
         let lease = subscription.lease;
+        let ears = Some(run_directory(&config.path));
         let thread_clock = clock.clone();
         std::thread::Builder::new()
             .name("fastq-sqlite".into())
@@ -81,6 +90,9 @@ impl SqliteSession {
             look_at: Instant::now(),
             pace: LOOK_SOON,
             looking: None,
+            ears,
+            in_line: false,
+            is_called: false,
         })
     }
 
@@ -129,6 +141,7 @@ impl SqliteSession {
             let due_at = until_due.map_or(self.look_at, |wait| Instant::now() + wait);
             tokio::select! {
                 () = heard(self.bell.as_ref()) => {
+                    self.is_called = self.in_line;
                     self.hurry();
                     return;
                 }
@@ -150,7 +163,7 @@ impl SqliteSession {
 }
 
 /// Waits for a ring and takes all that have come: one visit answers them together.
-async fn heard(bell: Option<&UnixDatagram>) {
+pub(super) async fn heard(bell: Option<&UnixDatagram>) {
     let Some(bell) = bell else { return std::future::pending().await };
     let mut ring = [0; 8];
     if bell.recv(&mut ring).await.is_err() {
@@ -190,6 +203,7 @@ fn run(
                 look_inside: true,
                 busy: true,
                 begun,
+                told: 0,
             };
             // Nobody waits any more when the subscriber has given up: the orders have ended too, and the row goes.
             drop(answer.send(Ok(bell)));
@@ -252,8 +266,41 @@ impl Session for SqliteSession {
         Box::pin(self.wait_for_arrival())
     }
 
+    fn subscribe_to<'a>(&'a mut self, queues: &'a [Queue]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.ask(|answer| Order::Subscribe { queues: queues.to_vec(), answer }).await??;
+            self.more = true;
+            Ok(())
+        })
+    }
+
+    fn unsubscribe_from<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(
+            async move { self.ask(|answer| Order::Unsubscribe { queue: queue.to_owned(), answer }).await? },
+        )
+    }
+
+    fn admit<'a>(&'a mut self, asks: &'a [Ask]) -> BoxFuture<'a, Result<Vec<Granted>>> {
+        Box::pin(async move {
+            let order = |answer| Order::Admit { asks: asks.to_vec(), answer };
+            let granted = self.ask(order).await??;
+            let in_vain = |(ask, granted): (&Ask, &Granted)| !granted.turns && granted.count < ask.wanted;
+            self.in_line = asks.iter().zip(&granted).any(in_vain);
+            Ok(granted)
+        })
+    }
+
+    fn freed(&mut self) -> bool {
+        std::mem::take(&mut self.is_called)
+    }
+
     fn renew<'a>(&'a mut self) -> BoxFuture<'a, Result<Renewal>> {
         Box::pin(async move { self.ask(|answer| Order::Renew { answer }).await? })
+    }
+
+    fn ear(&mut self) -> Option<Box<dyn Ear>> {
+        let directory = self.ears.take()?;
+        Some(Box::new(SqliteEar::new(self.orders.clone(), &directory)))
     }
 
     fn renew_every(&self) -> Duration {

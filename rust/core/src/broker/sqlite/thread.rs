@@ -13,11 +13,13 @@ use super::keeper::Keeper;
 use super::lease::Lease;
 use super::load::Load;
 use super::watch::Watch;
-use super::{chords, consume, reap, wake};
-use crate::broker::{Harvest, Renewal};
+use super::{chords, consume, lock, reap, revoked, tokens, wake};
+use crate::broker::{Harvest, Queue, Renewal};
 use crate::clock::{Clock, WallTime};
 use crate::error::Result;
 use crate::job::ending::Commit;
+use crate::job::limits::{Ask, Granted};
+use crate::job::revocation::Revocation;
 
 /// How long an order may wait for other processes; then it is an error, and the session tries again.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -33,7 +35,12 @@ const TIDY_IDLE: Duration = Duration::from_millis(100);
 pub(super) enum Order {
     Exchange { load: Load, credit: usize },
     Renew { answer: oneshot::Sender<Result<Renewal>> },
+    Admit { asks: Vec<Ask>, answer: oneshot::Sender<Result<Vec<Granted>>> },
     Look { answer: oneshot::Sender<Look> },
+    Subscribe { queues: Vec<Queue>, answer: oneshot::Sender<Result<()>> },
+    Unsubscribe { queue: String, answer: oneshot::Sender<Result<()>> },
+    Revoked { seen: i64, answer: oneshot::Sender<Result<revoked::News>> },
+    Revoke { revocations: Vec<Revocation>, answer: oneshot::Sender<Result<()>> },
     Close { answer: oneshot::Sender<Result<()>> },
 }
 
@@ -59,6 +66,8 @@ pub(super) struct SessionThread {
     pub(super) busy: bool,
     /// What was put back when the session began; told with the first renewal.
     pub(super) begun: Renewal,
+    /// The last number of the record of revocations that was told.
+    pub(super) told: i64,
 }
 
 impl SessionThread {
@@ -69,7 +78,12 @@ impl SessionThread {
             match order {
                 Order::Exchange { load, credit } => self.exchange(load, credit),
                 Order::Renew { answer } => drop(answer.send(self.renew())),
+                Order::Admit { asks, answer } => drop(answer.send(self.admit(&asks))),
                 Order::Look { answer } => drop(answer.send(self.look().unwrap_or_default())),
+                Order::Subscribe { queues, answer } => drop(answer.send(self.subscribe_to(&queues))),
+                Order::Unsubscribe { queue, answer } => drop(answer.send(self.unsubscribe_from(&queue))),
+                Order::Revoked { seen, answer } => drop(answer.send(self.revoked(seen))),
+                Order::Revoke { revocations, answer } => drop(answer.send(self.revoke(&revocations))),
                 Order::Close { answer } => {
                     let ended = self.end();
                     self.keeper.close();
@@ -84,7 +98,8 @@ impl SessionThread {
 
     fn exchange(&mut self, load: Load, credit: usize) {
         match self.carry_out_and_claim(&load.commits, credit) {
-            Ok((harvest, next_due)) => {
+            Ok((harvest, next_due, told)) => {
+                self.told = told;
                 let busy = !load.commits.is_empty() || !harvest.deliveries.is_empty();
                 if busy {
                     self.checkpointer.nudge();
@@ -101,11 +116,11 @@ impl SessionThread {
         &mut self,
         commits: &[Commit],
         credit: usize,
-    ) -> Result<(Harvest, Option<WallTime>)> {
+    ) -> Result<(Harvest, Option<WallTime>, i64)> {
         let now = self.clock.wall();
-        let Self { keeper, lease, turn, look_inside, .. } = self;
+        let Self { keeper, lease, turn, look_inside, told, .. } = self;
         keeper.lend("exchange", PATIENCE, |handle| {
-            let (harvest, next_due, put_in, inside) = handle.transaction(|handle| {
+            let (harvest, next_due, put_in, told, inside) = handle.transaction(|handle| {
                 lease.check(handle)?;
                 let carried = carry_out(handle, lease, commits, now)?;
                 let next_due = consume::promote(handle, now)?;
@@ -118,8 +133,9 @@ impl SessionThread {
                 deliveries.extend(consume::claim(handle, lease.worker, &lease.sources, left, *turn)?);
                 let more_inside = consume::any_ready(handle, inside)?;
                 let more = more_inside || consume::any_ready(handle, &lease.sources)?;
-                let harvest = Harvest { deliveries, refused: carried.refused, more };
-                Ok((harvest, next_due, carried.put_in, more_inside))
+                let (revoked, told) = revoked::after(handle, *told, now)?;
+                let harvest = Harvest { deliveries, refused: carried.refused, more, revoked };
+                Ok((harvest, next_due, carried.put_in, told, more_inside))
             })?;
             *look_inside = inside;
             if put_in {
@@ -130,7 +146,17 @@ impl SessionThread {
             };
             let records = commits.iter().filter(refused).flat_map(|commit| commit::ended(&commit.records));
             handle.ringer.tell_waiters(records);
-            Ok((harvest, next_due))
+            Ok((harvest, next_due, told))
+        })
+    }
+
+    fn admit(&self, asks: &[Ask]) -> Result<Vec<Granted>> {
+        let now = self.clock.wall();
+        self.keeper.lend("ask for turns and tokens", PATIENCE, |handle| {
+            handle.transaction(|handle| {
+                self.lease.check(handle)?;
+                tokens::admit(handle, self.lease.worker, asks, now)
+            })
         })
     }
 
@@ -143,6 +169,30 @@ impl SessionThread {
                 || consume::any_ready(handle, &self.lease.sources)?
                 || consume::any_ready(handle, self.lease.inside.as_slice())?;
             Ok(Look { ready, next_due })
+        })
+    }
+
+    fn subscribe_to(&mut self, queues: &[Queue]) -> Result<()> {
+        let Self { keeper, lease, .. } = self;
+        keeper.lend("take from more queues", PATIENCE, |handle| lease.add(handle, queues))
+    }
+
+    fn unsubscribe_from(&mut self, queue: &str) -> Result<()> {
+        let Self { keeper, lease, .. } = self;
+        keeper.lend("take from fewer queues", PATIENCE, |handle| lease.remove(handle, queue))
+    }
+
+    fn revoked(&self, seen: i64) -> Result<revoked::News> {
+        let now = self.clock.wall();
+        self.keeper.lend("look for revoked tasks", PATIENCE, |handle| revoked::after(handle, seen, now))
+    }
+
+    fn revoke(&self, revocations: &[Revocation]) -> Result<()> {
+        let now = self.clock.wall();
+        self.keeper.lend("revoke", PATIENCE, |handle| {
+            handle.transaction(|handle| revoked::add(handle, revocations, now))?;
+            handle.ringer.ring_ears();
+            Ok(())
         })
     }
 
@@ -188,7 +238,7 @@ pub(super) fn put_back(
     now: WallTime,
 ) -> Result<Renewal> {
     let reaped = reap::reap(handle, lease, watch, now)?;
-    if reaped.renewal.recovered + reaped.renewal.buried > 0 {
+    if reaped.renewal.recovered + reaped.renewal.buried > 0 || reaped.freed {
         handle.ringer.ring_workers();
         handle.ringer.tell_waiters(commit::ended(&reaped.failures));
     }
@@ -200,6 +250,8 @@ fn tidy(handle: &Handle, now: WallTime, busy: bool) -> Result<()> {
     let began = Instant::now();
     let limit = if busy { TIDY_BUSY } else { TIDY_IDLE };
     while reap::delete_expired(handle, now, EXPIRED_CHUNK)? > 0 && began.elapsed() < limit {}
+    lock::tidy(handle, now)?;
+    tokens::tidy(handle, now)?;
     chords::delete_expired(handle, now, EXPIRED_CHORDS)?;
     wake::sweep(handle.ringer.directory());
     Ok(())

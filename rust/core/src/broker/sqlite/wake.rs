@@ -1,7 +1,7 @@
 //! Wake-ups: datagram sockets beside the file, so that nobody has to poll it.
 //!
 //! A worker binds a *bell* `w-…` in the run directory; whoever has committed a message rings every bell with one
-//! byte. A client that waits for results binds `r-…`; a worker sends the ids of the tasks that have ended. Nothing
+//! byte. It binds a second one, `c-…`, that is rung when tasks are called off. A client that waits for results binds `r-…`; a worker sends the ids of the tasks that have ended. Nothing
 //! depends on a datagram's arrival: each listener also looks at the file now and then.
 
 use std::collections::HashMap;
@@ -24,6 +24,7 @@ const RING: [u8; 1] = [b'!'];
 /// First letters of a bell's name: who listens.
 const WORKERS: &str = "w-";
 const WAITERS: &str = "r-";
+const EARS: &str = "c-";
 
 /// A socket to listen at. Its name goes when it is dropped, by the process that bound it.
 pub(crate) struct Bell {
@@ -46,6 +47,11 @@ impl Bell {
     /// Binds the bell of a client that waits for results.
     pub(crate) fn of_waiter(directory: &Path, number: u64) -> io::Result<Self> {
         Self::bind(directory, &format!("{WAITERS}{}-{number}", std::process::id()))
+    }
+
+    /// Binds a worker's bell for what is called off. `session` makes its name unique.
+    pub(crate) fn of_ear(directory: &Path, session: &str) -> io::Result<Self> {
+        Self::bind(directory, &format!("{EARS}{}-{session}", std::process::id()))
     }
 
     fn bind(directory: &Path, name: &str) -> io::Result<Self> {
@@ -97,6 +103,11 @@ impl Ringer {
     /// Wakes every worker: there is something to take.
     pub(crate) fn ring_workers(&mut self) {
         self.send(WORKERS, &[&RING]);
+    }
+
+    /// Wakes every worker's ear: tasks were called off.
+    pub(crate) fn ring_ears(&mut self) {
+        self.send(EARS, &[&RING]);
     }
 
     /// Tells every waiting client which tasks have ended.
@@ -197,7 +208,7 @@ pub(crate) fn sweep(directory: &Path) {
 /// to connect to one is refused, like to a bell that nobody listens at.
 fn bell_name(entry: &DirEntry) -> Option<String> {
     let name = entry.file_name().into_string().ok()?;
-    let is_named = name.starts_with(WORKERS) || name.starts_with(WAITERS);
+    let is_named = [WORKERS, WAITERS, EARS].iter().any(|listeners| name.starts_with(listeners));
     (is_named && entry.file_type().ok()?.is_socket()).then_some(name)
 }
 

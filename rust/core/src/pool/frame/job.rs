@@ -231,6 +231,7 @@ pub(in super::super) mod tests {
             ignore_result: None,
             has_family: false,
             received_at: Instant(0),
+            keys: None,
         }
     }
 

@@ -47,6 +47,7 @@ fn bench() -> Bench {
     let (nursery_events, nursery_heard) = mpsc::unbounded_channel();
     let children = Nursery::new(ours.into(), page.into(), nursery_events).unwrap();
     let drive = Drive {
+        control: Control { node: "fastq@test".into(), keep: Duration::from_secs(3600) },
         clock: Clock::system(),
         machine: Machine::new(Prefetch::Auto, true),
         pool: Pool::new(Words::new(), Some(children), None, link_events),

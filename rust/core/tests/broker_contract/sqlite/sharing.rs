@@ -78,6 +78,7 @@ fn work(path: &std::path::Path, done: &AtomicUsize, all: usize) -> Vec<String> {
                     publications: Vec::new(),
                     chords: None,
                     note: false,
+                    limits: None,
                 });
                 mine.push(id);
             }

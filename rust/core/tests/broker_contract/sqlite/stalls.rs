@@ -33,6 +33,7 @@ fn a_lease_that_ran_out_fences_its_worker() {
             publications: vec![to("q", "next")],
             chords: None,
             note: false,
+            limits: None,
         }];
         let error = stalled.exchange(&mut commits, 5).await.unwrap_err();
         assert!(error.kind() == ErrorKind::Closed && !error.is_temporary(), "{error}");
@@ -162,6 +163,7 @@ fn a_fenced_worker_stores_no_progress() {
             publications: vec![to("q", "next")],
             chords: None,
             note: false,
+            limits: None,
         }];
         let error = holder.exchange(&mut commits, 0).await.unwrap_err();
         assert!(error.kind() == ErrorKind::Closed && !error.is_temporary(), "{error}");

@@ -15,6 +15,9 @@ fn session(orders: Sender<Order>) -> SqliteSession {
         look_at: Instant::now(),
         pace: LOOK_SOON,
         looking: None,
+        ears: None,
+        in_line: false,
+        is_called: false,
     }
 }
 

@@ -1,0 +1,165 @@
+//! What a worker hears on a connection of its own, which may fail while messages are taken, and the other way round.
+//!
+//! Whenever it is opened, the record is read once it listens: nothing that was called off meanwhile is missed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{PushInfo, PushKind, Value};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::{Instant, sleep_until, timeout};
+use uuid::Uuid;
+
+use super::config::RedisConfig;
+use super::link::Link;
+use super::wire::Batch;
+use super::{revoked, routes};
+use crate::broker::{BoxFuture, Ear, Said, Word};
+use crate::clock::{Clock, WallTime};
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::envelope::{Address, open, seal};
+
+/// A server that says nothing for so long is asked whether it is there.
+const SILENCE: Duration = Duration::from_secs(15);
+/// The pause before another try: it doubles from the first to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// An answer that nobody fetches is forgotten after so many seconds.
+const FORGOTTEN: &[u8] = b"60";
+
+/// Hears what is called off, and remote commands.
+pub(super) struct RedisEar {
+    config: Arc<RedisConfig>,
+    clock: Clock,
+    /// The channel of remote commands.
+    mailbox: Option<String>,
+    open: Option<Open>,
+    /// Heard, not told.
+    said: VecDeque<Said>,
+    pause: Duration,
+    retry_at: Instant,
+}
+
+/// An open connection that listens.
+struct Open {
+    link: Link,
+    heard: UnboundedReceiver<PushInfo>,
+}
+
+impl RedisEar {
+    pub(super) fn new(config: Arc<RedisConfig>, clock: Clock, mailbox: Option<&str>) -> Self {
+        let mailbox = mailbox.map(|exchange| routes::channel(&config, exchange, ""));
+        let (pause, retry_at) = (FIRST_PAUSE, Instant::now());
+        Self { config, clock, mailbox, open: None, said: VecDeque::new(), pause, retry_at }
+    }
+
+    /// Begins to listen, then reads the record.
+    async fn begin(&self) -> Result<(Open, Said)> {
+        let (ear, heard) = unbounded_channel();
+        let mut link = Link::listen(&self.config, ear).await?;
+        let now = WallTime(link.welcome.time);
+        let channel = revoked::channel(&self.config);
+        let mut batch = Batch::new();
+        // Each by a command of its own: the library takes each confirmation for the answer to one.
+        for channel in [Some(&channel), self.mailbox.as_ref()].into_iter().flatten() {
+            batch.add(&[b"SUBSCRIBE", channel.as_bytes()]);
+        }
+        link.call(&batch).await?.skip(batch.len())?;
+        let mut batch = Batch::new();
+        revoked::question(&self.config, now, &mut batch);
+        let record = revoked::answer(&mut link.call(&batch).await?)?;
+        Ok((Open { link, heard }, Said::Revoked(record)))
+    }
+
+    /// What came over the channels.
+    fn hear(&mut self, info: PushInfo) {
+        if info.kind == PushKind::Disconnection {
+            self.broke(Error::new(ErrorKind::Unreachable, "the connection to the Redis server broke"));
+        }
+        if info.kind != PushKind::Message {
+            return;
+        }
+        let mut data = info.data.into_iter();
+        let (Some(Value::BulkString(channel)), Some(Value::BulkString(payload))) = (data.next(), data.next())
+        else {
+            return;
+        };
+        if self.mailbox.as_ref().is_some_and(|mailbox| mailbox.as_bytes() == channel) {
+            let opened = open(&payload.into()).ok();
+            self.said.extend(opened.map(|opened| Said::Command(opened.message)));
+        } else {
+            self.said.push_back(Said::Revoked(revoked::told(&payload)));
+        }
+    }
+
+    fn broke(&mut self, error: Error) {
+        let is_first = self.open.take().is_some() || self.pause == FIRST_PAUSE;
+        self.retry_at = Instant::now() + self.pause;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.said.extend(is_first.then_some(Said::Deaf(error)));
+    }
+
+    async fn step(&mut self) {
+        let Some(open) = &mut self.open else {
+            sleep_until(self.retry_at).await;
+            return match self.begin().await {
+                Ok((open, record)) => {
+                    (self.open, self.pause) = (Some(open), FIRST_PAUSE);
+                    self.said.push_back(record);
+                }
+                Err(error) => self.broke(error),
+            };
+        };
+        match timeout(SILENCE, open.heard.recv()).await {
+            Ok(Some(info)) => self.hear(info),
+            Ok(None) => self.broke(Error::new(ErrorKind::Unreachable, "the Redis server has hung up")),
+            Err(_) => {
+                let mut batch = Batch::new();
+                batch.add(&[b"PING"]);
+                if let Err(error) = open.link.call(&batch).await {
+                    self.broke(error);
+                }
+            }
+        }
+    }
+
+    async fn answer(&mut self, word: Word) -> Result<()> {
+        let (config, mut batch) = (Arc::clone(&self.config), Batch::new());
+        match &word {
+            Word::Keep(revocations) => {
+                revoked::revoke(&config, revocations, self.clock.wall(), false, &mut batch);
+            }
+            Word::Answer { exchange, routing_key, message } => {
+                let tag = Uuid::new_v4().hyphenated().to_string();
+                let address = Address { exchange, routing_key, priority: None, delivery_tag: &tag };
+                let (list, envelope) =
+                    (config.keys.key(&format!("{routing_key}.{exchange}")), seal(message, address)?);
+                batch.add(&[b"LPUSH", list.as_bytes(), &envelope]);
+                batch.add(&[b"EXPIRE", list.as_bytes(), FORGOTTEN]);
+            }
+        }
+        let Some(open) = &mut self.open else {
+            return Err(Error::new(ErrorKind::Unreachable, "the connection to the Redis server broke"));
+        };
+        open.link.call(&batch).await?.skip(batch.len())
+    }
+}
+
+impl Ear for RedisEar {
+    fn next<'a>(&'a mut self) -> BoxFuture<'a, Said> {
+        Box::pin(async move {
+            loop {
+                match self.said.pop_front() {
+                    Some(Said::Revoked(none)) if none.is_empty() => {}
+                    Some(said) => return said,
+                    None => self.step().await,
+                }
+            }
+        })
+    }
+
+    fn say<'a>(&'a mut self, word: Word) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.answer(word))
+    }
+}
