@@ -72,7 +72,9 @@ class Control:
         name = _signal(signal)
         arguments = {"task_id": ids, "terminate": terminate, "signal": name}
         mark = {"signal": name} if terminate else {}
-        self._call_off([{"id": one, **mark} for one in ids], "revoke", arguments, destination, pattern, expires, options)
+        self._call_off(
+            [{"id": one, **mark} for one in ids], "revoke", arguments, destination, pattern, expires, options
+        )
 
     def terminate(
         self,

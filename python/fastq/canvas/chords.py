@@ -95,7 +95,7 @@ class chord(Signature[R]):
         """Describe a chord."""
         options.pop("subtask_type", None)
         described = {"kwargs": dict(kwargs or {}), "header": _header(header, app), "body": _body(body, app)}
-        super(chord, self).__init__(task, args, described, app=app, subtask_type="chord", **options)
+        super().__init__(task, args, described, app=app, subtask_type="chord", **options)
 
     @classmethod
     def from_dict(cls, described: Mapping[str, Any], app: App | None = None) -> chord[Any]:

@@ -166,7 +166,9 @@ def fail_body(task: Any, body: Mapping[str, Any], error: BaseException) -> tuple
     group_id = (body.get("options") or {}).get("task_id")
     if group_id and all(one.id != group_id for one in never):
         records.append(backend.record(group_id, FAILURE, shown))
-    parts = [backend.part(one, FAILURE, error) for one in never if backend.capability.counts and one.chord and one.group]
+    parts = [
+        backend.part(one, FAILURE, error) for one in never if backend.capability.counts and one.chord and one.group
+    ]
     composing = callbacks.Composing(app, task)
     for signature, errbacks in _errbacks(body):
         for request in list(never_run(signature))[:1]:

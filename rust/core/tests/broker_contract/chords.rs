@@ -162,7 +162,10 @@ fn two_members_with_one_id_and_one_result_are_two() {
         let twin = |place| Part { place: Some(place), ..part("a", 0) };
         let first = Chords { parts: vec![twin(2), part("b", 1)], ..Chords::default() };
         assert!(store.count(&first, None).unwrap().is_empty());
-        assert_eq!(store.count(&Chords { parts: vec![twin(0)], ..Chords::default() }, None).unwrap().len(), 1);
+        assert_eq!(
+            store.count(&Chords { parts: vec![twin(0)], ..Chords::default() }, None).unwrap().len(),
+            1
+        );
         assert_eq!(store.parts("g").unwrap(), [twin(0), part("b", 1), twin(2)]);
     });
 }
