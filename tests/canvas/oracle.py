@@ -92,8 +92,11 @@ def _steps(tree: Tree) -> list[Tree]:
 
 def _then(step: Tree, value: Any) -> Any:
     """Return the value of what is called with another one; a group among it must have ended well."""
-    if _failures(value):
-        return NO_CHORD if isinstance(value, Many) else value
+    failures = _failures(value)
+    if failures:
+        # The members of a group that is a body are told what the member of the header has raised.
+        told = failures if _is_many(step) else frozenset()
+        return Failed(NO_CHORD.kinds | told) if isinstance(value, Many) else value
     return _run(step, (value,))
 
 

@@ -54,9 +54,12 @@ CHECKERS = [pytest.param(lines_of_mypy, id="mypy"), pytest.param(lines_of_pyrigh
 Checker = "Callable[[Path, pytest.MonkeyPatch], set[int]]"
 
 
+@pytest.mark.parametrize("sample", ["right.py", "canvas.py"])
 @pytest.mark.parametrize("checker", CHECKERS)
-def test_calls_that_are_right_have_the_types_they_should(checker: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert checker(SAMPLES / "right.py", monkeypatch) == set()
+def test_calls_that_are_right_have_the_types_they_should(
+    checker: Checker, sample: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert checker(SAMPLES / sample, monkeypatch) == set()
 
 
 @pytest.mark.parametrize("checker", CHECKERS)

@@ -249,6 +249,9 @@ class Backend(ABC):
         record = tried(self.app.conf, lambda: self.load((f"{_GROUP_PREFIX}{group_id}",)))[0]
         return None if record is None else result_from_tuple(self.decode(record)["result"], self.app)
 
+    def save_header(self, group_id: str, members: Any) -> None:  # noqa: B027 - few are shared with Celery
+        """Store the results of a chord's header that has groups inside, where workers of Celery look for them."""
+
     def delete_group(self, group_id: str) -> None:
         """Delete what `save_group` has stored."""
         tried(self.app.conf, lambda: self.forget((f"{_GROUP_PREFIX}{group_id}",)))

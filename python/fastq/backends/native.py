@@ -80,6 +80,7 @@ class NativeBackend(Backend):
         url_info(url)
         in_process = url.startswith("memory:")
         self.capability = Capability(native=True, shared=not in_process, push=True, expires=True, counts=True)
+        self._beside_celery = url_info(url)["scheme"] in redis_options.SCHEMES
         self._results = Results(url, orjson.dumps(store_options(app, url), default=str).decode())
 
     def save(self, records: Sequence[Record]) -> None:
@@ -146,6 +147,37 @@ class NativeBackend(Backend):
     def clean(self) -> int:
         """Delete what has expired; return how many results that were."""
         return self._results.clean()
+
+    def save_group(self, group_id: str, result: Any) -> Any:
+        """Store which results a group has; on Redis under Celery's key, so that either finds what the other saved."""
+        if not self._beside_celery:
+            return super().save_group(group_id, result)
+        _, document = self.documents.encode({"result": result.as_tuple()})
+        self._results.save_group(group_id, document, self.expires_seconds)
+        return result
+
+    def restore_group(self, group_id: str, cache: bool = True) -> Any:
+        """Return the results of a group that was stored; None where nothing is."""
+        if not self._beside_celery:
+            return super().restore_group(group_id, cache)
+        document = self._results.load_group(group_id)
+        if document is None:
+            return None
+        from fastq.result.stored import result_from_tuple
+
+        return result_from_tuple(self.documents.decode(document, f"the group {group_id}")["result"], self.app)
+
+    def delete_group(self, group_id: str) -> None:
+        """Delete what `save_group` has stored."""
+        if not self._beside_celery:
+            super().delete_group(group_id)
+        else:
+            self._results.forget_group(group_id)
+
+    def save_header(self, group_id: str, members: Any) -> None:
+        """Store the results of a chord's header that has groups inside, where workers of Celery look for them."""
+        if self._beside_celery:
+            self.save_group(group_id, members)
 
     def close(self) -> None:
         """Close the store; a later use opens it again."""

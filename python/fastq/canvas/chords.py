@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 from fastq.app.internal import internal_queue
 from fastq.app.send import new_id
@@ -60,10 +60,32 @@ class chord(Signature[R]):
         **options: calling options of header and body.
     """
 
+    @overload
     def __init__(
-        self,
+        self: chord[R],
         header: Any,
-        body: Signature[R] | Mapping[str, Any] | None = None,
+        body: Signature[R],
+        task: str = ...,
+        args: Sequence[Any] | None = ...,
+        kwargs: Mapping[str, Any] | None = ...,
+        app: App | None = ...,
+        **options: Any,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: chord[Any],
+        header: Any,
+        body: Mapping[str, Any] | None = None,
+        task: str = ...,
+        args: Sequence[Any] | None = ...,
+        kwargs: Mapping[str, Any] | None = ...,
+        app: App | None = ...,
+        **options: Any,
+    ) -> None: ...
+    def __init__(
+        self: Any,
+        header: Any,
+        body: Any = None,
         task: str = "celery.chord",
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,

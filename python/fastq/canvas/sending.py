@@ -197,7 +197,10 @@ def _note(step: Step) -> None:
             parent.add_trail(step.result)
     elif isinstance(step, ChordStart):
         backend = step.app.backend
-        backend.begin_chord(step.group_id, step.size, step.body, result=nested(step.members))
+        shape = nested(step.members)
+        if shape is not None:
+            backend.save_header(step.group_id, step.members)
+        backend.begin_chord(step.group_id, step.size, step.body, result=shape)
     elif isinstance(step, ChordSent) and not step.app.backend.capability.counts:
         step.app.backend.fallback_chord_unlock(step.members, step.body)
 
@@ -228,7 +231,10 @@ def collect(
                 trail(step.app.AsyncResult(step.options["task_id"], task_name=step.name))
         elif isinstance(step, ChordStart):
             if step.app.backend.capability.counts:
-                chords.append(new_chord(step.group_id, step.size, step.body, nested(step.members)))
+                shape = nested(step.members)
+                if shape is not None:
+                    step.app.backend.save_header(step.group_id, step.members)
+                chords.append(new_chord(step.group_id, step.size, step.body, shape))
         elif isinstance(step, Trail):
             trail(step.result)
         else:

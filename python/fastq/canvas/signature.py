@@ -191,6 +191,8 @@ class Signature(Stamped, Generic[R]):
 
         def __ior__(self, other: Signature[S]) -> Signature[S]:  # type: ignore[override]
             """Return a chain of this and what follows it."""
+
+        __ror__: None  # type: ignore[assignment]
     else:
 
         def __or__(self, other: Any) -> Any:

@@ -97,6 +97,26 @@ impl Results {
         parts.iter().map(|found| part(py, found)).collect()
     }
 
+    fn save_group(
+        &self,
+        py: Python<'_>,
+        group_id: &str,
+        document: &[u8],
+        expires: Option<f64>,
+    ) -> PyResult<()> {
+        let expires = optional_duration(py, "expires", expires)?;
+        enter(py, || self.store()?.save_group(group_id, document, expires))
+    }
+
+    fn load_group<'py>(&self, py: Python<'py>, group_id: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let found = enter(py, || self.store()?.load_group(group_id))?;
+        Ok(found.map(|document| PyBytes::new(py, &document)))
+    }
+
+    fn forget_group(&self, py: Python<'_>, group_id: &str) -> PyResult<()> {
+        enter(py, || self.store()?.forget_group(group_id))
+    }
+
     fn clean(&self, py: Python<'_>) -> PyResult<u64> {
         enter(py, || self.store()?.clean())
     }

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.canvas.trees import declare
 from tests.compat.shop import Shop
 
 __all__ = ["LIMIT", "Works", "known_exception", "open_works"]
@@ -48,6 +49,7 @@ class Works(Shop):
         self.again = task(name="live.again", max_retries=3)(again)
         self.relay = task(name="live.relay")(relay)
         self.known = task(name="live.known")(known)
+        self.canvases = declare(app, canvas)
         self.confess = app.task(name="live.confess", shared=False)(self._confess())
 
     def write(self, line: str) -> None:
@@ -74,7 +76,7 @@ def open_works(library: str, settings: Mapping[str, Any], folder: Path) -> Works
         return Works(library, app, celery, folder)
     fastq = importlib.import_module("fastq")
     app = fastq.FastQ("live", set_as_current=False, changes={"task_queues": _queues(fastq), **settings})
-    return Works(library, app, None, folder)
+    return Works(library, app, importlib.import_module("fastq.canvas"), folder)
 
 
 def _queues(module: Any) -> list[Any]:

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{ChordRecord, ChordStore, Chords, Part, Patience, Record, Release, Store, Watch};
+use super::{ChordRecord, ChordStore, Chords, GroupStore, Part, Patience, Record, Release, Store, Watch};
 use crate::broker::memory::Shared;
 use crate::error::Result;
 
@@ -53,6 +53,8 @@ impl Store for MemoryStore {
 
     fn close(&self) {}
 }
+
+impl GroupStore for MemoryStore {}
 
 impl ChordStore for MemoryStore {
     fn count(&self, chords: &Chords, expires: Option<Duration>) -> Result<Vec<Release>> {

@@ -3,6 +3,7 @@
 //! Blocking and for clients, like [`crate::broker::Broker`]: a worker's results travel in its Commits.
 
 pub mod chord;
+pub mod group;
 mod member;
 pub mod memory;
 pub mod record;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use crate::error::Result;
 
 pub use chord::{ChordRecord, ChordState, ChordStore, Chords, NewChord, Part, Patience, Release};
+pub use group::GroupStore;
 pub use member::part_of;
 pub use record::Record;
 
@@ -26,7 +28,7 @@ pub use record::Record;
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A client's view of the results. Blocking, thread-safe, fork-safe.
-pub trait Store: ChordStore {
+pub trait Store: ChordStore + GroupStore {
     /// Writes records in order. A record of a task that already succeeded is kept as it is, whatever comes later.
     /// `expires` is how long they live; `None` for ever.
     fn save(&self, records: &[Record], expires: Option<Duration>) -> Result<()>;

@@ -1,6 +1,7 @@
 //! Results on a Redis server, as Celery keeps them there (protocol.md §7.5), and waiting for them by push.
 
 mod chords;
+mod groups;
 mod listening;
 mod tickets;
 mod waiting;

@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::SqliteStore;
 use crate::broker::sqlite::chords;
 use crate::error::Result;
-use crate::store::{ChordRecord, ChordStore, Chords, Part, Patience, Release};
+use crate::store::{ChordRecord, ChordStore, Chords, GroupStore, Part, Patience, Release};
+
+impl GroupStore for SqliteStore {}
 
 impl ChordStore for SqliteStore {
     fn count(&self, work: &Chords, expires: Option<Duration>) -> Result<Vec<Release>> {
