@@ -72,6 +72,8 @@ pub(super) struct Held {
     pub(super) had_turn: bool,
     /// The token it holds: its key.
     pub(super) token: Option<Arc<str>>,
+    /// When the server gave it to this worker.
+    pub(super) token_since: Instant,
     /// Its turn, where all workers keep the rate together.
     pub(super) turn: Option<Instant>,
 }
@@ -79,7 +81,18 @@ pub(super) struct Held {
 impl Held {
     fn new(job: Box<Job>, state: JobState) -> Self {
         let (run, doom, void, ack) = (0, None, false, Ack::Late);
-        Self { job, state, run, doom, void, ack, had_turn: false, token: None, turn: None }
+        Self {
+            job,
+            state,
+            run,
+            doom,
+            void,
+            ack,
+            had_turn: false,
+            token: None,
+            token_since: Instant(0),
+            turn: None,
+        }
     }
 }
 
@@ -331,7 +344,7 @@ impl Machine {
         if let Some(Verdict::Bury { reason, .. }) = &verdict {
             effects.push(Effect::Tell(super::release::buried(&held.job, reason)));
         }
-        self.token_goes(&held);
+        self.pass_token_on(now, &mut held);
         let limits = bounds::limits(&mut held, verdict.as_ref(), &outcome.publications, now.wall);
         let settle = verdict.and_then(|verdict| Some((held.job.delivery.receipt.spend()?, verdict)));
         if settle.is_some() || held.ack == Ack::Done {
