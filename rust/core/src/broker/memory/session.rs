@@ -162,6 +162,10 @@ impl Session for MemorySession {
             let granted = hub.bounds.admit(self.epoch, asks, now);
             let in_vain = |(ask, granted): (&Ask, &Granted)| !granted.turns && granted.count < ask.wanted;
             self.in_line = asks.iter().zip(&granted).any(in_vain).then_some(hub.bounds.freed);
+            drop(hub);
+            if asks.iter().any(|ask| ask.wanted == 0) {
+                self.shared.arrived.notify_waiters();
+            }
             Ok(granted)
         })
     }

@@ -142,7 +142,14 @@ impl RedisSession {
         batch.script(
             TOKENS,
             &[holders.as_bytes(), line.as_bytes(), own.as_bytes(), self.lease.hash.as_bytes()],
-            &[session.as_bytes(), ask.key.as_bytes(), most.as_bytes(), wanted.as_bytes(), prefix.as_bytes()],
+            &[
+                session.as_bytes(),
+                ask.key.as_bytes(),
+                most.as_bytes(),
+                wanted.as_bytes(),
+                prefix.as_bytes(),
+                channel.as_bytes(),
+            ],
         );
     }
 
