@@ -173,7 +173,8 @@ impl Session for MemorySession {
     fn freed(&mut self) -> bool {
         let called = self.is_called();
         if called {
-            self.in_line = None;
+            let _inside = fork::enter();
+            self.in_line = Some(self.shared.lock().bounds.freed);
         }
         called
     }
