@@ -119,7 +119,9 @@ fn happen(world: &mut World, happening: Happening) {
         Happening::LoseSession => world.lose_session(),
         Happening::Heed(slot) => world.heed(SlotId(slot)),
         Happening::Answer => world.answer(),
-        Happening::Serve => drop(world.serve()),
+        Happening::Serve => {
+            world.serve();
+        }
         Happening::Freed => world.step(Input::Freed),
         Happening::Stop(at_once) => world.step(Input::Stop { at_once }),
     }
