@@ -240,10 +240,11 @@ def _draft(
     routed = router.route(merged, merged.get("route_name") or name, args or (), kwargs, merged.get("task_type") or task)
     checks.check_options({key: value for key, value in routed.items() if value is not merged.get(key)}, routed)
     merged = routed
-    if bounds.are_wanted(merged):
+    given_headers = merged.get("headers") or {}
+    # The next try has the keys of the first, whatever its arguments are now.
+    if bounds.are_wanted(merged) and not bounds.are_made(given_headers):
         made = bounds.headers(name, task, args or (), kwargs or {}, merged)
-        # The next try has the keys of the first, whatever its arguments are now.
-        merged["headers"] = {**made, **(merged.get("headers") or {})}
+        merged["headers"] = {**made, **given_headers}
     sender = identity()
     draft = build(app, name, args, kwargs, merged, now=app.now(), origin=sender.origin, reply_to=sender.reply_to)
     if signals.before_task_publish:
