@@ -77,6 +77,7 @@ class Attendance:
             "buried": self._buried,
             "refused": self._refused,
             "recovered": self._recovered,
+            "notice": self._notice,
             "bug": self._bug,
             "stopping": self._stopping,
             "stopped": self._stopped,
@@ -169,6 +170,9 @@ class Attendance:
                 buried,
                 plural(buried, "task"),
             )
+
+    def _notice(self, fields: Fields) -> None:
+        _logger.warning("The broker: %s", fields["text"])
 
     def _bug(self, fields: Fields) -> None:
         _logger.error("This should not happen, please report it: %s", fields["reason"])

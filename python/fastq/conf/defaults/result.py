@@ -94,7 +94,6 @@ OPTIONS = (
         None,
         "Result messages of the rpc backend survive a restart of the broker; None: no.",
         old="CELERY_RESULT_PERSISTENT",
-        acts=False,
     ),
     Option(
         "result_chord_retry_interval",

@@ -112,14 +112,14 @@ impl BrokerUrl {
         &self.options
     }
 
-    /// Whether this version connects to it.
+    /// Whether this version has a broker for it.
     pub fn is_supported(&self) -> bool {
-        self.target != Target::Elsewhere
+        !matches!(self.target, Target::Elsewhere | Target::Rpc)
     }
 
     /// Whether results can live there, written by the core.
     pub fn has_native_store(&self) -> bool {
-        self.is_supported() && !matches!(self.target, Target::Amqp(_))
+        !matches!(self.target, Target::Elsewhere | Target::Amqp(_))
     }
 
     /// The error for a server that this version does not speak to.
@@ -175,8 +175,24 @@ fn malformed(message: &str, display: &str) -> Error {
     Error::new(ErrorKind::Config, message).with("url", display)
 }
 
-/// The URL with every password replaced by `**`, as Celery shows them.
+/// The URL with every password replaced by `**`, as Celery shows them; of several with `;` between them, each.
 fn hidden(text: &str) -> String {
+    if AMQP.iter().any(|scheme| text.starts_with(&format!("{scheme}://"))) {
+        // A password may hold a semicolon: the next URL begins behind the last one before its scheme.
+        let mut rest = text;
+        let mut shown = Vec::new();
+        let next = |rest: &str| AMQP.iter().filter_map(|scheme| rest.find(&format!(";{scheme}://"))).min();
+        while let Some(place) = next(rest) {
+            shown.push(hidden_one(&rest[..place]));
+            rest = &rest[place + 1..];
+        }
+        shown.push(hidden_one(rest));
+        return shown.join(";");
+    }
+    hidden_one(text)
+}
+
+fn hidden_one(text: &str) -> String {
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         None => (String::new(), text),
@@ -261,6 +277,7 @@ mod tests {
             ("redis://user:hunter2@host/0", "redis://user:**@host/0"),
             ("redis://:hun@ter2@host/0", "redis://:**@host/0"),
             ("amqp://user@host", "amqp://user@host"),
+            ("amqp://a:hunter2@b;amqps://c:hunter2@d/v", "amqp://a:**@b;amqps://c:**@d/v"),
             ("sqlite:////srv/a:b@c/q.db", "sqlite:////srv/a:b@c/q.db"),
             ("redis://host?password=hunter2&db=1", "redis://host?password=**&db=1"),
         ] {

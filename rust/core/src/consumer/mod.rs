@@ -212,10 +212,8 @@ impl Consumer {
         let Harvest { deliveries, refused, more, lost, notices } =
             session.exchange(commits, credit).await.map_err(Fault::Session)?;
         self.works();
-        notices.into_iter().for_each(|notice| self.say(News::Notice(notice)));
-        if lost {
-            self.say(News::SessionLost);
-        }
+        let lost = lost.then_some(News::SessionLost);
+        notices.into_iter().map(News::Notice).chain(lost).for_each(|news| self.say(news));
         if !refused.is_empty() {
             noted.retain(|tag| !refused.contains(tag));
             self.say(News::Refused(refused));

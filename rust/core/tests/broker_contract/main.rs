@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[cfg(feature = "amqp")]
+mod amqp;
 mod consume;
 mod dead_letters;
 mod delay;

@@ -30,14 +30,16 @@ fn control() -> Option<PathBuf> {
     std::env::var_os("FASTQ_TEST_RABBITMQ_CTL").map(PathBuf::from).filter(|path| path.exists())
 }
 
-/// The URL of an empty virtual host.
-pub(crate) fn url() -> String {
+/// Name and URL of an empty virtual host.
+pub(crate) fn place() -> (String, String) {
     let server = std::env::var("FASTQ_TEST_RABBITMQ_URL").expect("the services name it");
-    format!("{}{}", server.trim_end_matches('/'), format_args!("/{}", vhost()))
+    let name = vhost();
+    let url = format!("{}/{name}", server.trim_end_matches('/'));
+    (name, url)
 }
 
 /// The name of a virtual host that nobody else gets.
-pub(crate) fn vhost() -> String {
+fn vhost() -> String {
     let control = control().expect("a server runs");
     let pool = control.parent().expect("a file is in a folder").join("vhosts");
     fs::create_dir_all(&pool).unwrap();

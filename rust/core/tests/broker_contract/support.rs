@@ -96,7 +96,7 @@ pub(crate) fn redis_with(options: &str) -> Subject {
 #[cfg(feature = "amqp")]
 pub(crate) fn amqp() -> Subject {
     let config =
-        AmqpConfig::at(&crate::rabbitmq_server::url(), r#"{"delayed_queue_type": "classic"}"#).unwrap();
+        AmqpConfig::at(&crate::rabbitmq_server::place().1, r#"{"delayed_queue_type": "classic"}"#).unwrap();
     Subject {
         name: "amqp",
         broker: Arc::new(AmqpBroker::new(config, Clock::system())),

@@ -55,7 +55,7 @@ impl AmqpSession {
     }
 
     /// Sends what follows, where results go to another server: that comes before them.
-    pub(super) async fn send_follow_ups(&mut self, commits: &mut Vec<Commit>) -> Result<()> {
+    pub(super) async fn send_follow_ups(&mut self, commits: &mut [Commit]) -> Result<()> {
         let mut parcels = Vec::new();
         for commit in commits.iter() {
             if self.is_to_do(commit) {
@@ -64,7 +64,9 @@ impl AmqpSession {
         }
         if !parcels.is_empty() {
             self.send(parcels).await?;
-            commits.iter_mut().for_each(|commit| commit.publications.clear());
+            for commit in commits.iter_mut() {
+                commit.publications.clear();
+            }
         }
         Ok(())
     }
@@ -98,7 +100,13 @@ impl AmqpSession {
             self.names.note(exchange.is_empty().then_some(routing_key.as_str()).into_iter());
             let mandatory = !self.fanouts.contains(&exchange);
             let message = &publication.message;
-            let written = written(&message.headers, &message.properties, publication.priority)?;
+            if let Some(held) =
+                commit.settle.as_ref().and_then(|(receipt, _)| self.ledger.get_mut(receipt.tag()))
+            {
+                held.is_sent_again |= held.message.headers == message.headers;
+            }
+            let headers = dead::fresh(&message.headers);
+            let written = written(&headers, &message.properties, publication.priority)?;
             let body = message.body.clone();
             parcels.push(Parcel { exchange, routing_key, mandatory, properties: written, body });
         }
@@ -182,7 +190,7 @@ impl AmqpSession {
         let reason = unroutable(&returned.exchange, queue).to_string();
         let known = &returned.content.properties;
         let headers = dead::headers(&known.headers, queue, &reason, 0, now);
-        let properties = written(&headers, &known.properties, known.priority)?;
+        let properties = written(&headers, &known.others, known.priority)?;
         Ok(to_queue(dead::queue_of(queue), properties, returned.content.body.clone()))
     }
 
@@ -193,9 +201,10 @@ impl AmqpSession {
             return;
         }
         let Some(held) = self.ledger.get_mut(receipt.tag()) else { return };
-        if std::mem::replace(&mut held.done, true) {
+        if held.done {
             return;
         }
+        held.settle(*verdict == Verdict::Ack);
         let (source, place) = (held.source, held.place);
         let source = &mut self.sources[source];
         // It may have come back, and not been handed out again yet.
@@ -219,9 +228,9 @@ impl AmqpSession {
     pub(super) fn finish(&mut self, commits: &mut Vec<Commit>) -> Vec<Tag> {
         let (now, mut refused) = (self.clock.now(), Vec::new());
         for commit in commits.drain(..) {
-            let Some((receipt, verdict)) = &commit.settle else { continue };
+            let Some((receipt, _)) = &commit.settle else { continue };
             if self.is_ours(receipt) {
-                self.ledger.leave(receipt.tag(), *verdict == Verdict::Ack, now);
+                self.ledger.leave(receipt.tag(), now);
             } else {
                 refused.push(receipt.tag());
             }

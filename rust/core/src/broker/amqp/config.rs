@@ -55,6 +55,11 @@ pub(super) enum Login {
 }
 
 impl Login {
+    fn read(options: &mut Options) -> Result<Self> {
+        let login = options.word("login_method", &["PLAIN", "AMQPLAIN", "EXTERNAL"], 0)?;
+        Ok([Self::Plain, Self::AmqPlain, Self::External][login])
+    }
+
     /// Its name on the wire.
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -128,21 +133,17 @@ impl AmqpConfig {
     ) -> Result<Self> {
         let places = Place::parse_all(&server.scheme, &server.address);
         let places = places.map_err(|error| error.with(setting, url))?;
-        let strategy = options.word("failover_strategy", &["round-robin", "shuffle"], 0)?;
-        let strategy = [Strategy::RoundRobin, Strategy::Shuffle][strategy];
-        let login = options.word("login_method", &["PLAIN", "AMQPLAIN", "EXTERNAL"], 0)?;
         let timeout = options.seconds("publish_timeout", PUBLISH_TIMEOUT)?;
         let (read, write) =
             (options.seconds("read_timeout", timeout)?, options.seconds("write_timeout", timeout)?);
         let interval = options.seconds("health_check_interval", HEALTH_CHECK_INTERVAL)?;
         let delay = options.word("delayed_queue_type", &["quorum", "classic"], 0)?;
-        let secure = places.iter().any(|place| place.secure);
         let config = Self {
             setting,
             shown: url.to_string(),
-            tls: Tls::read(&PEER, secure, options)?,
-            places: Places::new(places, strategy),
-            login: [Login::Plain, Login::AmqPlain, Login::External][login],
+            tls: Tls::read(&PEER, places.iter().any(|place| place.secure), options)?,
+            places: Places::new(places, strategy(options)?),
+            login: Login::read(options)?,
             client_properties: options.value("client_properties"),
             publish_timeout: timeout.min(read).min(write),
             connect_timeout: options.seconds("connect_timeout", CONNECT_TIMEOUT)?,
@@ -175,6 +176,11 @@ impl AmqpConfig {
         let (tls, keep_alive) = (self.tls.as_ref(), self.keep_alive.as_ref());
         Dial { peer: &PEER, tls, keep_alive, connect_timeout: self.connect_timeout.min(self.publish_timeout) }
     }
+}
+
+fn strategy(options: &mut Options) -> Result<Strategy> {
+    let strategy = options.word("failover_strategy", &["round-robin", "shuffle"], 0)?;
+    Ok([Strategy::RoundRobin, Strategy::Shuffle][strategy])
 }
 
 fn queues(options: &mut Options) -> Result<Vec<String>> {

@@ -99,7 +99,7 @@ impl Handle {
 
     fn greet(&mut self, mut greeting: Greeting<'_>, until: Instant) -> Result<()> {
         let mut was_asked = false;
-        greeting.begin(&mut self.out);
+        Greeting::begin(&mut self.out);
         loop {
             self.flush(until)?;
             let incoming = match self.receive(until) {
@@ -130,14 +130,14 @@ impl Handle {
             call::confirm_select(CHANNEL, &mut self.out);
         }
         self.flush(until)?;
-        for _ in 0..1 + usize::from(self.confirming) {
+        for _ in 0..=usize::from(self.confirming) {
             self.answer(until)?;
         }
         self.broken = false;
         Ok(())
     }
 
-    /// Asks something and gives the last of its `answers`.
+    /// Asks something and gives the last of its answers.
     ///
     /// # Errors
     /// What the server closed the channel for; the connection can be used again then.
@@ -146,6 +146,19 @@ impl Handle {
         until: Instant,
         write: impl FnOnce(&mut Vec<u8>) -> Result<usize>,
     ) -> Result<Incoming> {
+        let last = self.ask_some(until, write)?;
+        last.ok_or_else(|| Error::new(ErrorKind::Unexpected, "nothing was asked"))
+    }
+
+    /// As [`Handle::ask`], where nothing may be to ask.
+    ///
+    /// # Errors
+    /// As [`Handle::ask`].
+    pub(super) fn ask_some(
+        &mut self,
+        until: Instant,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<usize>,
+    ) -> Result<Option<Incoming>> {
         self.broken = true;
         self.out.clear();
         let answers = write(&mut self.out).inspect_err(|_| self.broken = false)?;
@@ -155,7 +168,7 @@ impl Handle {
             last = Some(self.answer(until)?);
         }
         (self.broken, self.used) = (false, Instant::now());
-        last.ok_or_else(|| Error::new(ErrorKind::Unexpected, "nothing was asked"))
+        Ok(last)
     }
 
     /// Writes what needs no answer.
@@ -171,9 +184,8 @@ impl Handle {
     fn answer(&mut self, until: Instant) -> Result<Incoming> {
         loop {
             let incoming = self.receive(until)?;
-            match self.hear(incoming, until)? {
-                Some(answer) => return Ok(answer),
-                None => {}
+            if let Some(answer) = self.hear(incoming, until)? {
+                return Ok(answer);
             }
         }
     }
@@ -250,7 +262,7 @@ impl Handle {
         for again in returned {
             let mut properties = Vec::new();
             let known = &again.content.properties;
-            properties::write(&known.headers, &known.properties, known.priority, &mut properties)?;
+            properties::write(&known.headers, &known.others, known.priority, &mut properties)?;
             let to = To { exchange: &again.exchange, routing_key: &again.routing_key, mandatory: true };
             self.send(to, &properties, &again.content.body, until)?;
         }

@@ -1,5 +1,7 @@
 //! Messages set aside: in the durable queue `{queue}.dead`, with the reason in their headers. Pure.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -16,6 +18,18 @@ const BURIED_AT: &str = "x-fastq-buried-at";
 const LETTER: &str = "x-fastq-letter";
 /// What is ours, and goes when a message goes back.
 const OURS: [&str; 6] = [REASON, QUEUE, BURIED_AT, LETTER, DEATHS_HEADER, REDELIVERED_HEADER];
+
+/// What the server writes about a message's way.
+const THEIRS: [&str; 8] = [
+    "x-acquired-count",
+    "x-death",
+    "x-delivery-count",
+    "x-first-death-exchange",
+    "x-first-death-queue",
+    "x-first-death-reason",
+    "x-last-death-queue",
+    "x-last-death-reason",
+];
 
 /// The queue for what was set aside from a queue.
 pub(super) fn queue_of(queue: &str) -> String {
@@ -43,8 +57,24 @@ pub(super) fn died(headers: &[u8], deaths: u32) -> Vec<u8> {
     changed(headers, &[(REDELIVERED_HEADER, "true"), (DEATHS_HEADER, &deaths.to_string())])
 }
 
-fn changed(headers: &[u8], pairs: &[(&str, &str)]) -> Vec<u8> {
+/// The headers of a message that is sent once more: what the server has written into them about its way so far goes, for it
+/// would take the new way for a circle, and drop the message.
+pub(super) fn fresh(headers: &[u8]) -> Cow<'_, [u8]> {
+    let is_marked = |mark: &str| memchr::memmem::find(headers, mark.as_bytes()).is_some();
+    if !(is_marked("-death") || is_marked("x-delivery-count")) {
+        return Cow::Borrowed(headers);
+    }
     let text = std::str::from_utf8(headers).unwrap_or("{}");
+    let Ok(mut object) = RawObject::parse(text) else { return Cow::Borrowed(headers) };
+    for key in THEIRS {
+        object.set(key, None);
+    }
+    Cow::Owned(object.to_json().into_bytes())
+}
+
+fn changed(headers: &[u8], pairs: &[(&str, &str)]) -> Vec<u8> {
+    let headers = fresh(headers);
+    let text = std::str::from_utf8(&headers).unwrap_or("{}");
     let mut object = RawObject::parse(text).unwrap_or_default();
     for (key, value) in pairs {
         object.set(key, Some(value));
@@ -106,6 +136,14 @@ mod tests {
         assert_eq!((&*letter.task_id, &*letter.task_name, &*letter.queue), ("1", "shop.add", "q"));
         assert_eq!((&*letter.reason, letter.deaths, letter.buried_at), ("because \"x\"", 2, WallTime(5_000)));
         assert_eq!((letter.id.len(), &letter.message.headers[..]), (32, &before[..]));
+    }
+
+    #[test]
+    fn what_the_server_wrote_about_the_way_is_not_sent_again() {
+        let headers = br#"{"task":"a","x-death":[{"count":1}],"x-first-death-queue":"celery_delayed_3","x-delivery-count":2}"#;
+        assert_eq!(&*fresh(headers), br#"{"task":"a"}"#);
+        assert_eq!(died(headers, 1), br#"{"task":"a","redelivered":true,"x-fastq-deaths":1}"#);
+        assert_eq!(&*fresh(br#"{"task":"a"}"#), br#"{"task":"a"}"#);
     }
 
     #[test]

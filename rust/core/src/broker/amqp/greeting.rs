@@ -36,7 +36,7 @@ impl<'a> Greeting<'a> {
     }
 
     /// Writes the first bytes.
-    pub(super) fn begin(&self, out: &mut Vec<u8>) {
+    pub(super) fn begin(out: &mut Vec<u8>) {
         out.extend_from_slice(call::GREETING);
     }
 
@@ -148,7 +148,7 @@ mod tests {
         let config = AmqpConfig::at("amqp://me:secret@h/app", "").unwrap();
         let mut greeting = Greeting::new(&config, &config.places.all[0], "fastq@h", 20);
         let mut out = Vec::new();
-        greeting.begin(&mut out);
+        Greeting::begin(&mut out);
         assert_eq!(out, b"AMQP\x00\x00\x09\x01");
         assert_eq!(greeting.hear(&start("AMQPLAIN PLAIN"), &mut out).unwrap(), None);
         assert!(said(&out, b"\0me\0secret") && said(&out, b"fastq@h"));

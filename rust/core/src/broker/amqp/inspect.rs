@@ -22,7 +22,7 @@ const AT_ONCE: usize = 100;
 /// A message set aside, held until it is given back or settled.
 struct Letter {
     tag: u64,
-    letter: DeadLetter,
+    found: DeadLetter,
     content: Content,
 }
 
@@ -64,7 +64,7 @@ impl AmqpBroker {
             for queue in &queues {
                 let held = take_all(handle, queue, until)?;
                 give_back(handle, &held, until)?;
-                letters.extend(held.into_iter().map(|held| held.letter));
+                letters.extend(held.into_iter().map(|held| held.found));
             }
             letters.reverse();
             letters.sort_by_key(|letter| std::cmp::Reverse(letter.buried_at));
@@ -82,13 +82,15 @@ impl AmqpBroker {
             for queue in &queues {
                 let held = take_all(handle, queue, until)?;
                 let (chosen, others): (Vec<Letter>, Vec<Letter>) =
-                    held.into_iter().partition(|held| ids.is_empty() || ids.contains(&held.letter.id));
+                    held.into_iter().partition(|held| ids.is_empty() || ids.contains(&held.found.id));
                 for chosen in chosen.chunks(AT_ONCE) {
                     if again {
                         send_back(handle, queue, chosen, until)?;
                     }
                     handle.tell(until, |out| {
-                        chosen.iter().for_each(|held| call::ack(CHANNEL, held.tag, false, out));
+                        for held in chosen {
+                            call::ack(CHANNEL, held.tag, false, out);
+                        }
                     })?;
                     count += chosen.len() as u64;
                 }
@@ -137,10 +139,10 @@ fn take_all(handle: &mut Handle, queue: &str, until: Instant) -> Result<Vec<Lett
         let Method::GetOk { tag, .. } = content.method else { break };
         let message = Message {
             headers: Bytes::from(content.properties.headers.clone()),
-            properties: Bytes::from(content.properties.properties.clone()),
+            properties: Bytes::from(content.properties.others.clone()),
             body: content.body.clone(),
         };
-        held.push(Letter { tag, letter: dead::letter(queue, message), content: *content });
+        held.push(Letter { tag, found: dead::letter(queue, message), content: *content });
     }
     Ok(held)
 }
@@ -151,7 +153,9 @@ fn give_back(handle: &mut Handle, held: &[Letter], until: Instant) -> Result<()>
         return Ok(());
     }
     handle.tell(until, |out| {
-        held.iter().for_each(|held| call::nack(CHANNEL, held.tag, false, true, out));
+        for held in held {
+            call::nack(CHANNEL, held.tag, false, true, out);
+        }
     })?;
     // An answer that comes after it: what is looked at next is back by then.
     handle
@@ -166,7 +170,7 @@ fn give_back(handle: &mut Handle, held: &[Letter], until: Instant) -> Result<()>
 fn send_back(handle: &mut Handle, queue: &str, chosen: &[Letter], until: Instant) -> Result<()> {
     for held in chosen {
         let (mut written, known) = (Vec::new(), &held.content.properties);
-        properties::write(&held.letter.message.headers, &known.properties, known.priority, &mut written)?;
+        properties::write(&held.found.message.headers, &known.others, known.priority, &mut written)?;
         let to = To { exchange: "", routing_key: queue, mandatory: true };
         handle.send(to, &written, &held.content.body, until)?;
     }

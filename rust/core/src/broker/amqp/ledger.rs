@@ -14,8 +14,10 @@ use crate::message::Message;
 use crate::message::envelope::{DEATHS_HEADER, REDELIVERED_HEADER};
 use crate::message::object::RawObject;
 
-/// So many that were settled last are remembered.
-const REMEMBERED: usize = 16_384;
+/// So many that were settled last are remembered: more than can be on their way to the server.
+const REMEMBERED: usize = 4096;
+/// Messages up to this size are kept as they are until somebody asks what they were: that is seldom.
+const SMALL: usize = 4096;
 /// What was acknowledged so long before a connection broke has been heard.
 const UNHEARD: Duration = Duration::from_secs(30);
 /// What did not come back for so long after that does not come any more.
@@ -34,8 +36,26 @@ pub(super) struct Held {
     pub(super) message: Message,
     pub(super) priority: Option<u8>,
     pub(super) deaths: u32,
-    /// It was settled by an exchange that failed later on.
+    /// It was settled, perhaps by an exchange that failed later on.
     pub(super) done: bool,
+    /// It was acknowledged, so that it is not to run when it comes back.
+    pub(super) is_for_good: bool,
+    /// The same message was sent again: what comes back may be that one, and is to run.
+    pub(super) is_sent_again: bool,
+}
+
+impl Held {
+    /// A delivery that came.
+    pub(super) fn new(source: usize, place: u64, message: Message) -> Self {
+        let (place, priority) = (Some(place), None);
+        let (done, is_for_good, is_sent_again) = (false, false, false);
+        Self { source, place, message, priority, deaths: 0, done, is_for_good, is_sent_again }
+    }
+
+    /// It is settled; `acked`: for good, unless the same message was sent again.
+    pub(super) fn settle(&mut self, acked: bool) {
+        (self.done, self.is_for_good) = (true, acked && !self.is_sent_again);
+    }
 }
 
 /// Deliveries by the tags we give them.
@@ -46,15 +66,23 @@ pub(super) struct Ledger {
     hash: foldhash::fast::RandomState,
     /// What was held when a connection broke, by what it is.
     orphans: HashMap<u64, Tag>,
-    /// What was acknowledged lately: what it is, and when.
-    finished: VecDeque<(u64, Instant)>,
+    /// What was acknowledged lately, and when.
+    finished: VecDeque<(Finished, Instant)>,
     /// Those of them that may come back, until a moment.
     unheard: HashSet<u64>,
     forget_at: Option<Instant>,
 }
 
+/// A message that was acknowledged.
+enum Finished {
+    /// As it is, with the queue it came from.
+    Whole(Message, usize),
+    /// What it is.
+    What(u64),
+}
+
 /// What a delivery turns out to be.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrived {
     /// It is new, or one that is held here and has come back: to be handed out under this tag.
     Given(Tag),
@@ -92,20 +120,25 @@ impl Ledger {
         self.held.get_mut(&tag)
     }
 
-    /// Takes out what is settled. `acked`: for good, so that it is not to run again when it comes back.
-    pub(super) fn leave(&mut self, tag: Tag, acked: bool, now: Instant) {
+    /// Takes out what is settled.
+    pub(super) fn leave(&mut self, tag: Tag, now: Instant) {
         let Some(held) = self.held.remove(&tag) else { return };
-        let what = self.what(&held.message, held.source);
         if held.place.is_none() {
+            let what = self.what(&held.message, held.source);
             self.orphans.remove(&what);
-            if acked {
+            if held.is_for_good {
                 self.unheard.insert(what);
             }
-        } else if acked {
+        } else if held.is_for_good {
+            let finished = if held.message.size_bytes() <= SMALL {
+                Finished::Whole(held.message, held.source)
+            } else {
+                Finished::What(self.what(&held.message, held.source))
+            };
             if self.finished.len() == REMEMBERED {
                 self.finished.pop_front();
             }
-            self.finished.push_back((what, now));
+            self.finished.push_back((finished, now));
         }
     }
 
@@ -118,18 +151,24 @@ impl Ledger {
             }
         }
         for tag in lost {
-            // What was settled already needs no run, whether the server has heard of it or not.
+            // What was acknowledged needs no run, whether the server has heard of it or not.
             let Some(held) = self.held.get(&tag) else { continue };
-            let (what, done) = (self.what(&held.message, held.source), held.done);
-            if done {
-                self.unheard.insert(what);
-            } else {
+            let what = self.what(&held.message, held.source);
+            if !held.done {
                 self.orphans.insert(what, tag);
+            } else if held.is_for_good {
+                self.unheard.insert(what);
             }
         }
-        let recent =
-            self.finished.drain(..).filter(|(_, at)| now.since(*at) <= UNHEARD).map(|(what, _)| what);
-        self.unheard.extend(recent);
+        for (finished, at) in std::mem::take(&mut self.finished) {
+            if now.since(at) <= UNHEARD {
+                let what = match finished {
+                    Finished::Whole(message, source) => self.what(&message, source),
+                    Finished::What(what) => what,
+                };
+                self.unheard.insert(what);
+            }
+        }
         self.forget_at = Some(now.after(COMES_BACK));
     }
 
@@ -174,7 +213,7 @@ mod tests {
     fn held(id: &str, place: u64) -> Held {
         let headers = format!(r#"{{"id":"{id}","x-delivery-count":{place}}}"#);
         let message = Message { headers: headers.into(), ..Message::default() };
-        Held { source: 0, place: Some(place), message, priority: None, deaths: 0, done: false }
+        Held::new(0, place, message)
     }
 
     fn given(arrived: Arrived) -> Tag {
@@ -182,6 +221,35 @@ mod tests {
             Arrived::Given(tag) => tag,
             Arrived::Done => panic!("it is done"),
         }
+    }
+
+    fn acked(ledger: &mut Ledger, tag: Tag, now: Instant) {
+        ledger.get_mut(tag).unwrap().settle(true);
+        ledger.leave(tag, now);
+    }
+
+    #[test]
+    fn what_was_acknowledged_and_sent_again_runs_when_it_comes_back() {
+        let mut ledger = Ledger::default();
+        for (place, is_written) in [(1, true), (2, false)] {
+            let tag = given(ledger.enter(held("parked", place), false, NOW));
+            ledger.get_mut(tag).unwrap().is_sent_again = true;
+            ledger.get_mut(tag).unwrap().settle(true);
+            if is_written {
+                ledger.leave(tag, NOW);
+            }
+        }
+        ledger.lose(|_| true, NOW);
+        given(ledger.enter(held("parked", 3), true, NOW));
+    }
+
+    #[test]
+    fn what_was_given_back_when_the_connection_broke_runs_when_it_comes_back() {
+        let mut ledger = Ledger::default();
+        let tag = given(ledger.enter(held("1", 1), false, NOW));
+        ledger.get_mut(tag).unwrap().settle(false);
+        ledger.lose(|_| true, NOW);
+        assert_ne!(given(ledger.enter(held("1", 2), true, NOW)), tag);
     }
 
     const NOW: Instant = Instant(1_000_000_000_000);
@@ -206,12 +274,13 @@ mod tests {
         let long_before = given(ledger.enter(held("long before", 2), false, NOW));
         let meanwhile = given(ledger.enter(held("meanwhile", 3), false, NOW));
         let released = given(ledger.enter(held("released", 4), false, NOW));
-        ledger.leave(long_before, true, NOW);
+        acked(&mut ledger, long_before, NOW);
         let later = NOW.after(Duration::from_secs(40));
-        ledger.leave(before, true, later);
+        acked(&mut ledger, before, later);
         ledger.lose(|_| true, later);
-        ledger.leave(meanwhile, true, later);
-        ledger.leave(released, false, later);
+        acked(&mut ledger, meanwhile, later);
+        ledger.get_mut(released).unwrap().settle(false);
+        ledger.leave(released, later);
         assert_eq!(ledger.enter(held("before", 5), true, later), Arrived::Done);
         assert_eq!(ledger.enter(held("meanwhile", 6), true, later), Arrived::Done);
         for (id, place) in [("long before", 7), ("released", 8), ("before", 9)] {
@@ -224,7 +293,7 @@ mod tests {
         let mut ledger = Ledger::default();
         let one = given(ledger.enter(held("1", 1), false, NOW));
         let two = given(ledger.enter(held("2", 2), false, NOW));
-        ledger.leave(two, true, NOW);
+        acked(&mut ledger, two, NOW);
         ledger.lose(|_| true, NOW);
         let later = NOW.after(Duration::from_secs(601));
         assert_ne!(given(ledger.enter(held("1", 3), true, later)), one);

@@ -88,7 +88,7 @@ impl Link {
 
     async fn greet(&mut self, mut greeting: Greeting<'_>) -> Result<()> {
         let mut was_asked = false;
-        greeting.begin(&mut self.out);
+        Greeting::begin(&mut self.out);
         loop {
             self.flush().await?;
             let incoming = match self.receive().await {

@@ -46,7 +46,7 @@ impl Mailbox {
     /// Those of the connection.
     pub(crate) fn next(&mut self, alarm: BorrowedFd<'_>, until: Instant) -> Result<Option<Letter>> {
         let Some(content) = self.handle.listen(alarm, until)? else { return Ok(None) };
-        let properties = Properties::parse(&content.properties.properties).unwrap_or_default();
+        let properties = Properties::parse(&content.properties.others).unwrap_or_default();
         Ok(Some(Letter {
             correlation_id: properties.correlation_id.unwrap_or_default().into_owned(),
             content_type: properties.content_type.unwrap_or_default().into_owned(),

@@ -10,10 +10,12 @@ mod commit;
 mod config;
 mod confirms;
 mod connection;
+mod consume;
 mod dead;
 mod delay;
 mod error;
 mod greeting;
+mod inbound;
 mod inspect;
 mod ledger;
 mod link;
@@ -106,7 +108,7 @@ impl Broker for AmqpBroker {
     fn declare(&self, queues: &[Queue]) -> Result<()> {
         self.keeper.lend("declare", |handle, until| {
             for queue in queues {
-                let declared = handle.ask(until, |out| topology::declare(CHANNEL, queue, out));
+                let declared = handle.ask_some(until, |out| topology::declare(CHANNEL, queue, out));
                 declared.map_err(|error| error.with("queue", &queue.name))?;
                 if !queue.exchange.is_empty() {
                     handle.exchanges.insert(queue.exchange.clone());

@@ -221,10 +221,10 @@ impl Publisher {
         while let Some(incoming) = link.next()? {
             match incoming {
                 Incoming::Method(_, Method::Ack { tag, multiple }) => {
-                    self.confirms.heard(tag, multiple, true)
+                    self.confirms.heard(tag, multiple, true);
                 }
                 Incoming::Method(_, Method::Nack { tag, multiple }) => {
-                    self.confirms.heard(tag, multiple, false)
+                    self.confirms.heard(tag, multiple, false);
                 }
                 Incoming::Method(_, Method::CloseChannel(closing)) => return Err(closed(&closing)),
                 Incoming::Content(_, content) => {
@@ -265,7 +265,7 @@ impl Publisher {
 /// The properties of a parcel that came back, to be sent once more or set aside.
 pub(super) fn again(returned: &Returned) -> Result<Parcel> {
     let (mut written, known) = (Vec::new(), &returned.content.properties);
-    properties::write(&known.headers, &known.properties, known.priority, &mut written)?;
+    properties::write(&known.headers, &known.others, known.priority, &mut written)?;
     Ok(Parcel {
         exchange: returned.exchange.clone(),
         routing_key: returned.routing_key.clone(),

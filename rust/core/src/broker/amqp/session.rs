@@ -7,30 +7,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::config::AmqpConfig;
-use super::ledger::{Arrived, Held, Ledger};
+use super::ledger::Ledger;
 use super::link::Link;
 use super::names::Names;
 use super::publisher::Publisher;
 use super::replies::Replies;
 use super::source::{Source, State};
-use super::wire::{Content, Incoming, Method, call};
-use super::{dead, topology};
+use super::topology;
+use super::wire::call;
 use crate::broker::topology::ExchangeKind;
-use crate::broker::{BoxFuture, Delivery, Harvest, Queue, Receipt, Renewal, Session, Subscription};
+use crate::broker::{BoxFuture, Harvest, Queue, Renewal, Session, Subscription};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{self, Tag};
 use crate::job::ending::Commit;
-use crate::message::Message;
 
 /// How long the end of a session may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// A queue that cannot be had is tried again so often.
-const RETRY: Duration = Duration::from_millis(500);
+pub(super) const RETRY: Duration = Duration::from_millis(500);
 /// What came and nobody wanted for so long goes back.
 const UNWANTED: Duration = Duration::from_secs(1);
 
@@ -50,13 +48,13 @@ pub(super) struct AmqpSession {
     /// Exchanges of type fanout, which may have no listener.
     pub(super) fanouts: Vec<String>,
     /// Where to begin handing out: each queue in turn.
-    turn: usize,
+    pub(super) turn: usize,
     /// Deliveries became somebody else's, and whoever holds them was not told yet.
     has_lost: bool,
     /// What users should know, and was not told yet.
-    notices: Vec<String>,
+    pub(super) notices: Vec<String>,
     /// When somebody last wanted messages.
-    wanted_at: Instant,
+    pub(super) wanted_at: Instant,
 }
 
 impl AmqpSession {
@@ -206,165 +204,12 @@ impl AmqpSession {
     }
 
     /// A channel is gone with what it had delivered; what was not handed out is forgotten.
-    fn clear(&mut self, place: usize) {
+    pub(super) fn clear(&mut self, place: usize) {
         let source = &mut self.sources[place];
         for delivery in &source.shelf {
             self.ledger.discard(delivery.tag());
         }
         source.lose();
-    }
-
-    /// Takes in what has come, without waiting.
-    pub(super) async fn hear(&mut self) -> Result<()> {
-        loop {
-            let Some(link) = &mut self.link else { return Ok(()) };
-            let read = link.look().await;
-            self.take_in()?;
-            match read {
-                Ok(true) => {}
-                Ok(false) => return Ok(()),
-                Err(error) => return Err(self.lose(error)),
-            }
-        }
-    }
-
-    /// Takes in what was read.
-    pub(super) fn take_in(&mut self) -> Result<()> {
-        loop {
-            let Some(link) = &mut self.link else { return Ok(()) };
-            match link.next() {
-                Ok(Some(Incoming::Content(channel, content))) => self.delivered(channel, *content),
-                Ok(Some(Incoming::Method(channel, method))) => self.said(channel, method),
-                Ok(Some(Incoming::Heartbeat)) => {}
-                Ok(None) => return Ok(()),
-                Err(error) => return Err(self.lose(error)),
-            }
-        }
-    }
-
-    fn said(&mut self, channel: u16, method: Method) {
-        let Some(place) = usize::from(channel).checked_sub(1).filter(|place| *place < self.sources.len())
-        else {
-            return;
-        };
-        match method {
-            // The queue was deleted, or its leader moved: what was delivered can still be settled.
-            Method::Cancelled(consumer) if self.sources[place].consumer() == consumer => {
-                let name = &self.sources[place].name;
-                self.notices.push(format!("the RabbitMQ server ended the consumer of the queue {name:?}"));
-                if let Some(link) = &mut self.link {
-                    call::channel_close(channel, &mut link.out);
-                }
-                self.lose_channel(place);
-            }
-            Method::CloseChannel(closing) => {
-                let error = super::error::closed(&closing);
-                self.notices.push(format!("queue {:?}: {error}", self.sources[place].name));
-                if let Some(link) = &mut self.link {
-                    call::channel_close_ok(channel, &mut link.out);
-                }
-                self.lose_channel(place);
-            }
-            _ => {}
-        }
-    }
-
-    fn lose_channel(&mut self, place: usize) {
-        self.clear(place);
-        self.ledger.lose(|source| source == place, self.clock.now());
-    }
-
-    fn delivered(&mut self, channel: u16, content: Content) {
-        let Method::Deliver { tag, redelivered, exchange, routing_key, .. } = content.method else { return };
-        let place = usize::from(channel).wrapping_sub(1);
-        let Some(source) = self.sources.get_mut(place) else { return };
-        if source.state == State::Closed {
-            return;
-        }
-        source.ring.delivered(tag);
-        let priority = content.properties.priority;
-        let message = Message {
-            headers: Bytes::from(content.properties.headers),
-            properties: Bytes::from(content.properties.properties),
-            body: content.body,
-        };
-        let (marked, deaths) = dead::marks(&message.headers);
-        let (held, given) = (message.clone(), self.clock.now());
-        let held = Held { source: place, place: Some(tag), message: held, priority, deaths, done: false };
-        let ours = match self.ledger.enter(held, redelivered, given) {
-            Arrived::Given(ours) => ours,
-            Arrived::Done => return source.ring.done(tag),
-        };
-        if self.config.replies {
-            self.replies.note(&message);
-        }
-        let (exchange, routing_key) = source.address(&exchange, &routing_key);
-        source.shelf.push_back(Delivery {
-            receipt: Receipt::new(ours, self.epoch),
-            queue: Arc::clone(&source.name),
-            exchange,
-            routing_key,
-            priority,
-            rank: u8::MAX - priority.unwrap_or(0),
-            redelivered: redelivered || marked,
-            deaths,
-            message,
-        });
-    }
-
-    /// Hands out up to `credit` of what has come, each queue in turn.
-    fn hand_out(&mut self, credit: usize, harvest: &mut Harvest) {
-        let count = self.sources.len();
-        let mut empty = 0;
-        while harvest.deliveries.len() < credit && empty < count {
-            self.turn = (self.turn + 1) % count;
-            match self.sources[self.turn].shelf.pop_front() {
-                Some(delivery) => {
-                    harvest.deliveries.push(delivery);
-                    empty = 0;
-                }
-                None => empty += 1,
-            }
-        }
-        harvest.deliveries.sort_by_key(|delivery| delivery.rank);
-        harvest.more = self.sources.iter().any(|source| !source.shelf.is_empty());
-    }
-
-    /// Asks the queues for what is wanted.
-    async fn ask(&mut self, credit: usize) -> Result<()> {
-        if credit == 0 {
-            return Ok(());
-        }
-        self.wanted_at = Instant::now();
-        let taking = self.sources.iter().filter(|source| !source.is_left).count().max(1);
-        // What the worker has room for in all: what it holds, and what it asks for.
-        let handed = |source: &Source| source.ring.open().saturating_sub(source.shelf.len());
-        let capacity = self.sources.iter().map(handed).sum::<usize>() + credit;
-        for place in 0..self.sources.len() {
-            let wanted = self.sources[place].wants(credit, capacity, taking);
-            if let Some(wanted) = wanted {
-                self.consume(place, wanted).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn consume(&mut self, place: usize, wanted: usize) -> Result<()> {
-        let (Some(link), source) = (&mut self.link, &mut self.sources[place]) else { return Ok(()) };
-        match source.consume(link, wanted).await {
-            Ok(()) => self.take_in(),
-            Err(error) if link.is_usable() => {
-                self.notices.push(error.to_string());
-                self.lose_channel(place);
-                self.sources[place].retry_at = Some(Instant::now() + RETRY);
-                if self.sources.iter().all(|source| source.state == State::Closed) {
-                    Err(error)
-                } else {
-                    Ok(())
-                }
-            }
-            Err(error) => Err(self.lose(error)),
-        }
     }
 
     /// Writes what is due, acknowledgements first.
@@ -393,27 +238,6 @@ impl AmqpSession {
         Ok(harvest)
     }
 
-    async fn wait_for_arrival(&mut self) {
-        loop {
-            let has_come = self.sources.iter().any(Source::wants_exchange);
-            if has_come || self.link.is_none() || !self.notices.is_empty() {
-                return;
-            }
-            let retry_at = self.sources.iter().filter_map(|source| source.retry_at).min();
-            let Some(link) = &mut self.link else { return };
-            tokio::select! {
-                waited = link.wait() => if let Err(error) = waited {
-                    self.lose(error);
-                    return;
-                },
-                () = until(retry_at) => return,
-            }
-            if self.take_in().is_err() {
-                return;
-            }
-        }
-    }
-
     async fn attend(&mut self) -> Result<()> {
         self.publisher.attend().await;
         if self.link.is_none() {
@@ -428,25 +252,6 @@ impl AmqpSession {
             Ok(()) => self.flush().await,
             Err(error) => Err(self.lose(error)),
         }
-    }
-
-    /// Gives back what came for a worker that has no use for it: others may have.
-    async fn give_back(&mut self) -> Result<()> {
-        for place in 0..self.sources.len() {
-            if self.sources[place].shelf.is_empty() {
-                continue;
-            }
-            let (Some(link), source) = (&mut self.link, &mut self.sources[place]) else { return Ok(()) };
-            if let Err(error) = source.cancel(link).await {
-                return Err(self.lose(error));
-            }
-            self.take_in()?;
-            let shelf = std::mem::take(&mut self.sources[place].shelf);
-            for delivery in shelf {
-                self.put_back(delivery.tag());
-            }
-        }
-        Ok(())
     }
 
     /// Puts a delivery back into its queue, to its place.
@@ -510,13 +315,6 @@ impl Session for AmqpSession {
             }
             flushed
         })
-    }
-}
-
-async fn until(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment).await,
-        None => std::future::pending().await,
     }
 }
 

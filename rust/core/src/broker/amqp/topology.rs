@@ -22,7 +22,8 @@ pub(super) fn declare(channel: u16, queue: &Queue, out: &mut Vec<u8>) -> Result<
         return Err(nameless());
     }
     let mut answers = 0;
-    if !(queue.exchange.is_empty() || queue.exchange_no_declare || queue.exchange.starts_with(RESERVED)) {
+    let is_theirs = queue.exchange_no_declare || queue.exchange.starts_with(RESERVED);
+    if !(queue.exchange.is_empty() || is_theirs) {
         let how = (false, queue.exchange_durable, queue.exchange_auto_delete);
         let arguments = &queue.exchange_arguments;
         call::exchange_declare(channel, &queue.exchange, kind.name(), how, arguments, out)?;
@@ -32,11 +33,11 @@ pub(super) fn declare(channel: u16, queue: &Queue, out: &mut Vec<u8>) -> Result<
     if queue.name.is_empty() {
         return Ok(answers);
     }
-    answers += 1;
     let Queue { durable, exclusive, auto_delete, .. } = *queue;
     let how = Declared { passive: false, durable, exclusive, auto_delete };
     call::queue_declare(channel, &queue.name, how, &queue.arguments, out)
         .map_err(|error| not_an_object(queue, error))?;
+    answers += 1;
     if !queue.exchange.is_empty() {
         let (key, arguments) = (&queue.routing_key, &queue.binding_arguments);
         call::queue_bind(channel, &queue.name, &queue.exchange, key, arguments, out)?;

@@ -189,7 +189,9 @@ impl Turn<'_> {
             came.push(record(letter));
         }
         let mut state = self.room.lock();
-        came.into_iter().for_each(|record| state.records.put(record));
+        for record in came {
+            state.records.put(record);
+        }
         Ok(())
     }
 

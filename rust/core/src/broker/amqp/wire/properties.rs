@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::value::RawValue;
+
 use super::super::error::malformed;
 use super::read::Reader;
 use super::table;
@@ -45,7 +47,7 @@ pub(in super::super) struct Properties {
     /// A JSON object.
     pub(in super::super) headers: Vec<u8>,
     /// A JSON object, without headers and priority.
-    pub(in super::super) properties: Vec<u8>,
+    pub(in super::super) others: Vec<u8>,
     pub(in super::super) priority: Option<u8>,
 }
 
@@ -64,42 +66,49 @@ pub(in super::super) fn write(
     let (at, mut flags) = (out.len(), 0_u16);
     out.u16(0);
     for (position, (name, kind)) in KNOWN.into_iter().enumerate() {
-        let found = properties.find(name).filter(|value| value.get() != "null");
-        let written = match (kind, name) {
-            (Kind::Headers, _) => {
-                table::write(headers, out)?;
-                true
+        let written = match kind {
+            Kind::Headers => table::write(headers, out).map(|()| true)?,
+            _ => {
+                let found = properties.find(name).filter(|value| value.get() != "null");
+                write_one(name, kind, found, priority, out)?
             }
-            (Kind::Octet, "priority") => {
-                let own = found.and_then(|value| value.get().parse().ok());
-                out.u8(priority.or(own).unwrap_or(0)); // as kombu, which never leaves it out
-                true
-            }
-            // RabbitMQ would close the channel. Who takes the message reads in its headers when it expires.
-            (Kind::Text, "expiration") if found.is_some_and(|value| is_too_late(value)) => false,
-            (Kind::Octet, _) => {
-                out.u8(found.map_or(Ok(PERSISTENT), |value| parsed(name, value.get()))?);
-                true
-            }
-            (Kind::Time, _) => match found {
-                Some(value) => {
-                    out.u64(parsed(name, value.get())?);
-                    true
-                }
-                None => false,
-            },
-            (Kind::Text, _) => match found {
-                Some(value) => {
-                    out.short(&short_text(name, text_of(value)?)?);
-                    true
-                }
-                None => false,
-            },
         };
         flags |= u16::from(written) << (15 - position);
     }
     out[at..at + 2].copy_from_slice(&flags.to_be_bytes());
     Ok(())
+}
+
+/// Writes a property, where it has a value; whether it has.
+fn write_one(
+    name: &str,
+    kind: Kind,
+    found: Option<&RawValue>,
+    priority: Option<u8>,
+    out: &mut Vec<u8>,
+) -> Result<bool> {
+    match (kind, found) {
+        (Kind::Octet, _) if name == "priority" => {
+            let own = found.and_then(|value| value.get().parse().ok());
+            out.u8(priority.or(own).unwrap_or(0)); // as kombu, which never leaves it out
+            Ok(true)
+        }
+        (Kind::Octet, _) => {
+            out.u8(found.map_or(Ok(PERSISTENT), |value| parsed(name, value.get()))?);
+            Ok(true)
+        }
+        (Kind::Time, Some(value)) => {
+            out.u64(parsed(name, value.get())?);
+            Ok(true)
+        }
+        // RabbitMQ would close the channel. Who takes the message reads in its headers when it expires.
+        (Kind::Text, Some(value)) if name == "expiration" && is_too_late(value) => Ok(false),
+        (Kind::Text, Some(value)) => {
+            out.short(&short_text(name, text_of(value)?)?);
+            Ok(true)
+        }
+        (_, None) | (Kind::Headers, _) => Ok(false),
+    }
 }
 
 /// Reads flags and properties.
@@ -108,7 +117,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Properties> {
     if flags & 0b11 != 0 {
         return Err(malformed("a content header has properties that nobody knows"));
     }
-    let mut found = Properties { headers: Vec::new(), properties: vec![b'{'], priority: None };
+    let mut found = Properties { headers: Vec::new(), others: vec![b'{'], priority: None };
     let mut of_content = Vec::new();
     for (position, (name, kind)) in KNOWN.into_iter().enumerate() {
         if flags & (1 << (15 - position)) == 0 {
@@ -126,31 +135,33 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Properties> {
             _ => {}
         }
         // At the end, where the envelopes of other brokers give them back.
-        let out = if name.starts_with("content_") { &mut of_content } else { &mut found.properties };
-        if out.last().is_some_and(|last| *last != b'{') {
-            out.push(b',');
-        }
-        quote(name, out);
-        out.push(b':');
-        match kind {
-            Kind::Text => quote(&reader.short()?, out),
-            Kind::Octet => out.extend_from_slice(reader.u8()?.to_string().as_bytes()),
-            _ => out.extend_from_slice(reader.u64()?.to_string().as_bytes()),
-        }
+        let out = if name.starts_with("content_") { &mut of_content } else { &mut found.others };
+        read_one(name, kind, reader, out)?;
     }
-    if found.headers.is_empty() {
-        found.headers.extend_from_slice(b"{}");
+    if found.others.len() > 1 && !of_content.is_empty() {
+        found.others.push(b',');
     }
-    if found.properties.len() > 1 && !of_content.is_empty() {
-        found.properties.push(b',');
-    }
-    found.properties.append(&mut of_content);
-    found.properties.push(b'}');
+    found.others.append(&mut of_content);
+    found.others.push(b'}');
     Ok(found)
 }
 
+fn read_one(name: &str, kind: Kind, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<()> {
+    if out.last().is_some_and(|last| *last != b'{') {
+        out.push(b',');
+    }
+    quote(name, out);
+    out.push(b':');
+    match kind {
+        Kind::Text => quote(&reader.short()?, out),
+        Kind::Octet => out.extend_from_slice(reader.u8()?.to_string().as_bytes()),
+        _ => out.extend_from_slice(reader.u64()?.to_string().as_bytes()),
+    }
+    Ok(())
+}
+
 /// Whether a message would expire later than RabbitMQ can count, in 2³² milliseconds.
-fn is_too_late(value: &serde_json::value::RawValue) -> bool {
+fn is_too_late(value: &RawValue) -> bool {
     text_of(value).is_ok_and(|digits| digits.parse::<u64>().is_ok_and(|after| after > u64::from(u32::MAX)))
 }
 
@@ -163,7 +174,7 @@ fn object_text<'a>(name: &'static str, bytes: &'a [u8]) -> Result<&'a str> {
 }
 
 /// The text of a property; a number is taken for its digits, as in `expiration`.
-fn text_of(value: &serde_json::value::RawValue) -> Result<Cow<'_, str>> {
+fn text_of(value: &RawValue) -> Result<Cow<'_, str>> {
     if value.get().starts_with('"') { text(value).map_err(not_encodable) } else { Ok(value.get().into()) }
 }
 
@@ -203,16 +214,16 @@ mod tests {
     fn properties_of_a_celery_message_come_back() {
         let properties = r#"{"delivery_mode":2,"correlation_id":"1","reply_to":"r","expiration":"2000","timestamp":7,"type":"t","content_type":"application/json","content_encoding":"utf-8"}"#;
         let found = there_and_back(r#"{"task":"a"}"#, properties, Some(4));
-        assert_eq!(String::from_utf8(found.properties).unwrap(), properties);
+        assert_eq!(String::from_utf8(found.others).unwrap(), properties);
         assert_eq!((found.headers, found.priority), (br#"{"task":"a"}"#.to_vec(), Some(4)));
     }
 
     #[test]
     fn a_message_is_persistent_unless_it_says_otherwise() {
         let found = there_and_back("", "", None);
-        assert_eq!((found.properties, found.headers), (br#"{"delivery_mode":2}"#.to_vec(), b"{}".to_vec()));
+        assert_eq!((found.others, found.headers), (br#"{"delivery_mode":2}"#.to_vec(), b"{}".to_vec()));
         let found = there_and_back("{}", r#"{"delivery_mode":1,"unknown":[],"priority":3}"#, None);
-        assert_eq!((found.properties, found.priority), (br#"{"delivery_mode":1}"#.to_vec(), Some(3)));
+        assert_eq!((found.others, found.priority), (br#"{"delivery_mode":1}"#.to_vec(), Some(3)));
     }
 
     #[test]
@@ -222,7 +233,7 @@ mod tests {
             ("4294967296", r#"{"delivery_mode":2}"#),
         ] {
             let found = there_and_back("{}", &format!(r#"{{"expiration":"{expiration}"}}"#), None);
-            assert_eq!(String::from_utf8(found.properties).unwrap(), expected);
+            assert_eq!(String::from_utf8(found.others).unwrap(), expected);
         }
     }
 
