@@ -13,10 +13,11 @@ import asyncio
 import os
 import threading
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fastq.app.bulk import CHUNK, CHUNK_BYTES
-from fastq.app.publish import declare, publish_many
+from fastq.app.publish import publish_many, with_queues
 from fastq.exceptions import OperationalError
 from fastq.exits import close_at_exit
 
@@ -179,9 +180,10 @@ class Outbox:
         manner = letters[0].manner
         error: Exception | None = None
         try:
-            declare(self._app, manner.producer, [queue for letter in letters for queue in letter.queues])
+            queues = [queue for letter in letters for queue in letter.queues]
             messages = [message for letter in letters for message in letter.messages]
-            publish_many(self._app, manner.producer, messages, manner.options)
+            publish = partial(publish_many, self._app, manner.producer, messages, manner.options)
+            with_queues(self._app, manner.producer, queues, publish)
         except OperationalError as failure:
             error = failure
         except Exception as failure:  # noqa: BLE001 - it belongs to who sent it
