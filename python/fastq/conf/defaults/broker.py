@@ -22,7 +22,7 @@ OPTIONS = (
         "broker_transport_options",
         MAP,
         {},
-        "Options of the broker's kind: [of Redis](../redis.md), [of RabbitMQ](../rabbitmq.md), or `synchronous` and "
+        "Options of the broker's kind: [of Redis](../redis.md), [of RabbitMQ](../amqp.md), or `synchronous` and "
         "`publish_timeout` of SQLite.",
     ),
     Option(
