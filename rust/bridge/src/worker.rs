@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use fastq_core::broker::url::BrokerUrl;
 use fastq_core::broker::{Queue, connect, connect_store};
@@ -166,10 +167,7 @@ impl Worker {
 impl Plan {
     fn read(py: Python<'_>, spec: ConfigSpec, policies: Policies) -> PyResult<Self> {
         let lease = duration(py, "lease", spec.lease)?;
-        let result_expires = optional_duration(py, "result_expires", spec.result_expires)?;
-        let chord_expires = optional_duration(py, "chord_expires", spec.chord_expires)?;
-        let patience = optional_duration(py, "chord_patience", spec.chord_patience)?.map(Patience::of);
-        let stop_within = optional_duration(py, "stop_within", spec.stop_within)?;
+        let [result_expires, chord_expires, patience, stop_within] = limits(py, &spec)?;
         let soft_stop_within = duration(py, "soft_stop_within", spec.soft_stop_within)?;
         let revoke_expires = duration(py, "revoke_expires", spec.revoke_expires)?;
         let nursery: Option<OwnedFd> =
@@ -189,7 +187,7 @@ impl Plan {
             result_expires,
             chord_expires,
             internal: (!spec.internal_queue.is_empty()).then(|| Queue::named(spec.internal_queue)),
-            patience,
+            patience: patience.map(Patience::of),
             stop_within,
             soft_stop_within,
             ends_lost_runs: spec.ends_lost_runs,
@@ -231,6 +229,16 @@ impl Plan {
             _ => Ok(None),
         }
     }
+}
+
+/// The times that may be without end.
+fn limits(py: Python<'_>, spec: &ConfigSpec) -> PyResult<[Option<Duration>; 4]> {
+    Ok([
+        optional_duration(py, "result_expires", spec.result_expires)?,
+        optional_duration(py, "chord_expires", spec.chord_expires)?,
+        optional_duration(py, "chord_patience", spec.chord_patience)?,
+        optional_duration(py, "stop_within", spec.stop_within)?,
+    ])
 }
 
 /// Whether two URLs name the same place, however their options differ.

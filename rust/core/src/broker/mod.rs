@@ -19,8 +19,10 @@ pub mod receipt;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod release;
+mod seen;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod subscription;
 pub mod topology;
 pub mod url;
 
@@ -43,6 +45,8 @@ pub use connect::{connect, connect_store};
 pub use overhear::{Ear, Said, Word};
 pub use receipt::Receipt;
 pub(crate) use release::release;
+pub use seen::{DeadLetter, Depth, WorkerEntry};
+pub use subscription::{Harvest, Renewal, Subscription};
 pub use topology::Queue;
 
 /// A future of a trait object: boxed once per batch, never once per message.
@@ -348,122 +352,4 @@ impl Delivery {
     pub fn tag(&self) -> Tag {
         self.receipt.tag()
     }
-}
-
-/// What a worker wants of a broker.
-#[derive(Clone, Debug)]
-pub struct Subscription {
-    /// Queues to take from, in no order of preference.
-    pub queues: Vec<Queue>,
-    /// Node name, such as `fastq@host`.
-    pub node: String,
-    /// How long the lease lasts without renewal.
-    pub lease: Duration,
-    /// Deaths after which a message is set aside.
-    pub max_deaths: u32,
-    /// The worker's slot page (see [`crate::pool::page`]), so that a reaper on this host learns what had started.
-    pub page: Option<PathBuf>,
-    /// How long stored results live; `None` for ever.
-    pub result_expires: Option<Duration>,
-    /// The exchange of remote commands to listen at, such as `celery.pidbox`; `None`: at none.
-    pub mailbox: Option<String>,
-    /// How long what chords are counted with lives; `None` for ever.
-    pub chord_expires: Option<Duration>,
-    /// The queue of built-in tasks that every worker of an app takes from, beside its own: the release of chords. It is
-    /// looked at when this worker has put something there, and now and then.
-    pub internal: Option<Queue>,
-    /// How long chords are left alone before somebody looks after them; `None`: for ever.
-    pub patience: Option<Patience>,
-}
-
-impl Subscription {
-    /// Where release messages go.
-    pub fn internal_queue(&self) -> &str {
-        let queue = self.internal.as_ref().or(self.queues.first());
-        queue.map_or("", |queue| &queue.name)
-    }
-}
-
-/// What one [`Session::exchange`] brought.
-#[derive(Debug, Default)]
-pub struct Harvest {
-    /// Messages taken.
-    pub deliveries: Vec<Delivery>,
-    /// Commits that were not carried out because their Receipt is no longer ours.
-    pub refused: Vec<Tag>,
-    /// The queue had more than was asked for.
-    pub more: bool,
-    /// Tasks that were called off since the last one, the deliveries above perhaps among them.
-    pub revoked: Vec<Revocation>,
-    /// What was taken before is the broker's again, without the session being over: what has not started is to be
-    /// forgotten. What runs goes on, and settles what comes back.
-    pub lost: bool,
-    /// What users should know, a sentence each.
-    pub notices: Vec<String>,
-}
-
-/// What one [`Session::renew`] did.
-#[derive(Debug, Default)]
-pub struct Renewal {
-    /// The server or file answered: false when nothing was due, and so nobody was asked.
-    pub asked: bool,
-    /// Messages of dead workers put back.
-    pub recovered: u64,
-    /// Messages of dead workers set aside because they died too often.
-    pub buried: u64,
-}
-
-/// How many messages a queue holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Depth {
-    /// The queue's name.
-    pub queue: String,
-    /// Waiting, due now.
-    pub ready: u64,
-    /// Taken by a worker, not settled.
-    pub in_flight: u64,
-    /// Waiting for their time.
-    pub delayed: u64,
-    /// Set aside.
-    pub dead: u64,
-}
-
-/// A message set aside, and why.
-#[derive(Clone, Debug)]
-pub struct DeadLetter {
-    /// Names it to [`Broker::requeue_dead`] and [`Broker::drop_dead`].
-    pub id: String,
-    /// Task id, as far as the headers could be read.
-    pub task_id: String,
-    /// Task name, as far as the headers could be read.
-    pub task_name: String,
-    /// The queue it came from.
-    pub queue: String,
-    /// One sentence.
-    pub reason: String,
-    /// When it was set aside.
-    pub buried_at: WallTime,
-    /// Workers or children that died running it.
-    pub deaths: u32,
-    /// What was sent.
-    pub message: Message,
-}
-
-/// A worker that holds a lease.
-#[derive(Clone, Debug)]
-pub struct WorkerEntry {
-    /// Node name.
-    pub node: String,
-    /// Process id on its host.
-    pub pid: u32,
-    /// Host name.
-    pub host: String,
-    /// When it began.
-    pub started_at: WallTime,
-    /// When its lease ends unless renewed.
-    pub lease_until: WallTime,
-    /// Messages it holds.
-    pub in_flight: u64,
-    /// Queues it takes from.
-    pub queues: Vec<String>,
 }
