@@ -39,7 +39,7 @@ use crate::job::ending::Commit;
 use crate::job::limits::{Ask, Granted};
 use crate::job::revocation::Revocation;
 use crate::message::Message;
-use crate::store::{Patience, Store};
+use crate::store::Store;
 
 pub use connect::{connect, connect_store};
 pub use overhear::{Ear, Said, Word};
