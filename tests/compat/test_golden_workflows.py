@@ -23,7 +23,7 @@ OTHERWISE = {
     (
         "5.6",
         "stamped-chord",
-    ): "Celery stamps the body of a chord only for a visitor; it gets the stamps of a member later",
+    ): "Celery stamps a body only for a visitor; it gets the stamps of a member later",
     ("5.7", "stamped-chord"): "the same",
 }
 """Recordings that fastq's messages differ from, and how."""
