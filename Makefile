@@ -92,6 +92,12 @@ bench-compare: build ## on Redis, beside other task queues (40 min; PART= SIDES=
 		$(if $(PART),--parts $(PART)) $(if $(SIDES),--sides $(SIDES)) \
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCALE),--scale $(SCALE))
 
+.PHONY: bench-compare-amqp
+bench-compare-amqp: build ## on RabbitMQ, beside Celery and the wire limit (PART= SIDES= ROUNDS= SCALE= choose less)
+	PYTHONPATH=scripts $(BIN)/python benches/amqp_compare/run.py \
+		$(if $(PART),--parts $(PART)) $(if $(SIDES),--sides $(SIDES)) \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCALE),--scale $(SCALE))
+
 .PHONY: bench-compare-keep
 bench-compare-keep: ## keep the figures of the last bench-compare: benches/results/redis and benches/README.md
 	PYTHONPATH=scripts $(BIN)/python benches/redis_compare/report.py --keep

@@ -19,16 +19,17 @@ TICK = 1.0 / os.sysconf("SC_CLK_TCK")
 class Worker:
     """Processes started by one or more commands, and everything they started."""
 
-    def __init__(self, commands: Sequence[Sequence[str]], log: IO[bytes]) -> None:
+    def __init__(self, commands: Sequence[Sequence[str]], log: IO[bytes], folder: Path = HERE) -> None:
         """Start the commands.
 
         Args:
             commands: each becomes the first process of a session of its own.
             log: what they print goes there.
+            folder: where the adapter lies.
         """
-        environment = {**os.environ, "PYTHONPATH": str(HERE)}
+        environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{HERE}"}
         self.roots = [
-            subprocess.Popen(command, cwd=HERE, stdout=log, stderr=log, env=environment, start_new_session=True)
+            subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment, start_new_session=True)
             for command in commands
         ]
 
@@ -110,7 +111,8 @@ class Worker:
 @contextmanager
 def worker_of(app: object, log: IO[bytes]) -> Iterator[Worker]:
     """Start an adapter's worker; stop it at the end."""
-    worker = Worker(app.worker_commands(), log)  # type: ignore[attr-defined]
+    folder = getattr(app, "folder", HERE)
+    worker = Worker(app.worker_commands(), log, folder)  # type: ignore[attr-defined]
     try:
         yield worker
     finally:

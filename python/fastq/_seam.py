@@ -166,6 +166,8 @@ class Policy:
     """They are counted in all workers together."""
     max_concurrency: int | None = None
     """Runs that may go on at the same time, in all workers together."""
+    retries_when_lost: int | None = None
+    """A run whose child died is retried, up to so many times in all; None: it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,3 +212,5 @@ class WorkerConfig:
     """The exchange of remote commands that are obeyed, such as `celery.pidbox`; None: none are."""
     revoke_expires: float = 10_800.0
     """How long it is remembered what a remote command calls off."""
+    eta_limit: int | None = None
+    """At most so many messages wait in the worker for their time or their turn; None: a thousand."""

@@ -11,7 +11,7 @@ from tests.faults.conftest import Place
 
 LINGER = "tests.faults.tasks.linger"
 LONGEST = 0.015
-"""Seconds: about as long as it takes until a signal has come, so that it comes before, at and after the end of a run."""
+"""Seconds: about as long as it takes until a signal has come, so that it comes before, at and after a run's end."""
 HEAD_START = 0.02
 """Seconds in which the others are sent, so that the process has something to move on to."""
 LIMIT = 60.0

@@ -95,3 +95,11 @@ def wrong(reject: bool = False) -> None:
 def deadly() -> None:
     """End the process."""
     os.kill(os.getpid(), 9)
+
+
+@app.task(name="limits.mortal", bind=True, retry_on_worker_lost=True, max_retries=2)
+def mortal(self: Any, lives: int) -> int:
+    """End the process, as often as it has no lives left."""
+    if self.request.retries < lives:
+        os.kill(os.getpid(), 9)
+    return int(self.request.retries)

@@ -25,12 +25,12 @@ def silent(pitch: int) -> int:
     return pitch
 
 
-@app.task(name="play.total")
-def total(pitches: list[Any], file: str = "") -> Any:
-    """Return the sum; write a line for each run."""
+@app.task(name="play.total", bind=True)
+def total(self: Any, pitches: list[Any], file: str = "") -> Any:
+    """Return the sum; write a line for each run: whether its message came again, and what it got."""
     if file:
         with Path(file).open("a", encoding="utf-8") as out:
-            out.write(f"{pitches}\n")
+            out.write(f"{self.request.delivery_info['redelivered']} {pitches}\n")
     return sum(pitches) if all(isinstance(pitch, int) for pitch in pitches) else pitches
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fastq.exceptions import TaskRevokedError
 from tests.path.conftest import SHOP
 from tests.support.wait import wait_for
 
@@ -155,6 +156,21 @@ def test_purge_asks_and_erases(client: FastQ, fastq: Shell) -> None:
     assert "Erase 3 waiting messages in celery?" in fastq("purge", given="y\n")
     client.send_task("shop.add", (1, 2), queue="mail")
     assert fastq("purge", "-f", "-Q", "mail") == "mail: 1 message erased\n"
+
+
+def test_tasks_are_revoked_and_terminated(client: FastQ, fastq: Shell, start_worker: Any, file: Any) -> None:
+    unwanted = client.send_task("shop.note", (file("notes"), "unwanted"))
+    assert fastq("control", "revoke", unwanted.id) == f"{unwanted.id}: revoked\n"
+    worker = start_worker("tests.path.shop")
+    running = client.send_task("shop.wait", (file("begun"), file("go on")))
+    worker.wait_for_log("shop.wait")
+    assert fastq.json("control", "terminate", "KILL", running.id) == {"terminated": [running.id]}
+    for result in (unwanted, running):
+        with pytest.raises(TaskRevokedError):
+            result.get(timeout=20)
+    assert fastq("control", "revoke_by_stamped_headers", "a=b") == "a=b: revoked\n"
+    assert "There is no signal 'LOUD'" in fastq("control", "terminate", "LOUD", "1", code=64)
+    assert "'a' is no stamp: write NAME=VALUE" in fastq("control", "revoke_by_stamped_headers", "a", code=64)
 
 
 def test_dead_letters_are_listed_shown_put_back_and_dropped(client: FastQ, fastq: Shell, worker: RunningWorker) -> None:

@@ -150,9 +150,7 @@ def test_the_tokens_of_a_worker_that_is_killed_are_free_again(start_worker: Star
     assert most_at_once(journal, without=killed) == {"acme": 2}
     survivor.kill()
     last = start_worker(SHOP, ("-c", "4", "-Q", "another"))
-    waiting = [
-        limits_shop.few.apply_async((str(journal), "acme", number), queue="another") for number in range(10, 20)
-    ]
+    waiting = [limits_shop.few.apply_async((str(journal), "acme", number), queue="another") for number in range(10, 20)]
     assert [result.get(timeout=30) for result in waiting] == list(range(10, 20))
     assert last.stop() == 0
 
@@ -237,3 +235,17 @@ def test_a_lock_outlives_killed_workers_and_ends_with_the_last_try(
     producer: Any = shop.producer
     assert producer.purge("celery") == 1
     assert not limits_shop.only.delay("b").duplicate, "it was purged"
+
+
+# ------------------------------------------------------------------- lost workers
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_run_whose_process_died_is_retried_where_its_task_says_so(start_worker: Start) -> None:
+    worker = start_worker(SHOP)
+    assert limits_shop.mortal.delay(2).get(timeout=20) == 2
+    hopeless = limits_shop.mortal.delay(9)
+    with pytest.raises(WorkerLostError):
+        hopeless.get(timeout=30)
+    assert limits_shop.unlimited.delay(7).get(timeout=20) == 7
+    assert worker.stop() == 0

@@ -31,8 +31,8 @@ def revoked(result: Any) -> tuple[Any, ...]:
 def wait_until_heard(client: FastQ) -> None:
     """Return when the worker has heard all that was called off so far.
 
-    On Redis it hears of it beside its messages. It holds this one until it is due, and settles it when it hears of it. In
-    a file everything has its order.
+    On Redis it hears of it beside its messages. It holds this one until it is due, and settles it when it hears of it.
+    In a file everything has its order.
     """
     if str(client.conf.broker_url).startswith("redis"):
         held = client.send_task("shop.add", (1, 1), **LATER)
@@ -120,9 +120,7 @@ def test_tasks_are_called_off_by_their_stamps(client: FastQ, start_worker: Any, 
     start_worker(SHOP)
     assert other.get(timeout=20) is None
     assert [revoked(result) for result in (one, several)] == [("revoked",)] * 2
-    running = client.send_task(
-        "shop.wait", (file("begun"), file("go on")), stamped_headers=["tenant"], tenant="loud"
-    )
+    running = client.send_task("shop.wait", (file("begun"), file("go on")), stamped_headers=["tenant"], tenant="loud")
     wait_for(Path(file("begun")).exists, "the run")
     client.control.revoke_by_stamped_headers({"tenant": "loud"}, terminate=True)
     assert revoked(running) == ("terminated",)

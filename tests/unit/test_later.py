@@ -76,8 +76,8 @@ def test_what_a_user_defines_in_its_place_counts() -> None:
 
     assert Own().map([1]) == [2]
     app: Any = FastQ("own", set_as_current=False)
-    app.control = "mine"
-    assert app.control == "mine"
+    app.events = "mine"
+    assert app.events == "mine"
 
 
 def test_classes_can_still_be_looked_through() -> None:

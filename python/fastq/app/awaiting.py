@@ -66,7 +66,8 @@ async def send_many(
     done: list[AsyncResult[Any]] = []
     try:
         for chunk in bulk.chunks(target, args, kwargs, options):
-            together = chunk.together
+            together = any(prepared.is_unique for prepared in chunk.calls if isinstance(prepared, send.Prepared))
+            together = together and chunk.together
             duplicates = await target.app.outbox.send(chunk.messages, chunk.declare, options, together)
             if chunk.may_go(duplicates) and together:
                 duplicates = await target.app.outbox.send(chunk.messages, (), options)

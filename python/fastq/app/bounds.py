@@ -71,7 +71,8 @@ def headers(
     call = _Call(name, task, args, kwargs)
     unique_for = options.get("unique_for")
     if unique_for or (unique_for is None and options.get("unique_key")):
-        key = call.key("unique_key", options.get("unique_key")) if options.get("unique_key") else call.digest()
+        given = options.get("unique_key")
+        key = call.key("unique_key", given) if given else call.digest()
         if key is not None:
             found[UNIQUE_KEY], found[UNIQUE_FOR] = _short(f"{name}:{key}"), float(unique_for or DAY)
     for option, header in (("rate_limit_key", RATE_KEY), ("concurrency_key", CONCURRENCY_KEY)):

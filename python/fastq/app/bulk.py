@@ -104,7 +104,8 @@ class Chunk(NamedTuple):
     @property
     def together(self) -> bool:
         """Whether a call that may not go, because another one of its key is under way, keeps all from going."""
-        return any(bounds.raises(call.options) for call in self.calls if isinstance(call, send.Prepared))
+        prepared = [call for call in self.calls if isinstance(call, send.Prepared) and call.is_unique]
+        return not prepared or any(bounds.raises(call.options) for call in prepared)
 
     def may_go(self, duplicates: Sequence[tuple[int, str]]) -> bool:
         """Tell whether the others are to be sent without those that may not go."""

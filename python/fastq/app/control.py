@@ -50,8 +50,8 @@ class Control:
     ) -> None:
         """Call off one task, or many.
 
-        One that has not begun never runs: its state becomes REVOKED when a worker comes to its message, and `get` raises
-        TaskRevokedError. One that runs goes on, unless `terminate` is given. What would follow it is not sent.
+        One that has not begun never runs: its state becomes REVOKED when a worker comes to its message, and `get`
+        raises TaskRevokedError. One that runs goes on, unless `terminate` is given. What would follow it is not sent.
 
         Args:
             task_id: id of the task, its result, or several of either.
@@ -61,7 +61,7 @@ class Control:
             signal: sent to the process that runs the task in the prefork pool; docs/pools.md has the others.
             pattern: as `destination`, for names that match it: with `*`, `?` and `[…]`.
             expires: seconds for which it is remembered; `task_revoke_expires` by default.
-            **options: accepted as Celery accepts them: `timeout`, `connection`, `retry` and the like have no meaning here.
+            **options: accepted as Celery accepts them: `timeout`, `connection` and the like have no meaning here.
 
         Raises:
             ValueError: there is no such signal.
@@ -133,7 +133,7 @@ class Control:
         await asyncio.to_thread(self.revoke_by_stamped_headers, headers, *arguments, **options)
 
     def revoked(self) -> list[dict[str, Any]]:
-        """Return what is called off: for each `id`, or `stamp` and `value`; `signal` where runs are ended, too; `until`."""
+        """Return what is called off: `id`, or `stamp` and `value`; `signal` where runs are ended, too; and `until`."""
         found: list[dict[str, Any]] = orjson.loads(self._producer.revoked())
         return found
 

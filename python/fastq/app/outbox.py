@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from fastq.app.bounds import UNIQUE_KEY
 from fastq.app.bulk import CHUNK, CHUNK_BYTES
 from fastq.app.publish import declare, publish_many
 from fastq.exceptions import OperationalError
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from fastq.app.template import Parts
 
 __all__ = ["Outbox"]
+
+_UNIQUE: Final = UNIQUE_KEY.encode()
 
 LINGER: Final = 1.0
 """Seconds that the thread waits for more before it ends."""
@@ -72,6 +75,11 @@ class _Letter:
         """Whether the thread has begun to send it."""
         self.is_gone = False
         """Whether nobody wants it sent any more."""
+
+    @property
+    def is_unique(self) -> bool:
+        """Whether a message may not be sent, because another call is under way; it costs a look at each."""
+        return any(_UNIQUE in message[1] for message in self.messages)
 
 
 class Outbox:
@@ -201,7 +209,8 @@ class Outbox:
         try:
             declare(self._app, manner.producer, [queue for letter in letters for queue in letter.queues])
             messages = [message for letter in letters for message in letter.messages]
-            together = letters[0].together
+            # Messages of several callers go each by itself where they may not go.
+            together = letters[0].together or not any(letter.is_unique for letter in letters)
             duplicates = publish_many(self._app, manner.producer, messages, manner.options, together)
         except OperationalError as failure:
             error = failure

@@ -9,7 +9,7 @@ import orjson
 
 from fastq._core import Producer, url_info
 from fastq.app.topology import Queue
-from fastq.backends import redis_options
+from fastq.backends import amqp_options, redis_options
 from fastq.exceptions import (
     AccessRefused,
     ImproperlyConfigured,
@@ -54,6 +54,8 @@ def make_producer(app: App) -> Publisher:
         )
     if known["scheme"] in redis_options.SCHEMES:
         options = redis_options.for_broker(conf, url)
+    elif known["scheme"] in amqp_options.SCHEMES:
+        options = amqp_options.for_client(app)
     else:
         options = dict(conf.broker_transport_options or {})
     if conf.is_set("broker_publish_timeout"):  # the core has the same default, and not every broker has the option

@@ -20,6 +20,7 @@ from fastq.app.message import Draft, build, encode
 from fastq.app.options import execution_options, merge
 from fastq.app.publish import declare, publish_one, retry_policy
 from fastq.app.routes import Router
+from fastq.backends.amqp_options import reply_queue
 from fastq.exceptions import AlwaysEagerIgnored, NotSupported
 from fastq.names import anonymous_node
 from fastq.serialization import registry
@@ -68,7 +69,7 @@ def identity() -> Sender:
     known: Sender | None = getattr(_senders, "known", None)
     if known is not None and known.process == process:
         return known
-    origin, reply_to = anonymous_node(), new_id()
+    origin, reply_to = anonymous_node(), reply_queue()
     made = Sender(process, origin, reply_to, orjson.dumps(origin), orjson.dumps(reply_to))
     _senders.known = made
     return made
@@ -91,6 +92,11 @@ class Prepared(NamedTuple):
         options = self.options
         producer: Publisher = options.get("producer") or options.get("publisher") or self.app.producer
         return producer
+
+    @property
+    def is_unique(self) -> bool:
+        """Whether it may not be sent, because another call is under way."""
+        return bounds.UNIQUE_KEY in self.draft.headers
 
     def sent(self) -> AsyncResult[Any]:
         """Tell those who want to know that it was sent, and return its result, which the run that sent it remembers."""

@@ -74,7 +74,7 @@ class Sending:
         """Queues and routes, under Celery's names."""
         return Amqp(self._whole)
 
-    @property
+    @cached_property
     def control(self) -> Control:
         """Calls off tasks that were sent, and tells workers what to do."""
         from fastq.app.control import Control

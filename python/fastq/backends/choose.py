@@ -23,6 +23,7 @@ _OURS: Final[Mapping[str, str]] = {
     "rediss": "fastq.backends.native:NativeBackend",
     "redis+socket": "fastq.backends.native:NativeBackend",
     "sentinel": "fastq.backends.native:NativeBackend",
+    "rpc": "fastq.backends.native:NativeBackend",
     "cache": "fastq.backends.memory:MemoryBackend",
     "file": "fastq.backends.filesystem:FilesystemBackend",
     "disabled": "fastq.backends.disabled:DisabledBackend",

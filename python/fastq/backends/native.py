@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from fastq._core import Results, url_info
-from fastq.backends import chords, redis_options
+from fastq.backends import amqp_options, chords, redis_options
 from fastq.backends.base import Backend, Capability
 from fastq.serialization import content_type_of
 from fastq.states import READY_STATES
@@ -35,14 +35,20 @@ _LONGEST_PAUSE: Final = 0.25
 
 def store_options(app: App, url: str) -> dict[str, Any]:
     """Return the options of the store at `url`: those of the settings, and what else the core must know of results."""
-    if url_info(url)["scheme"] in redis_options.SCHEMES:
+    scheme = url_info(url)["scheme"]
+    if scheme == amqp_options.RPC:
+        return amqp_options.for_rpc(app)
+    if scheme in redis_options.SCHEMES:
         return {**redis_options.for_store(app.conf, url), **_format(app)}
     return dict(app.conf.result_backend_transport_options or {})
 
 
 def broker_options(app: App, url: str) -> dict[str, Any]:
     """Return the options of a worker's broker at `url`, over whose connection results may be stored, too."""
-    if url_info(url)["scheme"] not in redis_options.SCHEMES:
+    scheme = url_info(url)["scheme"]
+    if scheme in amqp_options.SCHEMES:
+        return amqp_options.for_worker(app)
+    if scheme not in redis_options.SCHEMES:
         return dict(app.conf.broker_transport_options or {})
     prefix = (app.conf.result_backend_transport_options or {}).get("global_keyprefix")
     return {**redis_options.for_broker(app.conf, url), "result_global_keyprefix": prefix, **_format(app)}

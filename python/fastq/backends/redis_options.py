@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,7 +14,7 @@ from fastq.text import hide_password, join_words
 if TYPE_CHECKING:
     from fastq.conf.settings import Settings
 
-__all__ = ["SCHEMES", "for_broker", "for_store"]
+__all__ = ["SCHEMES", "for_broker", "for_store", "given", "tls"]
 
 SCHEMES: Final = frozenset({"redis", "rediss", "redis+socket", "unix", "sentinel"})
 """Of URLs that lead to Redis, or to what speaks like it."""
@@ -53,8 +53,8 @@ def for_broker(conf: Settings, url: str) -> dict[str, Any]:
         options["max_connections"] = conf.broker_pool_limit or 0
     if conf.is_set("broker_connection_timeout") and conf.broker_connection_timeout is not None:
         options["socket_connect_timeout"] = conf.broker_connection_timeout
-    options.update(_tls("broker_use_ssl", conf.broker_use_ssl))
-    options.update(_given("broker_transport_options", conf.broker_transport_options))
+    options.update(tls("broker_use_ssl", conf.broker_use_ssl))
+    options.update(given("broker_transport_options", conf.broker_transport_options))
     _warn_of_insecure("broker_url", url, options)
     return options
 
@@ -79,20 +79,20 @@ def for_store(conf: Settings, url: str) -> dict[str, Any]:
     for setting, option in _RESULTS.items():
         if conf[setting]:
             options[option] = conf[setting]
-    options.update(_tls("redis_backend_use_ssl", conf.redis_backend_use_ssl))
-    options.update(_given("result_backend_transport_options", conf.result_backend_transport_options))
+    options.update(tls("redis_backend_use_ssl", conf.redis_backend_use_ssl))
+    options.update(given("result_backend_transport_options", conf.result_backend_transport_options))
     if conf.result_backend is not None:
         _warn_of_insecure("result_backend", url, options)
     return options
 
 
-def _given(setting: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
+def given(setting: str, values: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return transport options as the core takes them."""
-    options = dict(given or {})
+    options = dict(values or {})
     if options.get("socket_keepalive_options"):
         options["socket_keepalive_options"] = _keep_alive(setting, options["socket_keepalive_options"])
     if isinstance(options.get("ssl"), Mapping):
-        options.update(_tls(setting, options.pop("ssl")))
+        options.update(tls(setting, options.pop("ssl")))
     if "ssl_cert_reqs" in options:
         options["ssl_cert_reqs"] = _requirement(setting, options["ssl_cert_reqs"])
     return options
@@ -115,16 +115,28 @@ def _keep_alive(setting: str, given: Mapping[Any, Any]) -> dict[str, int]:
     return found
 
 
-def _tls(setting: str, value: Any) -> dict[str, Any]:
-    """Return the options of TLS. The keys may lack their `ssl_`, as they do in settings for RabbitMQ."""
+def tls(setting: str, value: Any, server: str = "Redis", more: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the options of TLS. The keys may lack their `ssl_`, as they do in settings for RabbitMQ.
+
+    Args:
+        setting: where they stand.
+        value: True, or a map.
+        server: what is connected to, for the error.
+        more: options that only this server's connections have.
+
+    Raises:
+        ImproperlyConfigured: there is one that these connections do not have.
+    """
     if not value:
         return {}
     given = {} if value is True else dict(value)
     known = {key if key.startswith("ssl_") else f"ssl_{key}": entry for key, entry in given.items()}
-    unknown = sorted(set(known) - {*_TLS})
+    allowed = (*_TLS, *more)
+    unknown = sorted(set(known) - {*allowed})
     if unknown:
         raise ImproperlyConfigured(
-            f"{setting} has {join_words(unknown)}, which Redis connections do not have here: use {join_words(_TLS)}."
+            f"{setting} has {join_words(unknown)}, which {server} connections do not have here: use "
+            f"{join_words(allowed)}."
         )
     # Said nothing, a certificate is looked at: who wants it otherwise says so.
     known["ssl_cert_reqs"] = _requirement(setting, known.get("ssl_cert_reqs", "required"))

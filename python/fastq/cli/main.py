@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "shell": "Open a Python shell with the app and its tasks.",
     "status": "Show the workers that are alive.",
     "worker": "Start a worker.",
+    "workflow": "Show what a task has sent, and how all of it stands.",
 }
 """Every command, with the line that the list shows; its module in fastq.cli has its name."""
 
@@ -43,7 +44,7 @@ LATER: Final = {
     "amqp": "`fastq queues` shows the queues, `fastq purge` empties them.",
     "beat": "Until it is, let cron or a systemd timer run `fastq call`.",
     "events": "`fastq status` and `fastq queues` show what goes on.",
-    "graph": "`fastq report` shows how the app is set up.",
+    "graph": "`fastq workflow` shows what a task has sent, `fastq report` how the app is set up.",
     "inspect": "`fastq status` shows the workers, `fastq queues` what waits and runs.",
     "list": "`fastq queues` shows the queues.",
     "logtool": "With -l INFO every run has a line that grep finds.",

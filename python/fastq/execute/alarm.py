@@ -1,8 +1,8 @@
-"""Both time limits, and the end of a task that is called off, where it runs on the main thread of the worker itself.
+"""Both time limits, and the end of a task that is called off, where it runs on the main thread of the worker.
 
-Nobody else could end it there. An alarm of the system's comes at the limit, or is sent by the core. Its handler raises in the task's code: SoftTimeLimitExceeded, and later
-TimeLimitExceeded, which ends the task unless it catches that, too. What waits in C is interrupted when a signal
-interrupts it.
+Nobody else could end it there. An alarm of the system's comes at the limit, or is sent by the core. Its handler raises
+in the task's code: SoftTimeLimitExceeded, and later TimeLimitExceeded, or Termination, which end the task unless it
+catches those, too. What waits in C is interrupted when a signal interrupts it.
 """
 
 from __future__ import annotations

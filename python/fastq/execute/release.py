@@ -1,8 +1,8 @@
 """The end of a chord: its body is called with the results of its members, or fails in their place.
 
 `release` is the run of `fastq.chord_release`, whose message the core sends in the Commit of the last member. What it
-wants done travels in its Outcome: the body's messages, or the failures of the body and of all that was to follow it; and
-the chord's end, which guards them. Whoever releases a chord that has ended changes nothing (docs/design/chords.md).
+wants done travels in its Outcome: the body's messages, or the failures of the body and of all that was to follow it;
+and the chord's end, which guards them. Whoever releases a chord that has ended changes nothing (docs/design/chords.md).
 """
 
 from __future__ import annotations
@@ -54,18 +54,17 @@ def release(task: Any, group_id: str, callback: Mapping[str, Any] | None = None,
     if body is None:
         journal.logger.error("Chord %s is complete, but nobody has said what its body is.", group_id)
         return
+    outcome: list[Any] | ChordError | None = None
     if record.size is not None and record.ended >= record.size:
         outcome = _outcome(task, record)
     elif why == OVERDUE:
         outcome = _overdue(task.app, record, body)
-    else:
-        outcome = None
     if outcome is None:
         return
     if not isinstance(outcome, ChordError):
         try:
             call_body(task, body, outcome)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - signatures and serializers are the users'
             journal.logger.exception("The body of chord %s cannot be called.", group_id)
             outcome = ChordError(f"Callback error: {error!r}")
             task.request.update(outgoing=[], chords=[])
@@ -94,7 +93,7 @@ def _outcome(task: Any, record: ChordRecord) -> list[Any] | ChordError:
         if result is None and record.body is None:
             saved = backend.restore_group(record.group_id)  # of a client of Celery's, whose header has groups inside
             result = None if saved is None else saved.as_tuple()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - so are results
         journal.logger.exception("The results of chord %s cannot be read.", record.group_id)
         return ChordError(f"Join error: {error!r}")
     return join(task.app, members, result)

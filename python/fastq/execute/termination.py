@@ -1,8 +1,8 @@
 """Ending a run whose task was called off, from outside of its code.
 
-In a process of a pool a signal does it. The core sends one only when the process can begin no other run (it has closed the
-slot, see rust/core/src/pool/page.rs), and says so on the slot page. So a signal that finds this said is meant for the run
-at hand, and any other, such as one that a terminal sends to the whole group, for the parent.
+In a process of a pool a signal does it. The core sends one only when the process can begin no other run (it has closed
+the slot, see rust/core/src/pool/page.rs), and says so on the slot page. So a signal that finds this said is meant for
+the run at hand, and any other, such as one that a terminal sends to the whole group, for the parent.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MOST_CONTEXTS: Final = 20
 def came_of_termination(error: BaseException) -> bool:
     """Tell whether an error is Termination, or was raised while that was on its way.
 
-    It may come at any line, in the middle of a lock's release for instance, and the code that cleans up after it may fail.
+    It may come at any line, in the middle of a lock's release for instance, and code that cleans up after it may fail.
     """
     found: BaseException | None = error
     for _ in range(_MOST_CONTEXTS):

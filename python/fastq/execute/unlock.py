@@ -38,7 +38,7 @@ def unlock(
         Retry: not all members have ended.
     """
     app = task.app
-    header = GroupResult(group_id, [result_from_tuple(one, app=app) for one in result], app=app)
+    header: GroupResult[Any] = GroupResult(group_id, [result_from_tuple(one, app=app) for one in result], app=app)
     if not header.ready():
         pause = app.conf.result_chord_retry_interval if interval is None else interval
         raise task.retry(countdown=pause, max_retries=max_retries)
@@ -48,7 +48,7 @@ def unlock(
             with allow_join_result():
                 results = header.join(timeout=app.conf.result_chord_join_timeout, propagate=True)
             call_body(task, callback, results)
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - signatures and serializers are the users'
             journal.logger.exception("The body of chord %s cannot be called.", group_id)
             error = ChordError(f"Callback error: {problem!r}")
             task.request.update(outgoing=[], chords=[])

@@ -61,9 +61,9 @@ class Attendance:
         self._stops = False
         self.stopped: Fields | None = None
         """What the core said when it had stopped; None: it runs."""
-        self._handlers = self._all_handlers()
+        self._handlers = self._handlers_by_kind()
 
-    def _all_handlers(self) -> dict[str, Callable[[Fields], object]]:
+    def _handlers_by_kind(self) -> dict[str, Callable[[Fields], object]]:
         return {
             "ready": self._ready,
             "link": self._link,
@@ -84,6 +84,7 @@ class Attendance:
             "buried": self._buried,
             "refused": self._refused,
             "recovered": self._recovered,
+            "notice": self._notice,
             "bug": self._bug,
             "stopping": self._stopping,
             "stopped": self._stopped,
@@ -178,11 +179,15 @@ class Attendance:
             )
 
     def _deaf(self, fields: Fields) -> None:
-        _logger.warning(
+        _logger.log(
+            logging.DEBUG if self._out_of_reach else logging.WARNING,
             "This worker cannot hear what is revoked, nor other remote commands, for now: %s. It tries again, and then "
             "learns what it has missed.",
             fields["reason"],
         )
+
+    def _notice(self, fields: Fields) -> None:
+        _logger.warning("The broker: %s", fields["text"])
 
     def _bug(self, fields: Fields) -> None:
         _logger.error("This should not happen, please report it: %s", fields["reason"])

@@ -123,8 +123,8 @@ def refuse_limits_without_server(app: App) -> None:
         name, option = min(shared.items())
         more = f" ({len(shared) - 1} more have such limits)" if len(shared) > 1 else ""
         raise NotSupported(
-            f"Task {name} has {option}{more}, which all workers keep together, but the broker of broker_url cannot count "
-            "for them: use Redis or SQLite, or leave the option out."
+            f"Task {name} has {option}{more}, which all workers keep together, but the broker of broker_url cannot "
+            "count for them: use Redis or SQLite, or leave the option out."
         )
 
 

@@ -93,7 +93,8 @@ def core_config(app: App, node: str, pool: Pool) -> WorkerConfig:
     """
     conf = app.conf
     backend = app.backend
-    multiplier = conf.worker_prefetch_multiplier
+    # Without prefetch there are no more messages here than slots.
+    multiplier = 1 if conf.worker_disable_prefetch else conf.worker_prefetch_multiplier
     broker_url = conf.broker_read_url or conf.broker_url
     store_url = backend.url if backend.capability.native else None
     return WorkerConfig(
@@ -118,8 +119,21 @@ def core_config(app: App, node: str, pool: Pool) -> WorkerConfig:
         gives_up_slots=pool.gives_up_slots,
         mailbox=f"{conf.control_exchange}.pidbox" if conf.worker_enable_remote_control else None,
         revoke_expires=conf.task_revoke_expires,
+        eta_limit=_eta_limit(app),
         ends_lost_runs=conf.worker_cancel_long_running_tasks_on_connection_loss,
     )
+
+
+def _eta_limit(app: App) -> int | None:
+    """Return how many messages may wait in the worker for their time.
+
+    Raises:
+        ImproperlyConfigured: it is below zero.
+    """
+    limit = app.conf.worker_eta_task_limit
+    if limit is not None and limit < 0:
+        raise ImproperlyConfigured(f"worker_eta_task_limit is {limit}: use a number of tasks, or 0 for fastq's own.")
+    return limit or None
 
 
 def _queues(app: App) -> tuple[QueueSpec, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fastq._seam import Policy
 from fastq.exceptions import ImproperlyConfigured
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from fastq.app.task import Task
 
 __all__ = ["policies", "policy"]
+
+_UNLIMITED: Final = 2**32 - 1
 
 
 def policies(app: App) -> list[Policy]:
@@ -52,6 +54,7 @@ def policy(task: Task[..., Any], max_deaths: int) -> Policy:
         rate_limit=_rate(task),
         rate_is_global=_is_global(task),
         max_concurrency=task.max_concurrency,
+        retries_when_lost=_retries_when_lost(task),
     )
 
 
@@ -74,6 +77,13 @@ def _rate(task: Task[..., Any]) -> float | None:
         raise ImproperlyConfigured(
             f"Task {task.name}: rate_limit is {value!r}: write runs per second, or text such as 10/s, 10/m or 10/h."
         ) from None
+
+
+def _retries_when_lost(task: Task[..., Any]) -> int | None:
+    if not task.retry_on_worker_lost:
+        return None
+    most = task.max_retries
+    return _UNLIMITED if most is None else max(0, int(most))
 
 
 def _is_global(task: Task[..., Any]) -> bool:

@@ -6,7 +6,6 @@ use std::time::Duration;
 use fastq_core::broker::{
     self, Broker, DeadLetter, Depth, Duplicate, PriorityOrder, Publication, WorkerEntry,
 };
-use fastq_core::clock::Clock;
 use fastq_core::error::Result;
 use fastq_core::job::revocation::Revocation;
 use fastq_core::message::bounds::Lock;
@@ -101,8 +100,11 @@ impl Producer {
     }
 
     fn revoke(&self, py: Python<'_>, revocations: &[u8], expires: f64) -> PyResult<()> {
-        let until = Clock::system().wall().after(duration(py, "expires", expires)?);
-        enter(py, || self.broker()?.revoke(&Revocation::list(revocations, until)?))
+        let expires = duration(py, "expires", expires)?;
+        enter(py, || {
+            let broker = self.broker()?;
+            broker.revoke(&Revocation::list(revocations, broker.now().after(expires))?)
+        })
     }
 
     fn revoked<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {

@@ -80,6 +80,7 @@ pub(crate) struct PolicySpec {
     rate_limit: Option<f64>,
     rate_is_global: bool,
     max_concurrency: Option<u32>,
+    retries_when_lost: Option<u32>,
 }
 
 impl PolicySpec {
@@ -99,6 +100,7 @@ impl PolicySpec {
             rate_limit: self.rate_limit.filter(|rate| *rate > 0.0),
             rate_is_global: self.rate_is_global,
             max_concurrency: self.max_concurrency,
+            retries_when_lost: self.retries_when_lost,
         })
     }
 }
@@ -129,6 +131,7 @@ pub(crate) struct ConfigSpec {
     pub(crate) gives_up_slots: bool,
     pub(crate) mailbox: Option<String>,
     pub(crate) revoke_expires: f64,
+    pub(crate) eta_limit: Option<u32>,
 }
 
 /// The parts of a NamedTuple, borrowed.

@@ -196,6 +196,7 @@ impl Plan {
             gives_up_slots: spec.gives_up_slots,
             mailbox: spec.mailbox,
             revoke_expires,
+            eta_limit: spec.eta_limit,
             watch,
         };
         Ok(Self {
@@ -223,6 +224,8 @@ impl Plan {
     /// The store, when it is not the broker's own: that one is reached through the broker, in its transactions.
     fn separate_store(&self) -> Result<Option<Arc<dyn Store>>> {
         match &self.store_url {
+            // Results that are messages go the broker's own way.
+            Some(url) if BrokerUrl::parse(url)?.scheme() == "rpc" => Ok(None),
             Some(url) if !same_place(url, &self.broker_url)? => {
                 connect_store(url, &self.store_options).map(Some)
             }

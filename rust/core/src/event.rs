@@ -77,6 +77,8 @@ kinds! {
     Refused = "refused",
     /// Messages of dead workers were put back: `recovered`, `buried`.
     Recovered = "recovered",
+    /// Something about the broker that users should know, a sentence: `text`. The worker goes on.
+    Notice = "notice",
     /// Something that cannot be, in fastq itself: `reason`. The worker goes on.
     Bug = "bug",
     /// It stops: `how`.

@@ -59,6 +59,7 @@ fn start(broker: Arc<dyn Broker>, page: Arc<dyn Page>) -> Worker {
         soft_stop_within: Duration::ZERO,
         ends_lost_runs: false,
         gives_up_slots: false,
+        eta_limit: None,
         watch: Vec::new(),
     };
     Worker::start(config, broker, None).expect("the worker starts")

@@ -46,22 +46,28 @@ def version(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def open_town(version: str, tmp_path_factory: pytest.TempPathFactory) -> OpenTown:
     """Return a function that opens a town with these settings; with a worker of each library, unless told."""
-    python = _celery(version)
+    python = celery(version)
 
     @contextmanager
     def open_town(settings: Mapping[str, Any] | None = None, *, workers: bool = True) -> Iterator[Town]:
         with serving("redis") as port:
-            url, folder = SERVERS["redis"].url(port), tmp_path_factory.mktemp("town")
-            town = Town(python, url, folder, settings)
-            try:
-                started = [town.start(library, QUEUES.format(library)) for library in (CELERY, FASTQ) if workers]
-                for worker in started:
-                    worker.wait_until_ready()
+            town = Town(python, SERVERS["redis"].url(port), tmp_path_factory.mktemp("town"), settings)
+            with lively(town, workers=workers):
                 yield town
-            finally:
-                town.close()
 
     return open_town
+
+
+@contextmanager
+def lively(town: Town, *, workers: bool) -> Iterator[None]:
+    """Have a worker of each library in a town, unless told, and nothing of it in the end."""
+    try:
+        started = [town.start(library, QUEUES.format(library)) for library in (CELERY, FASTQ) if workers]
+        for worker in started:
+            worker.wait_until_ready()
+        yield
+    finally:
+        town.close()
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +89,7 @@ def way(pair: tuple[str, str], town: Town) -> Way:
     return Way(town, *pair)
 
 
-def _celery(version: str) -> Path:
+def celery(version: str) -> Path:
     """Return the interpreter that has this version; where it, or a server, cannot be had, there is nothing to test."""
     missing = None if SERVERS["redis"].find() else "no redis-server: `scripts/services run redis -- …` installs it"
     try:

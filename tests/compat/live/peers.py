@@ -124,6 +124,8 @@ class Town:
             **(settings or {}),
         }
         self.pythons: Mapping[str, Path | str] = {CELERY: python, FASTQ: sys.executable}
+        self.lengths: Callable[[], Mapping[str, int]] = dict
+        """On RabbitMQ: how many messages each queue has."""
         self._clients: dict[str, Client] = {}
         self._workers: list[tuple[str, RunningWorker]] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import select
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ __all__ = [
     "ask_linked",
     "chain",
     "children",
+    "chord",
     "ended",
     "group",
     "look",
@@ -118,6 +120,15 @@ def group(works: Works, members: Sequence[Link]) -> Any:
     return works.canvas.group(*(_signature(works, member) for member in members)).apply_async().get(timeout=LIMIT)
 
 
+def chord(works: Works, members: Sequence[Link], body: Link, errback: Link | None = None) -> Told:
+    """Send several tasks, and one that gets their values; tell of the end of that."""
+    called = _signature(works, body)
+    if errback is not None:
+        called.link_error(_signature(works, errback))
+    canvas = works.canvas or importlib.import_module("fastq")
+    return tell(canvas.chord([_signature(works, member) for member in members], called, app=works.app)(), LIMIT)
+
+
 def _signature(works: Works, link: Link) -> Any:
     return works.app.signature(link.task, args=link.args, immutable=link.immutable, **link.options)
 
@@ -151,10 +162,28 @@ def purge(works: Works, queue: str) -> int:
         return int(works.app.amqp.queues[queue](connection.default_channel).purge())
 
 
-def control(works: Works, command: str, **arguments: Any) -> list[str]:
-    """Broadcast a command, as only Celery can, and wait for an answer; return the name of the worker that gave it."""
-    replies = works.app.control.broadcast(command, arguments=arguments, reply=True, timeout=LIMIT, limit=1)
-    return [name for reply in replies for name in reply]
+def control(
+    works: Works, command: str, answers: int = 1, destination: Sequence[str] | None = None, **arguments: Any
+) -> dict[str, Any]:
+    """Broadcast a command, as only Celery can, and wait for so many answers; return them by the workers' names."""
+    options = {"reply": True, "timeout": LIMIT, "limit": answers, "destination": destination}
+    replies = works.app.control.broadcast(command, arguments=arguments, **options)
+    return {name: answer for reply in replies for name, answer in reply.items()}
+
+
+def revoke(works: Works, task_id: Any, **options: Any) -> None:
+    """Call off a task, and wait for nobody."""
+    works.app.control.revoke(task_id, **options)
+
+
+def revoke_by_stamps(works: Works, headers: Any, **options: Any) -> None:
+    """Call off the tasks that bear a stamp, and wait for nobody."""
+    works.app.control.revoke_by_stamped_headers(headers, **options)
+
+
+def revoked_ids(works: Works) -> list[str]:
+    """Return the ids in the record of what is called off, as only fastq has it."""
+    return sorted(one["id"] for one in works.app.control.revoked() if "id" in one)
 
 
 def inspect(works: Works, what: str) -> dict[str, Any]:

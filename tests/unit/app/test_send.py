@@ -252,7 +252,7 @@ def test_a_context_without_a_job_is_no_obstacle() -> None:
     ("settings", "setting", "url"),
     [
         ({"broker": "redis+nope://u:hunter2@h"}, "broker_url", "redis+nope://u:********@h"),
-        ({"broker": "amqp://u:hunter2@h"}, "broker_url", "amqp://u:********@h"),
+        ({"broker": "rpc://u:hunter2@h"}, "broker_url", "rpc://u:********@h"),
         ({"broker": "memory://", "broker_write_url": "nonsense"}, "broker_write_url", "nonsense"),
     ],
 )

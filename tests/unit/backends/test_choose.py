@@ -58,13 +58,20 @@ def test_without_a_setting_results_go_to_the_broker(app: FastQ, tmp_path: Path) 
     assert other.backend.url == f"sqlite:///{tmp_path}/queue.db"
 
 
-@pytest.mark.parametrize("url", ["amqp://:secret@host/0", "rpc://", "db+sqlite:///x", "cache+memcached://h", "nothing"])
+@pytest.mark.parametrize("url", ["amqp://:secret@host/0", "db+sqlite:///x", "cache+memcached://h", "nothing"])
 def test_an_unknown_backend_is_refused_with_what_to_use(app: FastQ, url: str) -> None:
     with pytest.raises(ImproperlyConfigured) as caught:
         by_url(url, app)
     assert "result_backend" in str(caught.value)
     assert "Use sqlite:///" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_results_as_messages_need_a_broker_that_sends_them(app: FastQ) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"^result_backend is 'rpc://', .*broker_url of RabbitMQ"):
+        by_url("rpc://", app)
+    rabbit = FastQ("rabbit", broker="amqp://u:hunter2@h", backend="rpc://", set_as_current=False)
+    assert isinstance(rabbit.backend, NativeBackend)
 
 
 @pytest.mark.parametrize("path", ["no.such.module:Backend", f"{__name__}:Missing", f"{__name__}:NoBackend"])

@@ -153,7 +153,7 @@ def test_a_question_for_a_result_that_makes_no_sense_is_refused_in_a_line(
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("amqp://user:secret@host/0", "--broker) is amqp://user:**@host/0, but this version has no amqp broker"),
+        ("rpc://user:secret@host/0", "--broker) is rpc://user:**@host/0, but this version has no rpc broker"),
         ("nonsense", "broker_url (set by --broker) cannot be used"),
     ],
 )

@@ -47,6 +47,8 @@ def test_our_own_settings_are_these() -> None:
         "broker_publish_timeout": 2.0,
         "task_max_deaths": 3,
         "task_chord_expand": False,
+        "task_revoke_expires": 10_800.0,
+        "result_chord_patience": 3600.0,
         "worker_autoscale": None,
         "worker_processes": None,
         "worker_lease": 10.0,

@@ -97,6 +97,16 @@ def test_what_has_expired_does_not_run(fastq_app: FastQ, ran: list[Any]) -> None
         result.get(timeout=0)
 
 
+def test_a_revoked_task_does_not_run(fastq_app: FastQ, ran: list[Any]) -> None:
+    results = [fastq_app.tasks["note"].apply_async((number,), countdown=36_000) for number in range(3)]
+    assert fastq_app.testing.advance(hours=9) == 0
+    results[1].revoke()
+    assert fastq_app.testing.advance(hours=1) == 2
+    assert [result.state for result in results] == ["SUCCESS", "REVOKED", "SUCCESS"]
+    with pytest.raises(TaskRevokedError):
+        results[1].get(timeout=0)
+
+
 def test_all_that_was_sent_is_recorded_also_by_tasks(fastq_app: FastQ) -> None:
     testing = fastq_app.testing
 

@@ -187,6 +187,30 @@ def test_an_expired_task_sends_task_revoked(app: FastQ, attendance: Attendance) 
     ]
 
 
+@pytest.mark.parametrize(("fields", "terminated", "signum"), [({}, False, None), ({"signal": "SIGKILL"}, True, 9)])
+def test_a_revoked_task_sends_task_revoked(
+    fields: Any, terminated: bool, signum: int | None, attendance: Attendance
+) -> None:
+    with heard(signals.task_revoked) as told:
+        attendance.see_to(Event("revoked", {**ABOUT, "terminated": terminated, **fields}))
+    (named,) = told
+    assert (named["terminated"], named["signum"], named["expired"]) == (terminated, signum, False)
+    assert (named["sender"].name, named["request"].id) == ("shop.add", "i1")
+
+
+def test_the_pool_is_told_which_run_is_terminated(app: FastQ) -> None:
+    told: list[Any] = []
+    attendance = Attendance(app, "n", object(), lambda _: None, on_termination=lambda *about: told.append(about))
+    attendance.see_to(Event("terminating", {**ABOUT, "slot": 3, "signal": "SIGTERM"}))
+    assert told == [(3, "i1")]
+
+
+def test_a_worker_that_cannot_hear_says_so(attendance: Attendance, caplog: pytest.LogCaptureFixture) -> None:
+    attendance.see_to(Event("deaf", {"reason": "NOPERM"}))
+    assert "cannot hear what is revoked" in caplog.text
+    assert "NOPERM" in caplog.text
+
+
 def test_a_buried_message_sends_task_rejected(attendance: Attendance) -> None:
     with heard(signals.task_rejected) as told:
         attendance.see_to(Event("buried", {"id": "", "name": "", "queue": "q", "reason": "unreadable"}))

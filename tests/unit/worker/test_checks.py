@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fastq import FastQ
-from fastq.exceptions import ImproperlyConfigured
+from fastq.exceptions import ImproperlyConfigured, NotSupported
 from fastq.names import host_name
 from fastq.pool.base import PoolSettings
 from fastq.pool.solo import SoloPool
@@ -25,6 +25,9 @@ class Producer:
 
     def workers(self) -> list[dict[str, Any]]:
         return self._workers
+
+    def capabilities(self) -> dict[str, bool]:
+        return {"limits": False}
 
 
 NEVER = 2.0**40
@@ -118,3 +121,23 @@ def test_another_live_worker_of_the_same_name_is_warned_of(
     app.producer = Producer(other)  # type: ignore[assignment]
     checks.warn_of_namesake(app, NODE, os.getpid())
     assert caplog.text.count("Another worker is named fastq@here too") == count
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"max_concurrency": 2}, {"rate_limit": "10/s", "rate_limit_scope": "global"}],
+    ids=lambda one: "-".join(one),
+)
+def test_limits_that_the_broker_cannot_count_are_refused_with_the_task_and_the_option(
+    app: FastQ, options: dict[str, Any]
+) -> None:
+    app.task(name="shop.free")(lambda: None)
+    app.task(name="shop.local", rate_limit="10/s")(lambda: None)
+    app.producer = Producer()
+    checks.refuse_limits_without_server(app)
+    app.task(name="shop.limited", **options)(lambda: None)
+    with pytest.raises(NotSupported, match=r"Task shop\.limited has (max_concurrency|rate_limit_scope='global'),"):
+        checks.refuse_limits_without_server(app)
+    app.producer = None
+    app.conf.broker_url = "memory://"
+    checks.refuse_limits_without_server(app)

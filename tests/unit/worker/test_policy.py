@@ -92,3 +92,23 @@ def test_a_rate_limit_is_runs_per_second(limit: object, rate: float | None) -> N
 def test_the_setting_is_the_limit_of_tasks_without_one_and_another_turns_all_off() -> None:
     assert made({}, task_default_rate_limit="6/m").rate_limit == 0.1
     assert made({"rate_limit": "10/s"}, worker_disable_rate_limits=True).rate_limit is None
+
+
+def test_limits_that_all_workers_keep_are_the_tasks() -> None:
+    limited = made({"rate_limit": "30/m", "rate_limit_scope": "global", "max_concurrency": 3})
+    assert (limited.rate_limit, limited.rate_is_global, limited.max_concurrency) == (0.5, True, 3)
+    local = made({"rate_limit": "30/m"})
+    assert (local.rate_is_global, local.max_concurrency) == (False, None)
+    off = made({"rate_limit": "30/m", "rate_limit_scope": "global"}, worker_disable_rate_limits=True)
+    assert off.rate_limit is None
+
+
+def test_a_key_for_a_rate_that_each_worker_keeps_is_an_error() -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"shop\.add: rate_limit_key .* rate_limit_scope='global'"):
+        made({"rate_limit": "30/m", "rate_limit_key": "{tenant}"})
+
+
+def test_a_run_that_is_lost_is_retried_as_often_as_the_task_may_be() -> None:
+    assert made().retries_when_lost is None
+    assert made({"retry_on_worker_lost": True, "max_retries": 5}).retries_when_lost == 5
+    assert made({"max_retries": None}, task_retry_on_worker_lost=True).retries_when_lost == 2**32 - 1

@@ -82,9 +82,10 @@ OPTIONS = (
         "result_chord_patience",
         NUMBER,
         3600.0,
-        "A chord of which no member has ended for so long is looked after: it fails when the others neither wait nor run. "
-        "Longer than any task that is acknowledged before it runs; 0 and None: never. fastq's own.",
+        "A chord of which no member has ended for so long is looked after: it fails when those that are missing neither "
+        "wait nor run. Longer than any task that is acknowledged before it runs; 0 and None: never. fastq's own.",
         unit="s",
+        ours=True,
         nullable=True,
     ),
     Option(
@@ -102,7 +103,6 @@ OPTIONS = (
         None,
         "Result messages of the rpc backend survive a restart of the broker; None: no.",
         old="CELERY_RESULT_PERSISTENT",
-        acts=False,
     ),
     Option(
         "result_chord_retry_interval",

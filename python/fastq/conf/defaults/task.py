@@ -56,9 +56,8 @@ OPTIONS = (
         "task_retry_on_worker_lost",
         FLAG,
         False,
-        "Publish a counted retry of a task whose pool process died.",
+        "Retry a task whose pool process died, counted as one of its `max_retries`.",
         old="CELERY_RETRY_ON_WORKER_LOST",
-        acts=False,
     ),
     Option(
         "task_always_eager",

@@ -172,10 +172,9 @@ OPTIONS = (
         "worker_eta_task_limit",
         INTEGER,
         None,
-        "The most tasks with an eta that a worker holds; None: they wait in the broker.",
+        "The most tasks that wait in a worker for their eta or their turn; the others wait in the broker. None: 1000.",
         unit="tasks",
         old="CELERYD_ETA_TASK_LIMIT",
-        acts=False,
     ),
     Option(
         "worker_enable_prefetch_count_reduction",
@@ -191,7 +190,6 @@ OPTIONS = (
         False,
         "Take a message only when a slot is free.",
         old="CELERYD_DISABLE_PREFETCH",
-        acts=False,
     ),
     Option(
         "worker_detect_quorum_queues",

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::Broker;
+#[cfg(feature = "amqp")]
+use super::amqp::{AmqpBroker, AmqpConfig};
 use super::memory::MemoryBroker;
 use super::options::Options;
 #[cfg(feature = "redis")]
@@ -15,6 +17,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;
 #[cfg(feature = "redis")]
 use crate::store::redis::RedisStore;
+#[cfg(feature = "amqp")]
+use crate::store::rpc::RpcStore;
 
 /// The broker that `url` names, with transport options as JSON text (empty: none).
 ///
@@ -37,6 +41,12 @@ pub fn connect(url: &str, options: &str) -> Result<Arc<dyn Broker>> {
             options.finish(url.scheme())?;
             Ok(Arc::new(RedisBroker::new(config, Clock::system())))
         }
+        #[cfg(feature = "amqp")]
+        Target::Amqp(server) => {
+            let config = AmqpConfig::read("broker_url", server, &url, &mut options)?;
+            options.finish(url.scheme())?;
+            Ok(Arc::new(AmqpBroker::new(config, Clock::system())))
+        }
         _ => Err(url.unsupported()),
     }
 }
@@ -54,10 +64,32 @@ pub fn connect_store(url: &str, options: &str) -> Result<Arc<dyn Store>> {
         options.finish(url.scheme())?;
         return Ok(Arc::new(RedisStore::new(config)));
     }
+    #[cfg(feature = "amqp")]
+    if *BrokerUrl::parse(url)?.target() == Target::Rpc {
+        return rpc_store(url, options);
+    }
     let broker = connect(url, options)?;
     broker
         .store()
         .ok_or_else(|| Error::new(ErrorKind::Unsupported, "results cannot be stored there").with("url", url))
+}
+
+/// Results that come through the broker: the option `broker_url` says which, and `reply_queue` where they are awaited.
+#[cfg(feature = "amqp")]
+fn rpc_store(url: &str, options: &str) -> Result<Arc<dyn Store>> {
+    let setting = "result_backend";
+    let url = BrokerUrl::parse(url)?;
+    let broker = Options::parse(setting, options, &url)?.text("broker_url")?.unwrap_or_default();
+    let broker = BrokerUrl::parse(&broker)?;
+    let Target::Amqp(server) = broker.target() else {
+        let sentence = "the rpc backend needs a RabbitMQ broker (amqp://): its results are messages";
+        return Err(Error::new(ErrorKind::Config, sentence).with("broker_url", broker));
+    };
+    let mut options = Options::parse(setting, options, &broker)?;
+    options.leave(&["broker_url"]);
+    let config = AmqpConfig::read(setting, server, &broker, &mut options)?;
+    options.finish("rpc")?;
+    Ok(Arc::new(RpcStore::new(config)))
 }
 
 /// The queues in this process that `url` names, as what they are; its clock must be one that is turned by hand.
@@ -122,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_server_that_is_not_built_in_is_unsupported() {
-        assert_eq!(connect("pyamqp://localhost", "").err().unwrap().kind(), ErrorKind::Unsupported);
+        assert_eq!(connect("rpc://", "").err().unwrap().kind(), ErrorKind::Unsupported);
         assert_eq!(connect_store("amqp://localhost", "").err().unwrap().kind(), ErrorKind::Unsupported);
     }
 }

@@ -4,9 +4,15 @@
 //! their own; [`Session`] is a worker's leased right to take messages, async, driven by the worker's one runtime.
 //! Callers read [`Capabilities`] and never ask for a broker's name.
 
+mod account;
+#[cfg(feature = "amqp")]
+pub mod amqp;
+mod capabilities;
 pub mod connect;
 pub mod memory;
 mod nearest;
+#[cfg(any(feature = "amqp", feature = "redis"))]
+pub(crate) mod net;
 mod options;
 mod overhear;
 #[cfg(any(feature = "redis", feature = "sqlite"))]
@@ -26,7 +32,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::WallTime;
+use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::Tag;
 use crate::job::ending::Commit;
@@ -35,6 +41,8 @@ use crate::job::revocation::Revocation;
 use crate::message::Message;
 use crate::store::{Patience, Store};
 
+pub use account::{DeadLetter, Depth, WorkerEntry};
+pub use capabilities::{Capabilities, PriorityOrder};
 pub use connect::{connect, connect_store};
 pub use overhear::{Ear, Said, Word};
 pub use receipt::Receipt;
@@ -116,6 +124,11 @@ pub trait Broker: Send + Sync {
     /// The workers that hold a lease.
     fn workers(&self) -> Result<Vec<WorkerEntry>>;
 
+    /// The present, by the clock that this broker goes by.
+    fn now(&self) -> WallTime {
+        Clock::system().wall()
+    }
+
     /// Calls tasks off: writes it into a record that lasts until the time each names, and tells all workers. At most so
     /// many are kept as [`crate::buffer::revoked::MOST`] says; those that end first go first.
     ///
@@ -164,6 +177,19 @@ pub trait Session: Send {
         credit: usize,
     ) -> BoxFuture<'a, Result<Harvest>>;
 
+    /// Sends what `commits` want sent, and takes it out of them, where results are kept by another server and this one
+    /// has no transactions: what follows a run comes before its result, and its result before the acknowledgement.
+    ///
+    /// # Errors
+    /// As [`Session::exchange`].
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: poll it to its end.
+    fn publish_first<'a>(&'a mut self, commits: &'a mut Vec<Commit>) -> BoxFuture<'a, Result<()>> {
+        let _ = commits;
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Completes when taking again is worth while: a message came or fell due.
     ///
     /// # Cancel safety
@@ -178,13 +204,7 @@ pub trait Session: Send {
     ///
     /// # Cancel safety
     /// Not cancel safe: poll it to its end.
-    fn subscribe_to<'a>(&'a mut self, queues: &'a [Queue]) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            let names: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
-            Err(Error::new(ErrorKind::Unsupported, "this broker's sessions keep to their queues")
-                .with("queues", names.join(", ")))
-        })
-    }
+    fn subscribe_to<'a>(&'a mut self, queues: &'a [Queue]) -> BoxFuture<'a, Result<()>>;
 
     /// Takes nothing more from a queue; what it took from it can be settled as ever. A queue that it does not take from
     /// changes nothing.
@@ -194,12 +214,7 @@ pub trait Session: Send {
     ///
     /// # Cancel safety
     /// Not cancel safe: poll it to its end.
-    fn unsubscribe_from<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            Err(Error::new(ErrorKind::Unsupported, "this broker's sessions keep to their queues")
-                .with("queues", queue))
-        })
-    }
+    fn unsubscribe_from<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>>;
 
     /// Renews the lease and puts back what dead workers held.
     ///
@@ -241,45 +256,6 @@ pub trait Session: Send {
     fn close<'a>(self: Box<Self>) -> BoxFuture<'a, Result<()>>
     where
         Self: 'a;
-}
-
-/// What a broker can do, as data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "a list of yes and no is what this is")]
-pub struct Capabilities {
-    /// A confirmed message survives the end of every process.
-    pub durable: bool,
-    /// Several processes see the same queues.
-    pub shared: bool,
-    /// Verdict, results and follow-ups of a Commit are one transaction.
-    pub transactional: bool,
-    /// A message may wait in the broker until it is due.
-    pub delay: bool,
-    /// Which end of the priority numbers goes first.
-    pub priority: PriorityOrder,
-    /// Exchanges of type topic and fanout route.
-    pub exchanges: bool,
-    /// Messages can be set aside, seen and put back.
-    pub dead_letters: bool,
-    /// What a killed worker held comes back by lease.
-    pub leases: bool,
-    /// Its server keeps locks, turns and tokens: unique tasks, and limits that all workers keep together.
-    pub limits: bool,
-    /// It keeps a record of the tasks that were called off.
-    pub revocations: bool,
-    /// Workers of other libraries may hear remote commands there.
-    pub mailbox: bool,
-}
-
-/// Which priority goes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PriorityOrder {
-    /// Priorities are ignored.
-    None,
-    /// AMQP's: the higher number first; a message without one counts as 0.
-    HighestFirst,
-    /// kombu's on Redis: 0 first.
-    LowestFirst,
 }
 
 /// A message and where it is to go.
@@ -381,6 +357,11 @@ pub struct Harvest {
     pub more: bool,
     /// Tasks that were called off since the last one, the deliveries above perhaps among them.
     pub revoked: Vec<Revocation>,
+    /// What was taken before is the broker's again, without the session being over: what has not started is to be
+    /// forgotten. What runs goes on, and settles what comes back.
+    pub lost: bool,
+    /// What users should know, a sentence each.
+    pub notices: Vec<String>,
 }
 
 /// What one [`Session::renew`] did.
@@ -392,59 +373,4 @@ pub struct Renewal {
     pub recovered: u64,
     /// Messages of dead workers set aside because they died too often.
     pub buried: u64,
-}
-
-/// How many messages a queue holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Depth {
-    /// The queue's name.
-    pub queue: String,
-    /// Waiting, due now.
-    pub ready: u64,
-    /// Taken by a worker, not settled.
-    pub in_flight: u64,
-    /// Waiting for their time.
-    pub delayed: u64,
-    /// Set aside.
-    pub dead: u64,
-}
-
-/// A message set aside, and why.
-#[derive(Clone, Debug)]
-pub struct DeadLetter {
-    /// Names it to [`Broker::requeue_dead`] and [`Broker::drop_dead`].
-    pub id: String,
-    /// Task id, as far as the headers could be read.
-    pub task_id: String,
-    /// Task name, as far as the headers could be read.
-    pub task_name: String,
-    /// The queue it came from.
-    pub queue: String,
-    /// One sentence.
-    pub reason: String,
-    /// When it was set aside.
-    pub buried_at: WallTime,
-    /// Workers or children that died running it.
-    pub deaths: u32,
-    /// What was sent.
-    pub message: Message,
-}
-
-/// A worker that holds a lease.
-#[derive(Clone, Debug)]
-pub struct WorkerEntry {
-    /// Node name.
-    pub node: String,
-    /// Process id on its host.
-    pub pid: u32,
-    /// Host name.
-    pub host: String,
-    /// When it began.
-    pub started_at: WallTime,
-    /// When its lease ends unless renewed.
-    pub lease_until: WallTime,
-    /// Messages it holds.
-    pub in_flight: u64,
-    /// Queues it takes from.
-    pub queues: Vec<String>,
 }

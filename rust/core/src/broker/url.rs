@@ -11,14 +11,15 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// What this version connects to, for error messages.
 pub const SUPPORTED: &str = "memory://name, sqlite:///relative/path.db, sqlite:////absolute/path.db, \
-redis://host:6379/0, rediss://, redis+socket:///path/to.sock, sentinel://host:26379";
+redis://host:6379/0, rediss://, redis+socket:///path/to.sock, sentinel://host:26379, \
+amqp://host:5672//, amqps://";
 
 /// Schemes that work, and whose address is a path or a name: no credentials stand in it.
 const BUILT_IN: [&str; 2] = ["memory", "sqlite"];
 /// Schemes of Redis and what speaks like it.
 const REDIS: [&str; 5] = ["redis", "rediss", "redis+socket", "unix", "sentinel"];
-/// Schemes of servers that fastq does not drive in this version.
-const KNOWN: [&str; 3] = ["amqp", "amqps", "pyamqp"];
+/// Schemes of RabbitMQ and what speaks like it.
+const AMQP: [&str; 3] = ["amqp", "amqps", "pyamqp"];
 /// Words in the name of a query parameter whose value must not be shown.
 const SECRET_WORDS: [&str; 4] = ["password", "secret", "token", "key"];
 
@@ -41,6 +42,10 @@ pub enum Target {
     Sqlite(PathBuf),
     /// A Redis server, or what speaks like one.
     Redis(Server),
+    /// A RabbitMQ server, or what speaks like one.
+    Amqp(Server),
+    /// Replies through the broker, each to the queue of its caller.
+    Rpc,
     /// A server that this version does not speak to.
     Elsewhere,
 }
@@ -78,7 +83,11 @@ impl BrokerUrl {
             _ if REDIS.contains(&scheme) && cfg!(feature = "redis") => {
                 Target::Redis(Server { scheme: scheme.to_owned(), address: address.to_owned() })
             }
-            _ if REDIS.contains(&scheme) || KNOWN.contains(&scheme) => Target::Elsewhere,
+            _ if AMQP.contains(&scheme) && cfg!(feature = "amqp") => {
+                Target::Amqp(Server { scheme: scheme.to_owned(), address: address.to_owned() })
+            }
+            "rpc" if cfg!(feature = "amqp") => Target::Rpc,
+            _ if REDIS.contains(&scheme) || AMQP.contains(&scheme) || scheme == "rpc" => Target::Elsewhere,
             _ => return Err(unknown_scheme(scheme, &display)),
         };
         let options = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
@@ -103,14 +112,14 @@ impl BrokerUrl {
         &self.options
     }
 
-    /// Whether this version connects to it.
+    /// Whether this version has a broker for it.
     pub fn is_supported(&self) -> bool {
-        self.target != Target::Elsewhere
+        !matches!(self.target, Target::Elsewhere | Target::Rpc)
     }
 
     /// Whether results can live there, written by the core.
     pub fn has_native_store(&self) -> bool {
-        self.is_supported()
+        !matches!(self.target, Target::Elsewhere | Target::Amqp(_))
     }
 
     /// The error for a server that this version does not speak to.
@@ -155,7 +164,7 @@ fn sqlite_path(address: &str, display: &str) -> Result<PathBuf> {
 }
 
 fn unknown_scheme(scheme: &str, display: &str) -> Error {
-    let hint = match nearest(scheme, BUILT_IN.into_iter().chain(REDIS).chain(KNOWN)) {
+    let hint = match nearest(scheme, BUILT_IN.into_iter().chain(REDIS).chain(AMQP)) {
         Some(near) => format!("did you mean {near}://? "),
         None => String::new(),
     };
@@ -166,8 +175,24 @@ fn malformed(message: &str, display: &str) -> Error {
     Error::new(ErrorKind::Config, message).with("url", display)
 }
 
-/// The URL with every password replaced by `**`, as Celery shows them.
+/// The URL with every password replaced by `**`, as Celery shows them; of several with `;` between them, each.
 fn hidden(text: &str) -> String {
+    if AMQP.iter().any(|scheme| text.starts_with(&format!("{scheme}://"))) {
+        // A password may hold a semicolon: the next URL begins behind the last one before its scheme.
+        let mut rest = text;
+        let mut shown = Vec::new();
+        let next = |rest: &str| AMQP.iter().filter_map(|scheme| rest.find(&format!(";{scheme}://"))).min();
+        while let Some(place) = next(rest) {
+            shown.push(hidden_one(&rest[..place]));
+            rest = &rest[place + 1..];
+        }
+        shown.push(hidden_one(rest));
+        return shown.join(";");
+    }
+    hidden_one(text)
+}
+
+fn hidden_one(text: &str) -> String {
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         None => (String::new(), text),
@@ -212,7 +237,8 @@ mod tests {
             ("sqlite:///.fastq/queue.db", Target::Sqlite(".fastq/queue.db".into())),
             ("sqlite:////var/lib/queue.db", Target::Sqlite("/var/lib/queue.db".into())),
             ("sqlite:///a b.db?synchronous=full", Target::Sqlite("a b.db".into())),
-            ("amqps://u:p@h//", Target::Elsewhere),
+            ("amqps://u:p@h//", Target::Amqp(Server { scheme: "amqps".into(), address: "u:p@h//".into() })),
+            ("rpc://", Target::Rpc),
         ] {
             assert_eq!(BrokerUrl::parse(text).unwrap().target(), &target, "{text}");
         }
@@ -239,9 +265,9 @@ mod tests {
 
     #[test]
     fn a_server_of_a_later_version_is_refused_by_name() {
-        let error = BrokerUrl::parse("amqp://user:hunter2@cache:5672//").unwrap().unsupported();
+        let error = BrokerUrl::parse("rpc://user:hunter2@cache").unwrap().unsupported();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.to_string().contains("no amqp broker"), "{error}");
+        assert!(error.to_string().contains("no rpc broker"), "{error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 
@@ -251,6 +277,7 @@ mod tests {
             ("redis://user:hunter2@host/0", "redis://user:**@host/0"),
             ("redis://:hun@ter2@host/0", "redis://:**@host/0"),
             ("amqp://user@host", "amqp://user@host"),
+            ("amqp://a:hunter2@b;amqps://c:hunter2@d/v", "amqp://a:**@b;amqps://c:**@d/v"),
             ("sqlite:////srv/a:b@c/q.db", "sqlite:////srv/a:b@c/q.db"),
             ("redis://host?password=hunter2&db=1", "redis://host?password=**&db=1"),
         ] {

@@ -30,7 +30,7 @@ type Name = (Arc<str>, bool);
 /// All gates behind which jobs wait.
 #[derive(Debug, Default)]
 pub struct Gates {
-    gates: HashMap<Name, Gate>,
+    all: HashMap<Name, Gate>,
     /// In which order they are asked for; each goes to the end when it was.
     order: VecDeque<Name>,
     count: usize,
@@ -59,7 +59,7 @@ struct Gate {
 impl Gates {
     /// Whether no job waits, and no line is to be left.
     pub fn is_empty(&self) -> bool {
-        self.gates.is_empty()
+        self.all.is_empty()
     }
 
     /// How many jobs wait.
@@ -70,7 +70,7 @@ impl Gates {
     /// Has a job wait behind the others of its gate, or before them.
     pub fn put(&mut self, key: &Arc<str>, what: Asked, tag: Tag, first: bool) {
         let name = (Arc::clone(key), is_turns(what));
-        let gate = self.gates.entry(name.clone()).or_insert_with(|| {
+        let gate = self.all.entry(name.clone()).or_insert_with(|| {
             self.order.push_back(name);
             Gate::new(what)
         });
@@ -88,7 +88,7 @@ impl Gates {
 
     /// What to ask the server for now; nothing while an ask is under way. `room`: how many jobs slots can take soon.
     pub fn asks(&mut self, now: Instant, room: usize) -> Vec<Ask> {
-        if self.asking || self.gates.is_empty() || self.quiet_until.is_some_and(|until| now < until) {
+        if self.asking || self.all.is_empty() || self.quiet_until.is_some_and(|until| now < until) {
             return Vec::new();
         }
         let asks = if room == 0 { self.leave(now) } else { self.gather(now, room) };
@@ -108,7 +108,7 @@ impl Gates {
                 break;
             }
             let Some(name) = self.order.pop_front() else { break };
-            if let Some(gate) = self.gates.get_mut(&name) {
+            if let Some(gate) = self.all.get_mut(&name) {
                 let wanted = if gate.shut_until.is_some_and(|until| now < until) {
                     0
                 } else {
@@ -132,7 +132,7 @@ impl Gates {
         if now < since.after(LEAVE_AFTER) {
             return Vec::new();
         }
-        let in_line = self.gates.iter_mut().filter(|(_, gate)| gate.in_line);
+        let in_line = self.all.iter_mut().filter(|(_, gate)| gate.in_line);
         let asks = in_line.map(|((key, _), gate)| {
             (gate.shut_until, gate.asked) = (None, 0);
             Ask { key: Arc::clone(key), what: gate.what, wanted: 0 }
@@ -151,7 +151,7 @@ impl Gates {
         (self.asking, self.quiet_until) = (false, None);
         let mut unwanted = Vec::new();
         for answer in answers {
-            let Some(gate) = self.gates.get_mut(&(Arc::clone(&answer.key), answer.turns)) else {
+            let Some(gate) = self.all.get_mut(&(Arc::clone(&answer.key), answer.turns)) else {
                 let tokens = if answer.turns { 0 } else { answer.count as usize };
                 unwanted.extend(std::iter::repeat_n(Arc::clone(&answer.key), tokens));
                 continue;
@@ -181,8 +181,8 @@ impl Gates {
 
     /// A gate that was asked for and had no answer waits a moment: the server could not be asked.
     fn shut_unanswered(&mut self, now: Instant) {
-        let late = u32::try_from(self.gates.values().filter(|gate| gate.in_line).count()).unwrap_or(u32::MAX);
-        for gate in self.gates.values_mut() {
+        let late = u32::try_from(self.all.values().filter(|gate| gate.in_line).count()).unwrap_or(u32::MAX);
+        for gate in self.all.values_mut() {
             if gate.asked > 0 {
                 (gate.asked, gate.shut_until) = (0, Some(now.after(LOOK)));
             } else if gate.in_line && gate.shut_until == Some(now.after(LOOK)) {
@@ -192,23 +192,23 @@ impl Gates {
     }
 
     fn tidy(&mut self) {
-        let gates = &mut self.gates;
-        gates.retain(|_, gate| !gate.shelf.is_empty() || gate.in_line);
-        if self.order.len() != gates.len() {
-            self.order.retain(|name| gates.contains_key(name));
+        let all = &mut self.all;
+        all.retain(|_, gate| !gate.shelf.is_empty() || gate.in_line);
+        if self.order.len() != all.len() {
+            self.order.retain(|name| all.contains_key(name));
         }
     }
 
     /// This worker gives a token of a key back: another job may have it.
     pub fn gave_back(&mut self, key: &Arc<str>) {
-        if let Some(gate) = self.gates.get_mut(&(Arc::clone(key), false)) {
+        if let Some(gate) = self.all.get_mut(&(Arc::clone(key), false)) {
             (gate.shut_until, self.quiet_until) = (None, None);
         }
     }
 
     /// The server called: tokens were given back.
     pub fn freed(&mut self) {
-        for ((_, is_turns), gate) in &mut self.gates {
+        for ((_, is_turns), gate) in &mut self.all {
             if !is_turns {
                 gate.shut_until = None;
             }
@@ -218,7 +218,7 @@ impl Gates {
 
     /// How long a job would wait for its turn behind the others.
     pub fn wait(&self, key: &Arc<str>, every: Duration, now: Instant) -> Duration {
-        self.gates.get(&(Arc::clone(key), true)).map_or(Duration::ZERO, |gate| {
+        self.all.get(&(Arc::clone(key), true)).map_or(Duration::ZERO, |gate| {
             let count = u32::try_from(gate.shelf.len()).unwrap_or(u32::MAX);
             let shut = gate.shut_until.map_or(Duration::ZERO, |until| until.since(now));
             shut.saturating_add(every.saturating_mul(count))
@@ -227,24 +227,24 @@ impl Gates {
 
     /// How long a job would wait for a token behind the others, going by those before it.
     pub fn pace(&self, key: &Arc<str>) -> Duration {
-        self.gates.get(&(Arc::clone(key), false)).map_or(Duration::ZERO, |gate| {
+        self.all.get(&(Arc::clone(key), false)).map_or(Duration::ZERO, |gate| {
             gate.pace.saturating_mul(u32::try_from(gate.shelf.len()).unwrap_or(u32::MAX))
         })
     }
 
     fn next_open(&self) -> Option<Instant> {
-        let waiting = self.gates.values().filter(|gate| !gate.shelf.is_empty());
+        let waiting = self.all.values().filter(|gate| !gate.shelf.is_empty());
         waiting.filter_map(|gate| gate.shut_until).min()
     }
 
     /// When something may be asked for next. `room`: as in [`Gates::asks`].
     pub fn next_wake(&self, room: usize) -> Option<Instant> {
-        if self.asking || self.gates.is_empty() {
+        if self.asking || self.all.is_empty() {
             None
         } else if room > 0 {
             self.next_open()
         } else {
-            let in_line = self.gates.values().any(|gate| gate.in_line);
+            let in_line = self.all.values().any(|gate| gate.in_line);
             self.no_room_since.filter(|_| in_line).map(|since| since.after(LEAVE_AFTER))
         }
     }
@@ -252,7 +252,7 @@ impl Gates {
     /// The session is over: nothing is asked, and no line is stood in.
     pub fn forget_session(&mut self) {
         (self.asking, self.quiet_until) = (false, None);
-        for gate in self.gates.values_mut() {
+        for gate in self.all.values_mut() {
             (gate.in_line, gate.asked, gate.shut_until) = (false, 0, None);
         }
         self.tidy();
@@ -260,17 +260,17 @@ impl Gates {
 
     /// Takes jobs off their shelves unless they are to stay. What comes for them all the same is given back.
     pub fn retain(&mut self, mut stays: impl FnMut(Tag) -> bool) {
-        for gate in self.gates.values_mut() {
+        for gate in self.all.values_mut() {
             gate.shelf.retain(|tag| stays(*tag));
         }
-        (self.count, self.quiet_until) = (self.gates.values().map(|gate| gate.shelf.len()).sum(), None);
+        (self.count, self.quiet_until) = (self.all.values().map(|gate| gate.shelf.len()).sum(), None);
         self.tidy();
     }
 
     /// Empties all shelves.
     pub fn drain(&mut self) -> Vec<Tag> {
         (self.count, self.quiet_until) = (0, None);
-        self.gates.values_mut().flat_map(|gate| gate.shelf.drain(..)).collect()
+        self.all.values_mut().flat_map(|gate| gate.shelf.drain(..)).collect()
     }
 }
 

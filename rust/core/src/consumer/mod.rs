@@ -7,6 +7,7 @@ pub mod accept;
 mod admission;
 pub mod credit;
 mod elsewhere;
+mod exchange;
 pub mod link;
 mod listening;
 mod queues;
@@ -20,11 +21,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant as TokioInstant, sleep_until, timeout_at};
 
-use crate::broker::{BoxFuture, Broker, Harvest, Renewal, Said, Session, Subscription};
+use crate::broker::{BoxFuture, Broker, Renewal, Session, Subscription};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ident::Tag;
-use crate::job::ending::Commit;
 use crate::job::limits::Ask;
 use crate::settle::batch::Batch;
 use crate::store::Store;
@@ -164,22 +163,14 @@ impl Consumer {
             } else if self.draining {
                 return self.finish(session).await;
             } else if !self.changes.is_empty() && visit.retry_at.is_none_or(|at| at <= now) {
-                match self.change_queues(&mut *session).await {
-                    Ok(()) => (visit.more, visit.retry_at) = (true, None),
-                    Err(Fault::Session(error)) if ends_session(&error) => return self.lost(&error),
-                    Err(Fault::Session(error) | Fault::Store(error)) => {
-                        self.warn(&error);
-                        visit.retry_at = Some(TokioInstant::now() + self.link.pause(jitter()));
-                    }
+                let changed = self.change_queues(&mut *session).await.map(|()| true);
+                if let Err(error) = self.heed(changed, &mut visit) {
+                    return self.lost(&error);
                 }
             } else if self.exchange_at(&visit, now).is_some_and(|at| at <= now) {
-                match self.exchange(&mut *session).await {
-                    Ok(more) => (visit.more, visit.retry_at) = (more, None),
-                    Err(Fault::Session(error)) if ends_session(&error) => return self.lost(&error),
-                    Err(Fault::Session(error) | Fault::Store(error)) => {
-                        self.warn(&error);
-                        visit.retry_at = Some(TokioInstant::now() + self.link.pause(jitter()));
-                    }
+                let exchanged = self.exchange(&mut *session).await;
+                if let Err(error) = self.heed(exchanged, &mut visit) {
+                    return self.lost(&error);
                 }
                 self.pass_call_on(&mut *session);
             } else if self.may_ask() {
@@ -190,6 +181,22 @@ impl Consumer {
                 self.rest(&mut *session, &mut visit, now).await;
             }
         }
+    }
+
+    /// Goes by what was tried: whether there may be more, or when to try again.
+    ///
+    /// # Errors
+    /// The session is over.
+    fn heed(&mut self, tried: Result<bool, Fault>, visit: &mut Visit) -> Result<()> {
+        match tried {
+            Ok(more) => (visit.more, visit.retry_at) = (more, None),
+            Err(Fault::Session(error)) if ends_session(&error) => return Err(error),
+            Err(Fault::Session(error) | Fault::Store(error)) => {
+                self.warn(&error);
+                visit.retry_at = Some(TokioInstant::now() + self.link.pause(jitter()));
+            }
+        }
+        Ok(())
     }
 
     /// Waits until there is something to do.
@@ -226,75 +233,6 @@ impl Consumer {
             self.say(News::Renewed(renewal));
         }
         something
-    }
-
-    /// One round trip: settles the batch and takes what may be taken; returns whether there may be more.
-    async fn exchange(&mut self, session: &mut dyn Session) -> Result<bool, Fault> {
-        self.store_first().await.map_err(Fault::Store)?;
-        let credit = if self.draining { 0 } else { self.credit };
-        let commits = self.batch.commits();
-        let mut noted: Vec<Tag> = commits.iter().filter_map(Commit::noted).collect();
-        let Harvest { deliveries, refused, more, revoked } =
-            session.exchange(commits, credit).await.map_err(Fault::Session)?;
-        self.works();
-        let ended = self.end_chords(&refused).await;
-        if !refused.is_empty() {
-            noted.retain(|tag| !refused.contains(tag));
-            self.say(News::Refused(refused));
-        }
-        if !noted.is_empty() {
-            self.say(News::Settled(noted));
-        }
-        if !revoked.is_empty() {
-            self.say(News::Said(Said::Revoked(revoked))); // before what was taken: it may be among that
-        }
-        if !deliveries.is_empty() {
-            self.credit = self.credit.saturating_sub(deliveries.len());
-            self.harvest += 1;
-            self.uncounted.push_back((self.harvest, deliveries.len()));
-            self.say(News::Taken { deliveries, harvest: self.harvest });
-        }
-        // What could not be written down comes again: a sweeper finds the chord, and releases it once more.
-        ended.map_err(Fault::Store)?;
-        // What was just settled may have put messages into the queues, and without credit nobody looked.
-        Ok(more || credit == 0)
-    }
-
-    /// What goes to another server first, where broker and store are two.
-    async fn store_first(&mut self) -> Result<()> {
-        let Some(store) = self.store.clone() else { return Ok(()) };
-        let Self { subscription, ending, batch, .. } = self;
-        let expires = (subscription.result_expires, subscription.chord_expires);
-        elsewhere::store_first(store, batch.commits(), expires, subscription.internal_queue(), ending).await
-    }
-
-    /// And what goes there afterwards.
-    async fn end_chords(&mut self, refused: &[Tag]) -> Result<()> {
-        let ended = self.ending.carried_out(refused);
-        match self.store.clone().filter(|_| !ended.is_empty()) {
-            Some(store) => elsewhere::end(store, ended, self.subscription.chord_expires).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Settles what is left and gives the rest back; keeps trying for a while.
-    async fn finish(&mut self, mut session: Box<dyn Session>) -> bool {
-        let deadline = TokioInstant::now() + Self::LAST_TRIES;
-        while !self.batch.is_empty() && TokioInstant::now() < deadline {
-            match self.exchange(&mut *session).await {
-                Ok(_) => {}
-                Err(Fault::Session(error)) if ends_session(&error) => break,
-                Err(Fault::Session(error) | Fault::Store(error)) => {
-                    self.warn(&error);
-                    sleep_until((TokioInstant::now() + self.link.pause(jitter())).min(deadline)).await;
-                }
-            }
-        }
-        let closed =
-            timeout_at(deadline.max(TokioInstant::now() + Self::CLOSE_WITHIN), session.close()).await;
-        let clean = closed.is_ok_and(|closed| closed.is_ok()) && self.batch.is_empty();
-        self.step(LinkInput::Settled, String::new());
-        clean
     }
 
     fn obey(&mut self, order: Option<Order>) {

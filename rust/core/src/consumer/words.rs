@@ -73,9 +73,11 @@ pub enum News {
         /// Why a change was refused.
         refused: Option<Error>,
     },
+    /// Something about the broker that users should know.
+    Notice(String),
     /// No session can ever begin.
     Failed(Error),
-    /// The session is over; what it gave belongs to others.
+    /// The session is over, or its connection broke; what it gave belongs to others.
     SessionLost,
     /// It has ended; nothing comes after this. `clean`: everything was settled or given back.
     Ended {

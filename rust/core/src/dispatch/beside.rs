@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use super::deadline::Limit;
-use super::machine::{Doom, Machine};
+use super::held::Doom;
+use super::machine::Machine;
 use super::{Effect, Effects, Now};
 use crate::error::Result;
 use crate::ident::{SlotId, Tag};

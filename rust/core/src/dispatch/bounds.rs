@@ -1,6 +1,7 @@
 //! What becomes of a task's lock and token when a run ends.
 
-use super::machine::{Held, Machine};
+use super::held::Held;
+use super::machine::Machine;
 use super::{Effect, Effects};
 use crate::broker::Publication;
 use crate::clock::WallTime;

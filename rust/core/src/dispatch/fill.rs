@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::deadline::Limit;
 use super::estimate::TOGETHER;
-use super::machine::{Ack, Doom, Machine};
+use super::held::{Ack, Doom};
+use super::machine::Machine;
 use super::{Effect, Effects, Now};
 use crate::clock::Instant;
 use crate::event::{Event, EventKind};

@@ -8,7 +8,8 @@ use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::machine::{Held, Machine};
+use super::held::Held;
+use super::machine::Machine;
 use super::{Effect, Effects, Now};
 use crate::clock::Instant;
 use crate::ident::Tag;

@@ -38,15 +38,14 @@
 //! | any | Stop at once | as it was, doomed | Kill |
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
-
-use nix::sys::signal::Signal;
 
 use super::deadline::{Deadlines, Limit};
 use super::estimate::{Estimates, Rate};
 use super::gates::Passes;
+use super::held::{Ack, Doom, Held};
 use super::scale::Load;
+use super::turns::WAITING_CAPACITY;
 use super::{Effect, Effects, Input, Now, bounds};
 use crate::broker::Publication;
 use crate::buffer::Buffer;
@@ -63,53 +62,6 @@ use crate::settle::decide;
 
 /// Messages due later than this wait in the broker, where it can.
 pub(super) const HELD_HERE: Duration = Duration::from_secs(60);
-
-/// A job in hand.
-#[derive(Debug)]
-pub(super) struct Held {
-    pub(super) job: Box<Job>,
-    pub(super) state: JobState,
-    /// Which run this is, so that limits of an earlier one are not applied to it.
-    pub(super) run: u64,
-    pub(super) doom: Option<Doom>,
-    /// Its run is to be ended by this signal, if it has begun. See [`super::revoke`].
-    pub(super) to_end: Option<Signal>,
-    /// Its session is over: whatever is committed for it is refused.
-    pub(super) void: bool,
-    pub(super) ack: Ack,
-    /// It has taken its turn under the rate limit of its task, or needs none.
-    pub(super) had_turn: bool,
-    /// The token it holds: its key.
-    pub(super) token: Option<Arc<str>>,
-    /// Its turn, where all workers keep the rate together.
-    pub(super) turn: Option<Instant>,
-}
-
-impl Held {
-    fn new(job: Box<Job>, state: JobState) -> Self {
-        let (run, doom, to_end, void, ack) = (0, None, None, false, Ack::Late);
-        Self { job, state, run, doom, to_end, void, ack, had_turn: false, token: None, turn: None }
-    }
-}
-
-/// How far an early acknowledgement has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ack {
-    /// Not asked for: the delivery is settled when the run has ended.
-    Late,
-    /// On its way to the broker.
-    Asked,
-    /// Done: nobody else will ever get this delivery.
-    Done,
-}
-
-/// Why a slot is being killed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Doom {
-    TimedOut(Duration),
-    Terminated(Signal),
-    Stopped,
-}
 
 /// Decides; see the table above.
 #[derive(Debug)]
@@ -143,6 +95,8 @@ pub struct Machine {
     pub side_by_side: bool,
     /// Runs that are settled and go on: where, and which run. See [`super::beside`].
     pub(super) abandoned: BTreeMap<Tag, (SlotId, u64)>,
+    /// At most so many messages wait here for their time or their turn.
+    pub waiting_capacity: usize,
     /// So many more are asked for than there is use for, to see whether another slot would have work.
     pub probes: usize,
 }
@@ -171,6 +125,7 @@ impl Machine {
             permits: 1,
             side_by_side: false,
             abandoned: BTreeMap::new(),
+            waiting_capacity: WAITING_CAPACITY,
             probes: 0,
         }
     }
@@ -276,11 +231,7 @@ impl Machine {
     fn arrived(&mut self, now: Now, mut job: Box<Job>, effects: &mut Effects) {
         let tag = job.tag();
         if let Some(held) = self.jobs.get_mut(&tag) {
-            // It came back while it is still held here (its lease was lost and won again): running it twice would be
-            // wrong, so the run that goes on will settle the new delivery.
-            held.void = false;
-            held.ack = Ack::Late;
-            held.job.delivery.receipt = job.delivery.receipt;
+            held.adopt(job.delivery.receipt);
             return;
         }
         if !self.stopping && self.is_revoked(now, &job) {
@@ -289,12 +240,8 @@ impl Machine {
         }
         effects.extend(self.tell_received.then(|| Effect::Tell(received(&job))));
         if self.stopping {
-            effects.extend(
-                job.delivery
-                    .receipt
-                    .spend()
-                    .map(|receipt| Effect::Settle(Commit::settle(receipt, Verdict::Release))),
-            );
+            let receipt = job.delivery.receipt.spend();
+            effects.extend(receipt.map(|receipt| Effect::Settle(Commit::settle(receipt, Verdict::Release))));
             return;
         }
         let due = self.due(now, &mut job);

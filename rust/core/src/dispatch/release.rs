@@ -1,7 +1,8 @@
 //! How jobs leave without having run to their end here: lost, expired, given back.
 
-use super::machine::{Ack, Doom, Held, Machine, again};
-use super::{Effect, Effects, Now, bounds};
+use super::held::{Ack, Doom, Held};
+use super::machine::{Machine, again};
+use super::{Effect, Effects, Now, bounds, retry};
 use crate::clock::WallTime;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventKind};
@@ -79,6 +80,13 @@ impl Machine {
         if let Some(Doom::Terminated(signal)) = held.doom.filter(|_| current) {
             return super::revoke::settle(now, &mut held, Some(signal), effects);
         }
+        if current && held.doom.is_none() {
+            let told = lost(&held.job, true, reason);
+            if let Some(commit) = retry::of_lost(&mut held, &Exception::worker_lost(reason), now.wall) {
+                effects.extend([Effect::Tell(told), Effect::Settle(commit)]);
+                return;
+            }
+        }
         let job = &held.job;
         let (decision, exception) = match held.doom {
             Some(Doom::TimedOut(limit)) if current => (
@@ -92,7 +100,11 @@ impl Machine {
             _ => (decide::interrupted(held.ack != Ack::Late), Exception::worker_lost(reason)),
         };
         if current && held.doom.is_none() {
-            effects.push(Effect::Tell(lost(job, &decision, reason)));
+            effects.push(Effect::Tell(lost(
+                job,
+                matches!(decision.verdict, Some(Verdict::Requeue { .. })),
+                reason,
+            )));
         } else if held.doom == Some(Doom::Stopped) {
             effects.push(Effect::Tell(interrupted(job, &decision)));
         }
@@ -267,9 +279,9 @@ fn interrupted(job: &Job, decision: &Decision) -> Event {
     about(EventKind::Interrupted, job).with("requeued", decision.verdict.is_some())
 }
 
-fn lost(job: &Job, decision: &Decision, reason: &str) -> Event {
+fn lost(job: &Job, requeued: bool, reason: &str) -> Event {
     about(EventKind::Lost, job)
         .with("deaths", job.delivery.deaths + 1)
-        .with("requeued", matches!(decision.verdict, Some(Verdict::Requeue { .. })))
+        .with("requeued", requeued)
         .with("reason", reason)
 }

@@ -9,7 +9,8 @@ use std::collections::{HashMap, HashSet};
 
 use nix::sys::signal::Signal;
 
-use super::machine::{Ack, Doom, Held, Machine};
+use super::held::{Ack, Doom, Held};
+use super::machine::Machine;
 use super::{Effect, Effects, Now, bounds};
 use crate::clock::WallTime;
 use crate::event::{Event, EventKind};

@@ -6,7 +6,7 @@ use crate::clock::WallTime;
 use crate::ident::Tag;
 use crate::job::{Job, JobState};
 
-/// At most so many messages wait here for their time or their turn.
+/// At most so many messages wait here for their time or their turn, unless the settings say otherwise.
 pub(super) const WAITING_CAPACITY: usize = 1000;
 
 impl Machine {
@@ -59,7 +59,7 @@ impl Machine {
 
     /// Whether as many wait here as may.
     pub(super) fn waits_for_nothing_more(&self) -> bool {
-        self.waiting() >= WAITING_CAPACITY
+        self.waiting() >= self.waiting_capacity
     }
 }
 

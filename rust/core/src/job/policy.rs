@@ -34,6 +34,8 @@ pub struct Policy {
     pub rate_is_global: bool,
     /// At most so many runs go on at the same time, in all workers together.
     pub max_concurrency: Option<u32>,
+    /// A run whose child died is retried, up to so many times in all; `None`: it is not.
+    pub retries_when_lost: Option<u32>,
 }
 
 impl Policy {
@@ -53,6 +55,7 @@ impl Policy {
             rate_limit: None,
             rate_is_global: false,
             max_concurrency: None,
+            retries_when_lost: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Where jobs run: slots by number, the pipe to each, and the page shared with them.
 
 mod births;
+mod claims;
 mod departure;
 pub mod frame;
 pub mod link;
@@ -25,7 +26,7 @@ use crate::ident::{SlotId, Tag};
 use births::Births;
 use link::{LinkEvents, LinkHandle};
 use nursery::Nursery;
-use page::{CLAIM, CLOSED, ENDING, PERMITS, Page, TAG, WORDS_PER_SLOT};
+use page::{CLAIM, Page, WORDS_PER_SLOT};
 use replace::Replacement;
 use seat::{Process, Seat};
 
@@ -328,62 +329,12 @@ impl Pool {
         }
     }
 
-    /// Ends the run that a closed slot has begun last: by a signal, which an executor in this process gets as an alarm.
-    ///
-    /// The executor begins nothing more, neither now, for its page is closed, nor later, for a process is asked to leave
-    /// and its page never opened again. So the signal can hit no other run, however late it comes.
-    pub fn terminate(&mut self, slot: SlotId, by: nix::sys::signal::Signal) {
-        let word = slot.0 as usize * WORDS_PER_SLOT + CLAIM;
-        let claim = self.page.load(word);
-        let Some(seat) = self.seats.get_mut(&slot).filter(|_| claim & CLOSED != 0) else { return };
-        self.page.store(word, claim | ENDING); // closed, so nobody else writes it
-        if seat.process == Process::Here {
-            return signal(std::process::id(), Signal::ALARM);
-        }
-        seat.expected = true;
-        if let Some(link) = &seat.link {
-            link.retire();
-        }
-        if let Some(number) = Signal::from_named_raw(by as i32) {
-            self.signal(slot, number);
-        }
-    }
-
-    fn signal(&self, slot: SlotId, number: Signal) {
+    pub(super) fn signal(&self, slot: SlotId, number: Signal) {
         let Some(seat) = self.seats.get(&slot) else { return };
         // A reaped child's number may be another process by now.
         if let Some(pid) = seat.pid().filter(|_| seat.status.is_none()) {
             signal(pid, number);
         }
-    }
-
-    /// Closes a slot's page; returns the number of the last job it started. `None` when it was closed already, so that
-    /// closing is told once, or when nobody is there.
-    pub fn close_page(&self, slot: SlotId) -> Option<u64> {
-        self.seats.get(&slot)?;
-        let word = slot.0 as usize * WORDS_PER_SLOT + CLAIM;
-        let mut current = self.page.load(word);
-        while current & CLOSED == 0 {
-            match self.page.compare_exchange(word, current, current | CLOSED) {
-                Ok(started) => return Some(started),
-                Err(now) => current = now,
-            }
-        }
-        None
-    }
-
-    /// Opens a slot's page for jobs above `sequence`; one whose pipe has ended stays closed.
-    pub fn open_page(&self, slot: SlotId, sequence: u64) {
-        if self.link(slot).is_some() {
-            self.page.store(slot.0 as usize * WORDS_PER_SLOT + CLAIM, sequence);
-        }
-    }
-
-    fn clear(&self, slot: SlotId) {
-        let first = slot.0 as usize * WORDS_PER_SLOT;
-        self.page.store(first + TAG, 0);
-        self.page.store(first + CLAIM, 0);
-        self.page.store(first + PERMITS, u64::from(self.permits.unwrap_or(1)));
     }
 
     fn depart(&mut self, slot: SlotId) -> Option<Departure> {
@@ -395,7 +346,7 @@ impl Pool {
     }
 }
 
-fn signal(pid: u32, number: Signal) {
+pub(super) fn signal(pid: u32, number: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, number); // it may have died by itself meanwhile: that was the aim
     }

@@ -9,6 +9,8 @@ pub mod memory;
 pub mod record;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "amqp")]
+pub mod rpc;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

@@ -56,6 +56,8 @@ pub struct WorkerConfig {
     pub mailbox: Option<String>,
     /// How long it is remembered what a remote command calls off.
     pub revoke_expires: Duration,
+    /// At most so many messages wait in the worker for their time or their turn; `None`: a thousand.
+    pub eta_limit: Option<u32>,
     /// Events told only on request that are wanted from the first moment on.
     pub watch: Vec<EventKind>,
 }

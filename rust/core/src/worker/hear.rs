@@ -144,6 +144,7 @@ impl Drive {
             }
             News::Link { state, reason, retry_in } => self.link_changed(state, reason, retry_in),
             News::Queues { names, refused } => self.queues_changed(&names, refused.as_ref()),
+            News::Notice(text) => self.tell.put(Event::new(EventKind::Notice).with("text", text)),
             News::Failed(error) => {
                 self.stop.fail(&error.to_string());
                 match self.opened.take() {

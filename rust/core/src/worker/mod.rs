@@ -236,7 +236,7 @@ impl Assembly {
         let nursery =
             config.nursery.zip(file).map(|(socket, page)| Nursery::new(socket, page, nursery_events));
         let queues = config.queues.iter().map(|queue| queue.name.as_str()).collect::<Vec<_>>().join(", ");
-        let control = Control { node: config.node.clone(), keep: config.revoke_expires };
+        let control = Control { node: config.node, keep: config.revoke_expires };
         consume(Consumer::new(broker, store, subscription, clock.clone(), orders_heard, news.clone()), news);
         let drive = Drive {
             clock,
@@ -280,6 +280,7 @@ fn machine(config: &WorkerConfig, delay_in_broker: bool) -> Machine {
     machine.tell_received = config.watch.contains(&EventKind::Received);
     machine.ends_lost_runs = config.ends_lost_runs;
     machine.gives_up_slots = config.gives_up_slots;
+    machine.waiting_capacity = config.eta_limit.map_or(machine.waiting_capacity, |limit| limit as usize);
     machine.permits = config.permits.unwrap_or(1).max(1) as usize;
     machine.side_by_side = config.permits.is_some();
     machine

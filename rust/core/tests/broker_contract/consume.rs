@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::support::{each, ids, take, to};
+use crate::support::{announced, each, ids, take, to};
 
 #[test]
 fn messages_leave_in_the_order_they_came() {
@@ -22,10 +22,11 @@ fn no_more_is_taken_than_credit_allows_and_the_rest_is_announced() {
         }
         let mut session = subject.session(&["q"]).await;
         let harvest = take(&mut session, 0).await;
-        assert!(harvest.deliveries.is_empty() && harvest.more);
-        assert!(take(&mut session, 2).await.more);
-        assert!(!take(&mut session, 1).await.more);
-        assert_eq!(subject.depth("q").in_flight, 3);
+        assert!(harvest.deliveries.is_empty());
+        announced(&harvest, true);
+        announced(&take(&mut session, 2).await, true);
+        announced(&take(&mut session, 1).await, false);
+        subject.in_flight("q", 3);
     });
 }
 
@@ -135,6 +136,9 @@ fn what_was_left_behind_is_an_arrival() {
 #[test]
 fn workers_are_listed_while_their_sessions_last() {
     each(|subject| async move {
+        if !subject.broker.capabilities().sees_workers {
+            return;
+        }
         subject.send("q", "1");
         let mut session = subject.session(&["q", "other"]).await;
         take(&mut session, 5).await;

@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[cfg(feature = "amqp")]
+mod amqp;
 mod chords;
 mod consume;
 mod dead_letters;
@@ -14,6 +16,8 @@ mod priority;
 mod publish;
 mod purge;
 mod queues;
+#[cfg(feature = "amqp")]
+mod rabbitmq_server;
 mod redeliver;
 #[cfg(feature = "redis")]
 mod redis;

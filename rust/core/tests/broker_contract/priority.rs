@@ -1,6 +1,17 @@
-use fastq_core::broker::PriorityOrder;
+use fastq_core::broker::{PriorityOrder, Queue, Session};
 
-use crate::support::{brokers, ids, run, take, to};
+use crate::support::{Subject, brokers, ids, run, subscription, take, to};
+
+/// A queue that is declared to have priorities, where that is needed.
+fn ranked() -> Queue {
+    Queue { arguments: r#"{"x-max-priority":255}"#.into(), ..Queue::named("q") }
+}
+
+async fn session(subject: &Subject) -> Box<dyn Session> {
+    let mut subscription = subscription(&[]);
+    subscription.queues.push(ranked());
+    subject.broker.subscribe(subscription).await.unwrap()
+}
 
 #[test]
 fn urgent_messages_go_first_and_equal_ones_in_order() {
@@ -10,6 +21,7 @@ fn urgent_messages_go_first_and_equal_ones_in_order() {
             if order == PriorityOrder::None {
                 return;
             }
+            subject.broker.declare(&[ranked()]).unwrap();
             for (id, priority) in
                 [("a", Some(0)), ("b", Some(9)), ("c", None), ("d", Some(255)), ("e", Some(9))]
             {
@@ -17,7 +29,7 @@ fn urgent_messages_go_first_and_equal_ones_in_order() {
                 publication.priority = priority;
                 subject.broker.publish(&[publication]).unwrap();
             }
-            let mut session = subject.session(&["q"]).await;
+            let mut session = session(&subject).await;
             let harvest = take(&mut session, 5).await;
             match order {
                 PriorityOrder::HighestFirst => assert_eq!(ids(&harvest), ["d", "b", "e", "a", "c"]),
@@ -39,9 +51,10 @@ fn an_urgent_message_overtakes_when_it_comes_later() {
             if subject.broker.capabilities().priority != PriorityOrder::HighestFirst {
                 return;
             }
+            subject.broker.declare(&[ranked()]).unwrap();
             subject.send("q", "1");
             subject.send("q", "2");
-            let mut session = subject.session(&["q"]).await;
+            let mut session = session(&subject).await;
             take(&mut session, 1).await;
             let mut urgent = to("q", "urgent");
             urgent.priority = Some(1);

@@ -16,9 +16,12 @@ fn purging_removes_what_waits_and_leaves_what_is_in_flight() {
         subject.broker.publish(&[later]).unwrap();
         let mut session = subject.session(&["q"]).await;
         take(&mut session, 1).await;
-        assert_eq!(subject.broker.purge("q").unwrap(), 3);
-        let depth = subject.depth("q");
-        assert_eq!((depth.ready, depth.delayed, depth.in_flight), (0, 0, 1));
+        // What waits elsewhere for its time is out of reach there.
+        let waiting = if subject.broker.capabilities().sees_workers { 3 } else { 2 };
+        assert_eq!(subject.broker.purge("q").unwrap(), waiting);
+        assert_eq!(subject.depth("q").ready, 0);
+        subject.delayed("q", 0);
+        subject.in_flight("q", 1);
         assert_eq!(subject.depth("other").ready, 1);
     });
 }

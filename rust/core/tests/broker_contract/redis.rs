@@ -6,6 +6,7 @@ mod mirror;
 mod overheard;
 mod proxy;
 mod resume;
+mod tokens;
 mod wire;
 
 use std::sync::Arc;

@@ -10,8 +10,9 @@ use crate::support::{LIMIT, Subject, brokers, each, record};
 
 fn each_store(check: impl Fn(Subject, Arc<dyn Store>)) {
     for subject in brokers() {
-        let store = subject.broker.store().unwrap();
-        check(subject, store);
+        if let Some(store) = subject.broker.store() {
+            check(subject, store);
+        }
     }
 }
 
@@ -100,7 +101,7 @@ fn waiting_ends_empty_when_the_time_is_up() {
 #[test]
 fn a_waiter_is_woken_by_the_worker_that_ends_its_task() {
     each(|subject| async move {
-        let store = subject.broker.store().unwrap();
+        let Some(store) = subject.broker.store() else { return };
         let mut session = subject.session(&["q"]).await;
         let waiter = std::thread::spawn(move || store.wait(&texts(&["a", "b"]), LIMIT).unwrap());
         for state in ["STARTED", "SUCCESS"] {

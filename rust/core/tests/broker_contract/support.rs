@@ -1,10 +1,13 @@
 //! The brokers under test, and the words the tests are written in.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+#[cfg(feature = "amqp")]
+use fastq_core::broker::amqp::{AmqpBroker, AmqpConfig};
 use fastq_core::broker::memory::MemoryBroker;
 #[cfg(feature = "redis")]
 use fastq_core::broker::redis::{RedisBroker, RedisConfig};
@@ -49,6 +52,10 @@ pub(crate) fn brokers() -> Vec<Subject> {
     if crate::redis_server::is_installed() {
         subjects.push(redis());
     }
+    #[cfg(feature = "amqp")]
+    if crate::rabbitmq_server::is_running() {
+        subjects.push(amqp());
+    }
     subjects
 }
 
@@ -85,6 +92,21 @@ pub(crate) fn redis_with(options: &str) -> Subject {
     Subject { name: "redis", broker, clock, _folder: None, server: Some(server) }
 }
 
+/// A broker on a virtual host of its own, on the machine's clock: the server has no other.
+#[cfg(feature = "amqp")]
+pub(crate) fn amqp() -> Subject {
+    let config =
+        AmqpConfig::at(&crate::rabbitmq_server::place().1, r#"{"delayed_queue_type": "classic"}"#).unwrap();
+    Subject {
+        name: "amqp",
+        broker: Arc::new(AmqpBroker::new(config, Clock::system())),
+        clock: Arc::default(),
+        _folder: None,
+        #[cfg(feature = "redis")]
+        server: None,
+    }
+}
+
 #[cfg(feature = "sqlite")]
 pub(crate) fn sqlite() -> Subject {
     let folder = tempfile::tempdir().unwrap();
@@ -100,6 +122,14 @@ pub(crate) fn sqlite() -> Subject {
     }
 }
 
+thread_local! {
+    /// The broker under test in this thread pushes.
+    static PUSHES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// How long it may take until something that a broker pushes has come.
+const PUSHED_WITHIN: Duration = Duration::from_millis(150);
+
 /// Runs an async story against every broker, with a limit.
 pub(crate) fn each<F, S>(story: S)
 where
@@ -114,6 +144,7 @@ where
 /// Runs an async story against one broker, with a limit.
 pub(crate) fn run<F: Future<Output = ()>>(subject: Subject, story: impl Fn(Subject) -> F) {
     let name = subject.name;
+    PUSHES.set(subject.broker.capabilities().pushes);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let within = async { tokio::time::timeout(LIMIT, story(subject)).await };
     assert!(runtime.block_on(within).is_ok(), "{name}: not done within {LIMIT:?}");
@@ -132,6 +163,32 @@ impl Subject {
     /// Sends one message straight to a queue.
     pub(crate) fn send(&self, queue: &str, id: &str) {
         self.broker.publish(&[to(queue, id)]).unwrap();
+    }
+
+    /// Whether time that a test lets pass by hand passes for its messages, too.
+    pub(crate) fn obeys_clock(&self) -> bool {
+        self.broker.capabilities().sees_workers
+    }
+
+    /// Checks which queues the one worker takes from, where the broker knows.
+    pub(crate) fn takes_from(&self, queues: &[&str]) {
+        if self.broker.capabilities().sees_workers {
+            assert_eq!(self.broker.workers().unwrap()[0].queues, queues, "{}", self.name);
+        }
+    }
+
+    /// Checks what is in flight, where the broker knows.
+    pub(crate) fn in_flight(&self, queue: &str, expected: u64) {
+        if self.broker.capabilities().sees_workers {
+            assert_eq!(self.depth(queue).in_flight, expected, "{}", self.name);
+        }
+    }
+
+    /// Checks what waits for its time, where the broker knows.
+    pub(crate) fn delayed(&self, queue: &str, expected: u64) {
+        if self.broker.capabilities().sees_workers {
+            assert_eq!(self.depth(queue).delayed, expected, "{}", self.name);
+        }
     }
 
     /// A session on some queues.
@@ -154,8 +211,19 @@ impl Subject {
     }
 
     pub(crate) fn depth(&self, queue: &str) -> Depth {
-        let depths = self.broker.depths().unwrap();
-        depths.into_iter().find(|depth| depth.queue == queue).unwrap_or_default()
+        let look = || {
+            let depths = self.broker.depths().unwrap();
+            depths.into_iter().find(|depth| depth.queue == queue).unwrap_or_default()
+        };
+        let (mut depth, mut since) = (look(), Instant::now());
+        // What was acknowledged over another connection may be on its way.
+        while self.broker.capabilities().pushes && since.elapsed() < PUSHED_WITHIN {
+            let now = look();
+            if now != depth {
+                (depth, since) = (now, Instant::now());
+            }
+        }
+        depth
     }
 }
 
@@ -188,7 +256,7 @@ pub(crate) fn to(queue: &str, id: &str) -> Publication {
 pub(crate) fn message(id: &str) -> Message {
     Message {
         headers: Bytes::from(format!(r#"{{"task":"shop.add","id":"{id}"}}"#)),
-        properties: Bytes::from_static(br#"{"content_type":"application/json"}"#),
+        properties: Bytes::from_static(br#"{"delivery_mode":2,"content_type":"application/json"}"#),
         body: Bytes::from(format!("body of {id}")),
     }
 }
@@ -204,7 +272,36 @@ pub(crate) fn ids(harvest: &Harvest) -> Vec<String> {
 
 /// Takes without settling anything.
 pub(crate) async fn take(session: &mut Box<dyn Session>, credit: usize) -> Harvest {
-    session.exchange(&mut Vec::new(), credit).await.unwrap()
+    exchange(session, Vec::new(), credit).await
+}
+
+/// Settles and takes, all that is there: of a broker that pushes it may have to come first.
+pub(crate) async fn exchange(
+    session: &mut Box<dyn Session>,
+    mut commits: Vec<Commit>,
+    credit: usize,
+) -> Harvest {
+    let mut harvest = session.exchange(&mut commits, credit).await.unwrap();
+    assert!(commits.is_empty());
+    let mut until = tokio::time::Instant::now() + PUSHED_WITHIN;
+    while PUSHES.get() && harvest.deliveries.len() < credit {
+        if tokio::time::timeout_at(until, session.arrival()).await.is_err() {
+            break;
+        }
+        let left = credit - harvest.deliveries.len();
+        let more = session.exchange(&mut Vec::new(), left).await.unwrap();
+        if !more.deliveries.is_empty() {
+            until = tokio::time::Instant::now() + PUSHED_WITHIN;
+        }
+        harvest.deliveries.extend(more.deliveries);
+        harvest.more = more.more;
+    }
+    harvest
+}
+
+/// Checks whether more was announced than was taken, where the broker can know.
+pub(crate) fn announced(harvest: &Harvest, more: bool) {
+    assert!(PUSHES.get() || harvest.more == more);
 }
 
 /// Settles one delivery and takes nothing.

@@ -239,3 +239,37 @@ fn with_its_session_a_worker_loses_its_tokens_and_its_places() {
     assert!(world.run_one(SlotId(0), SHORT));
     assert_eq!(world.verdict(tag), Some(&Verdict::Ack));
 }
+
+#[test]
+fn a_run_that_dies_is_retried_where_its_task_says_so_and_keeps_its_lock() {
+    let mut world = World::new(Prefetch::PerSlot(1), 1);
+    let policy = Arc::new(Policy { retries_when_lost: Some(2), ..Policy::named("plain") });
+    let deliver = |world: &mut World, retries: u32| {
+        world.deliver(|job| {
+            job.policy = policy.clone();
+            job.id = "it".into();
+            job.keys = Some(Box::new(Keys { lock: Some("only".into()), ..Keys::default() }));
+            let headers = format!(
+                r#"{{"task":"plain","id":"it","retries":{retries},"x-fastq-unique-key":"only","stamps":{{}}}}"#
+            );
+            job.delivery.message.headers = headers.into();
+        })
+    };
+    for retries in 0..2 {
+        let tag = deliver(&mut world, retries);
+        world.begin(SlotId(0));
+        world.die(SlotId(0));
+        assert_eq!(world.verdict(tag), Some(&Verdict::Ack));
+        assert_eq!(world.records.pop(), Some(("it".into(), "RETRY".into())));
+        let next = world.sent.pop().unwrap();
+        let headers = String::from_utf8(next.message.headers.to_vec()).unwrap();
+        assert!(headers.contains(&format!(r#""retries":{},"#, retries + 1)), "{headers}");
+        assert!(world.unlocked.is_empty(), "it goes on");
+        world.birth(SlotId(0));
+    }
+    let tag = deliver(&mut world, 2);
+    world.begin(SlotId(0));
+    world.die(SlotId(0));
+    assert_eq!(world.verdict(tag), Some(&Verdict::Requeue { died: true }), "no tries are left: as any other");
+    assert!(world.sent.is_empty());
+}

@@ -1,6 +1,7 @@
 //! Whole lives of jobs through the machine: stories by hand, and thousands of random schedules.
 
 mod beside;
+mod chords;
 mod gates;
 mod properties;
 mod revoked;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fastq_core::broker::{Delivery, Receipt};
+use fastq_core::broker::{Delivery, Publication, Receipt};
 use fastq_core::clock::{Instant, WallTime};
 use fastq_core::consumer::credit::Prefetch;
 use fastq_core::dispatch::{Effect, Effects, Input, Machine, Now};
@@ -44,7 +44,10 @@ pub(crate) struct World {
     pub(crate) void: HashSet<(u64, Tag)>,
     pub(crate) runs: HashMap<Tag, u32>,
     pub(crate) records: Vec<(String, String)>,
+    /// Parts of chords: the member and its state.
+    pub(crate) parts: Vec<(String, String)>,
     pub(crate) published: usize,
+    pub(crate) sent: Vec<Publication>,
     pub(crate) killed: Vec<SlotId>,
     /// Tasks that were called off, a run included.
     pub(crate) to_end: HashSet<Tag>,
@@ -81,7 +84,9 @@ impl World {
             void: HashSet::new(),
             runs: HashMap::new(),
             records: Vec::new(),
+            parts: Vec::new(),
             published: 0,
+            sent: Vec::new(),
             killed: Vec::new(),
             to_end: HashSet::new(),
             interrupted: Vec::new(),
@@ -173,6 +178,9 @@ impl World {
                 let noted = commit.noted();
                 self.records.extend(commit.records.into_iter().map(|record| (record.task_id, record.state)));
                 self.published += commit.publications.len();
+                self.sent.extend(commit.publications);
+                let parts = commit.chords.map(|chords| chords.parts).unwrap_or_default();
+                self.parts.extend(parts.into_iter().map(|part| (part.task_id, part.state)));
                 if let Some((receipt, verdict)) = commit.settle {
                     let key = (receipt.epoch(), receipt.tag());
                     self.noted.extend(noted.map(|tag| (key.0, tag)));
@@ -368,7 +376,9 @@ impl World {
             if !busy && self.machine.is_empty() {
                 return;
             }
-            self.pass(Duration::from_millis(100));
+            let wake = self.machine.next_wake(self.now).map(|wake| wake.since(self.now.monotonic));
+            let longest = Duration::from_millis(100);
+            self.pass(wake.unwrap_or(longest).clamp(Duration::from_millis(1), longest));
         }
         panic!("jobs are stuck: {:?}", self.machine);
     }

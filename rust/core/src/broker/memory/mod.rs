@@ -155,6 +155,10 @@ impl Broker for MemoryBroker {
             limits: true,
             revocations: true,
             mailbox: false,
+            pushes: false,
+            sees_workers: true,
+            releases_unmarked: true,
+            insists_on_arguments: true,
         }
     }
 
@@ -261,6 +265,10 @@ impl Broker for MemoryBroker {
             queues: member.queues.clone(),
         };
         Ok(hub.members.iter().map(entry).collect())
+    }
+
+    fn now(&self) -> WallTime {
+        self.shared.now()
     }
 
     fn revoke(&self, revocations: &[Revocation]) -> Result<()> {

@@ -1,5 +1,6 @@
 //! What stands in a Redis URL between `://` and the question mark (kombu-layouts.md §2.7).
 
+use crate::broker::net::{self, decoded, host_and_port};
 use crate::broker::options::Options;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -115,31 +116,9 @@ impl Address {
     }
 }
 
-/// Splits credentials off. The last `@` ends them: a password may hold unescaped ones.
 fn credentials(address: &str) -> Result<(Login, &str)> {
-    let Some((credentials, rest)) = address.rsplit_once('@') else { return Ok((Login::default(), address)) };
-    let (user, password) = match credentials.split_once(':') {
-        Some((user, password)) => (user, Some(decoded(password)?)),
-        None => (credentials, None),
-    };
-    let user = Some(decoded(user)?).filter(|user| !user.is_empty());
-    Ok((Login { user, password: password.filter(|password| !password.is_empty()) }, rest))
-}
-
-fn host_and_port(text: &str, default: u16) -> Result<(String, u16)> {
-    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, rest)) => (host, rest.strip_prefix(':')),
-        None => match text.rsplit_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        },
-    };
-    let port = match port {
-        None | Some("") => default,
-        Some(port) => port.parse().map_err(|_| malformed("the port in a Redis URL is no number"))?,
-    };
-    let host = if host.is_empty() { "localhost" } else { host };
-    Ok((decoded(host)?, port))
+    let (user, password, rest) = net::credentials(address)?;
+    Ok((Login { user, password }, rest))
 }
 
 /// The number of a database in a path or an option; none is 0.
@@ -150,20 +129,6 @@ pub(super) fn database(text: &str) -> Result<i64> {
             malformed("the path of a Redis URL is the number of a database, as in redis://localhost:6379/0")
         }),
     }
-}
-
-/// Resolves percent signs.
-fn decoded(text: &str) -> Result<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let escaped =
-            (byte == b'%').then(|| after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok())).flatten();
-        let value = escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(value.unwrap_or(byte));
-        rest = if value.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8(bytes).map_err(|_| malformed("a percent sign in a Redis URL does not stand for UTF-8"))
 }
 
 fn malformed(message: &str) -> Error {

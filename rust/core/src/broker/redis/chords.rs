@@ -193,10 +193,11 @@ pub(crate) fn grow(config: &RedisConfig, group_id: &str, by: u32, batch: &mut Ba
 
 /// Adds the commands that ask for a chord; their answers go to [`described`].
 pub(crate) fn describe(config: &RedisConfig, group_id: &str, batch: &mut Batch) {
-    let [size, parts, added, _, claim, record, _] = keys(config, group_id);
+    let [size, parts, added, seen, claim, record, _] = keys(config, group_id);
     let count: &[u8] = if config.results.ordered { b"ZCARD" } else { b"LLEN" };
     batch.add(&[b"MGET", size.as_bytes(), added.as_bytes(), claim.as_bytes()]);
     batch.add(&[count, parts.as_bytes()]);
+    batch.add(&[b"SCARD", seen.as_bytes()]);
     batch.add(&[b"HMGET", record.as_bytes(), b"body", b"progress_at"]);
 }
 
@@ -205,7 +206,8 @@ pub(crate) fn described(replies: &mut Replies) -> Result<Option<ChordRecord>> {
     let mut numbers = replies.array()?.into_iter().map(string);
     let mut number = || numbers.next().transpose().map(Option::unwrap_or_default);
     let (size, added, claim) = (number()?, number()?, number()?);
-    let count = u32::try_from(replies.int()?).unwrap_or(u32::MAX);
+    // Two members with one id may have one document; and workers of Celery 5.6 know nothing of the other set.
+    let count = u32::try_from(replies.int()?.max(replies.int()?)).unwrap_or(u32::MAX);
     let mut fields = replies.array()?.into_iter().map(bytes);
     let mut field = || fields.next().transpose().map(|field| field.flatten().unwrap_or_default());
     let (body, progress_at) = (field()?, field()?);

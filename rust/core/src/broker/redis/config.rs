@@ -6,11 +6,14 @@ use serde_json::Value;
 
 use super::address::{Address, Login, Place};
 use super::keys::{Keys, Steps};
-use super::tls::Tls;
+use crate::broker::net::{Dial, KeepAlive, Peer, Tls};
 use crate::broker::options::Options;
 use crate::broker::url::{BrokerUrl, Server, Target};
 use crate::error::{Error, ErrorKind, Result};
 
+/// For sentences about the server.
+pub(super) static PEER: Peer =
+    Peer { name: "Redis server", plain: "redis://", secure: "rediss://", trusting: true };
 /// How long a client's call may take, unless told otherwise.
 pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a worker waits for an answer before it takes the connection for broken.
@@ -70,14 +73,6 @@ pub(super) struct ClientOptions {
     pub(super) health_check_interval: Option<Duration>,
     /// Probes of idle connections by the system.
     pub(super) keep_alive: Option<KeepAlive>,
-}
-
-/// How the system probes idle connections; `None` leaves a number to the system.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct KeepAlive {
-    pub(super) idle: Option<Duration>,
-    pub(super) interval: Option<Duration>,
-    pub(super) count: Option<u32>,
 }
 
 /// Which queue is asked first.
@@ -184,6 +179,13 @@ impl RedisConfig {
         Ok(config)
     }
 
+    /// How a client connects to one of its servers.
+    pub(super) fn dial(&self) -> Dial<'_> {
+        let client = &self.client;
+        let (tls, keep_alive) = (self.tls.as_ref(), client.keep_alive.as_ref());
+        Dial { peer: &PEER, tls, keep_alive, connect_timeout: client.connect_timeout }
+    }
+
     /// The broker that a URL means, with transport options.
     pub(crate) fn read(server: &Server, url: &BrokerUrl, options: &mut Options) -> Result<Self> {
         let prefix = options.text("global_keyprefix")?.unwrap_or_default();
@@ -223,7 +225,7 @@ impl RedisConfig {
             login: address.login,
             sentinel_login,
             master,
-            tls: Tls::read(&server.scheme, options)?,
+            tls: Tls::read(&PEER, server.scheme == "rediss", options)?,
             client_name: options.text("client_name")?,
             publish_timeout: timeout,
             client: ClientOptions::read(timeout, options)?,
@@ -277,29 +279,6 @@ impl QueueOrder {
     fn read(options: &mut Options) -> Result<Self> {
         let order = options.word("queue_order_strategy", &["round_robin", "priority", "sorted"], 0)?;
         Ok([Self::RoundRobin, Self::Priority, Self::Sorted][order])
-    }
-}
-
-impl KeepAlive {
-    /// kombu names its options by the numbers that the system has for them; here they have names.
-    fn read(options: &mut Options) -> Result<Option<Self>> {
-        let wanted = options.flag("socket_keepalive", false)?;
-        let Some(value) = options.value("socket_keepalive_options") else {
-            return Ok(wanted.then(Self::default));
-        };
-        let number = |name: &str| value.get(name).and_then(Value::as_u64).filter(|number| *number > 0);
-        let seconds = |name: &str| number(name).map(Duration::from_secs);
-        let found = Self {
-            idle: seconds("TCP_KEEPIDLE"),
-            interval: seconds("TCP_KEEPINTVL"),
-            count: number("TCP_KEEPCNT").map(|count| count as u32),
-        };
-        let known = [found.idle.is_some(), found.interval.is_some(), found.count.is_some()];
-        if value.as_object().map(serde_json::Map::len) != Some(known.iter().filter(|known| **known).count()) {
-            let expected = "a map of TCP_KEEPIDLE, TCP_KEEPINTVL (seconds) and TCP_KEEPCNT";
-            return Err(options.wrong("socket_keepalive_options", &value, expected));
-        }
-        Ok(wanted.then_some(found))
     }
 }
 

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use redis::Value;
 
 use super::address::Place;
-use super::config::RedisConfig;
+use super::config::{PEER, RedisConfig};
 use super::error::server_error;
 use super::open::{self, Welcome};
 use super::resp::Inbox;
-use super::stream::Stream;
 use super::wire::{Batch, Replies};
+use crate::broker::net::Stream;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A connection that was used so short a time ago is not looked at before it is used again.
@@ -32,9 +32,9 @@ impl Handle {
     pub(crate) fn open(config: &RedisConfig, until: Instant) -> Result<Self> {
         match &config.place {
             Place::Host(host, port) => {
-                Self::of(Stream::to_host(config, host, *port, until)?).greeted(config, until)
+                Self::of(Stream::to_host(config.dial(), host, *port, until)?).greeted(config, until)
             }
-            Place::Socket(path) => Self::of(Stream::to_socket(path)?).greeted(config, until),
+            Place::Socket(path) => Self::of(Stream::to_socket(&PEER, path)?).greeted(config, until),
             Place::Sentinels(sentinels) => {
                 let mut last = None;
                 for (position, (host, port)) in sentinels.iter().enumerate() {
@@ -50,11 +50,12 @@ impl Handle {
 
     fn by_sentinel(config: &RedisConfig, host: &str, port: u16, until: Instant) -> Result<Self> {
         let question = open::question(config);
-        let answer = Self::of(Stream::to_host(config, host, port, until)?).call(&question, until)?;
+        let answer = Self::of(Stream::to_host(config.dial(), host, port, until)?).call(&question, until)?;
         let Some((host, port)) = open::master(answer, question.len())? else {
             return Err(open::no_master(config, None));
         };
-        let mut handle = Self::of(Stream::to_host(config, &host, port, until)?).greeted(config, until)?;
+        let mut handle =
+            Self::of(Stream::to_host(config.dial(), &host, port, until)?).greeted(config, until)?;
         let mut role = Batch::new();
         role.add(&[b"ROLE"]);
         if open::is_master(&mut handle.call(&role, until)?)? {

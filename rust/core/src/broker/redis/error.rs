@@ -1,7 +1,5 @@
 //! Redis's errors as ours: the one place that knows which pass by themselves.
 
-use std::io;
-
 use redis::RedisError;
 
 use crate::error::{Error, ErrorKind};
@@ -32,70 +30,6 @@ pub(crate) fn translate(error: RedisError) -> Error {
             }
             _ => (ErrorKind::Unreachable, "the connection to the Redis server broke"),
         }
-    };
-    Error::new(kind, sentence).because(error)
-}
-
-/// A connection that could not be made.
-pub(super) fn not_reached(error: io::Error) -> Error {
-    let (kind, sentence) = match error.kind() {
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => (
-            ErrorKind::Unreachable,
-            "no Redis server listens at this address: start one, or correct host and port",
-        ),
-        io::ErrorKind::PermissionDenied => {
-            (ErrorKind::Denied, "the socket of the Redis server may not be opened by this user")
-        }
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-            (ErrorKind::Timeout, "the Redis server could not be reached in time: is the address right?")
-        }
-        _ => (ErrorKind::Unreachable, "the Redis server cannot be reached"),
-    };
-    Error::new(kind, sentence).because(error)
-}
-
-/// A connection that failed.
-pub(super) fn of_stream(error: io::Error) -> Error {
-    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return of_tls(tls.clone());
-    }
-    match error.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-            Error::new(ErrorKind::Timeout, "the Redis server did not answer in time")
-        }
-        io::ErrorKind::UnexpectedEof => {
-            Error::new(ErrorKind::Unreachable, "the Redis server closed the connection")
-        }
-        _ => Error::new(ErrorKind::Unreachable, "the connection to the Redis server broke").because(error),
-    }
-}
-
-/// A handshake that failed. A server without TLS waits for more of what it takes for a command.
-pub(super) fn of_handshake(error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-            Error::new(ErrorKind::Timeout, "the Redis server did not answer the TLS handshake")
-                .because(NO_TLS)
-        }
-        _ => of_stream(error),
-    }
-}
-
-fn of_tls(error: rustls::Error) -> Error {
-    let (kind, sentence) = match &error {
-        rustls::Error::InvalidMessage(_) => (
-            ErrorKind::Unreachable,
-            "the Redis server does not speak TLS: write redis:// in place of rediss://, or take broker_use_ssl away",
-        ),
-        rustls::Error::InvalidCertificate(_) => (
-            ErrorKind::Denied,
-            "the certificate of the Redis server is not trusted: name its authority in ssl_ca_certs",
-        ),
-        rustls::Error::AlertReceived(_) => (
-            ErrorKind::Denied,
-            "the Redis server ended the TLS handshake: it may want a certificate, ssl_certfile and ssl_keyfile",
-        ),
-        _ => (ErrorKind::Unreachable, "the TLS connection to the Redis server failed"),
     };
     Error::new(kind, sentence).because(error)
 }
@@ -171,8 +105,6 @@ const BY_DETAIL: [(&str, ErrorKind, &str); 6] = [
     ("DB index", ErrorKind::Config, "the Redis server has no database of this number: correct it in the URL"),
 ];
 
-const NO_TLS: &str =
-    "if it does not speak TLS, write redis:// in place of rediss://, or take broker_use_ssl away";
 const NO_CLUSTER: &str =
     "the server is part of a Redis Cluster, which cannot be a broker: use a single server or sentinels";
 const TOO_OLD: &str = "the server lacks a command: Redis 6.2, Valkey 7.2 or later is needed";

@@ -14,6 +14,7 @@ mod config;
 mod connection;
 mod dead;
 mod ear;
+mod ending;
 mod error;
 mod holds;
 mod inspect;
@@ -25,6 +26,7 @@ mod link;
 mod lock;
 mod mirror;
 mod open;
+mod promote;
 mod publish;
 mod queues;
 mod reap;
@@ -35,8 +37,6 @@ mod ring;
 mod routes;
 mod session;
 mod source;
-mod stream;
-mod tls;
 mod tokens;
 mod transaction;
 mod waiter;
@@ -154,6 +154,10 @@ impl Broker for RedisBroker {
             limits: true,
             revocations: true,
             mailbox: true,
+            pushes: false,
+            sees_workers: true,
+            releases_unmarked: true,
+            insists_on_arguments: true,
         }
     }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use redis::io::tcp::TcpSettings;
 use redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, Value,
+    Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
+    RedisConnectionInfo, TlsCertificates, Value,
 };
 
 use super::address::Login;
@@ -34,7 +35,14 @@ pub(super) fn client_of_host(config: &RedisConfig, host: &str, port: u16, usage:
     let information = information(config, address, usage)?;
     match tls {
         None => Client::open(information),
-        Some(tls) => Client::build_with_tls(information, tls.certificates.clone()),
+        Some(tls) => {
+            let client_tls = tls
+                .own
+                .as_ref()
+                .map(|own| ClientTlsConfig { client_cert: own.chain.clone(), client_key: own.key.clone() });
+            let certificates = TlsCertificates { client_tls, root_cert: tls.authorities.clone() };
+            Client::build_with_tls(information, certificates)
+        }
     }
     .map_err(translate)
 }

@@ -45,7 +45,8 @@ impl RedisSession {
         self.show_queues().await
     }
 
-    async fn connect(&mut self) -> Result<()> {
+    /// Opens a new connection if the last one broke.
+    pub(super) async fn connect(&mut self) -> Result<()> {
         if self.link.is_some() { Ok(()) } else { self.reconnect().await }
     }
 

@@ -55,18 +55,24 @@ impl RedisSession {
         for (place, elements) in lists.into_iter().enumerate() {
             self.compare(place, elements);
         }
-        let mut batch = Batch::new();
-        self.tokens.sync(&self.config.keys, &self.lease.session, &mut batch);
-        if !batch.is_empty() {
-            link.call(&batch).await?;
-        }
-        // What was in line may have been called meanwhile.
-        self.tokens.is_called = true;
+        self.sync_tokens(&mut link).await?;
         self.waiters = Waiters::new(&self.config, &self.book.sources, &self.queues).await?;
         self.routes.clear();
         self.neighbours.forget(self.clock.now());
         self.last_client = link.client();
         self.link = Some(link);
+        Ok(())
+    }
+
+    /// Writes down how many tokens we have: what was given in an answer that never came goes back so.
+    async fn sync_tokens(&mut self, link: &mut Link) -> Result<()> {
+        let mut batch = Batch::new();
+        self.tokens.sync(&self.config.keys, &self.lease.session, &mut batch);
+        if !batch.is_empty() {
+            link.call(&batch).await?;
+        }
+        // Whoever is in line may have been called meanwhile.
+        self.tokens.is_called = true;
         Ok(())
     }
 

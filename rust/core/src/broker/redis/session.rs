@@ -7,14 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::Value;
 use tokio::time::Instant;
 
 use super::config::RedisConfig;
 use super::lease::{Lease, lost};
 use super::link::Link;
 use super::mirror::Mirror;
-use super::open::{self, ClientName, end_clients};
+use super::open::ClientName;
+use super::promote::due;
 use super::reap::Neighbours;
 use super::revoked::Overheard;
 use super::routes::Routes;
@@ -22,7 +22,7 @@ use super::source::Book;
 use super::tokens::Tokens;
 use super::transaction::Doubt;
 use super::waiter::Waiters;
-use super::wire::{self, Batch, Replies, string};
+use super::wire::{Batch, Replies};
 use crate::broker::{BoxFuture, Ear, Harvest, Queue, Renewal, Session, Subscription};
 use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
@@ -30,10 +30,6 @@ use crate::ident::{self, Tag};
 use crate::job::ending::Commit;
 use crate::job::limits::{Ask, Granted};
 
-const PROMOTE: &str = include_str!("scripts/promote.lua");
-const GIVE_BACK: &str = include_str!("scripts/give_back.lua");
-/// Messages that fall due at once are moved so many at a time.
-const PROMOTED: &[u8] = b"100";
 /// Takes from the queues of one server.
 pub(super) struct RedisSession {
     pub(super) config: Arc<RedisConfig>,
@@ -69,9 +65,9 @@ pub(super) struct RedisSession {
     pub(super) next_due: Option<WallTime>,
     pub(super) turn: usize,
     pub(super) overheard: Overheard,
-    pid: u32,
+    pub(super) pid: u32,
     pub(super) is_lost: bool,
-    has_ended: bool,
+    pub(super) has_ended: bool,
 }
 
 impl RedisSession {
@@ -80,16 +76,12 @@ impl RedisSession {
         clock: Clock,
         subscription: Subscription,
     ) -> Result<Self> {
-        let session = ident::session_id();
-        let book = Book::new(&config, &subscription, &session);
-        let lease = Lease::new(&config, &subscription, session);
-        let mut link = Link::open(&config).await?;
-        let queues: Vec<Queue> = subscription.queues.iter().chain(&subscription.internal).cloned().collect();
-        link.declare(&config, &queues).await?;
+        let lease = Lease::new(&config, &subscription, ident::session_id());
+        let book = Book::new(&config, &subscription, &lease.session);
+        let link = open(&config, &subscription).await?;
         let waiters = Waiters::new(&config, &book.sources, &subscription.queues).await?;
-        let overheard = Overheard::new(&config, &clock, subscription.mailbox.as_deref());
-        let mut session = Self {
-            overheard,
+        let session = Self {
+            overheard: Overheard::new(&config, &clock, subscription.mailbox.as_deref()),
             neighbours: Neighbours::new(clock.now()),
             ahead: ahead(&clock, link.welcome.time),
             last_client: link.client(),
@@ -116,22 +108,23 @@ impl RedisSession {
             is_lost: false,
             has_ended: false,
         };
-        session.join(&subscription).await?;
-        session.learn_revoked().await?;
-        Ok(session)
+        session.join(&subscription).await
     }
 
     /// Registers the lease, puts back what a predecessor was killed over, and looks what there is.
-    async fn join(&mut self, subscription: &Subscription) -> Result<()> {
+    async fn join(mut self, subscription: &Subscription) -> Result<Self> {
         let batch = self.lease.begin(subscription, &self.book, self.now());
         self.call(&batch).await?.skip(batch.len())?;
         self.put_back_others().await?;
+        self.learn_revoked().await?;
         let mut batch = Batch::new();
         self.lease.watch(&mut batch);
         self.ask_for_lengths(&mut batch);
         let mut replies = self.call(&batch).await?;
         replies.skip(2)?;
-        self.learn_lengths(&mut replies)
+        self.learn_lengths(&mut replies)?;
+        self.learn_revoked().await?;
+        Ok(self)
     }
 
     /// The server's time.
@@ -174,13 +167,9 @@ impl RedisSession {
         }
         (self.exchanged_at, self.turn) = (Instant::now(), self.turn.wrapping_add(1));
         self.hear_waiters();
-        if self.link.is_none() {
-            self.reconnect().await?;
-        }
-        let mut harvest = Harvest::default();
-        commits.drain(..self.settled_before.min(commits.len()));
-        self.settled_before = 0;
-        harvest.refused.append(&mut self.refused_before);
+        self.connect().await?;
+        commits.drain(..std::mem::take(&mut self.settled_before).min(commits.len()));
+        let mut harvest = Harvest { refused: std::mem::take(&mut self.refused_before), ..Harvest::default() };
         self.learn_routes(commits).await?;
         self.promote().await?;
         self.hand_out(credit, &mut harvest);
@@ -202,7 +191,7 @@ impl RedisSession {
         }
         harvest.deliveries.sort_by_key(|delivery| delivery.rank);
         harvest.more = self.has_known() || !self.book.landed.is_empty();
-        harvest.revoked = std::mem::take(&mut self.overheard.record);
+        harvest.revoked.append(&mut self.overheard.record);
         if credit > 0 && harvest.deliveries.len() == credit {
             self.stop_waiting().await;
         }
@@ -217,7 +206,7 @@ impl RedisSession {
 
     /// # Errors
     /// `Forked` in another process, `Closed` after the lease was lost.
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         if self.pid != std::process::id() {
             return Err(Error::new(ErrorKind::Forked, "a worker's session was used in a forked process")
                 .with("made_in", self.pid)
@@ -251,104 +240,14 @@ impl RedisSession {
         let mut answer = self.call(&question).await?;
         self.routes.learn(&self.config, &unknown, &mut answer)
     }
-
-    /// Puts messages that are due into their lists.
-    async fn promote(&mut self) -> Result<()> {
-        let now = self.now();
-        while self.next_due.is_some_and(|due| due <= now) {
-            let keys = &self.config.keys;
-            let (due_key, until) = (keys.key("fastq:due"), now.0.to_string());
-            let mut batch = Batch::new();
-            batch.add(&[
-                b"ZRANGEBYSCORE",
-                due_key.as_bytes(),
-                b"-inf",
-                until.as_bytes(),
-                b"LIMIT",
-                b"0",
-                b"16",
-            ]);
-            let lists: Vec<String> =
-                self.call(&batch).await?.array()?.into_iter().map(string).collect::<Result<_>>()?;
-            let mut batch = Batch::new();
-            let keys = &self.config.keys;
-            for list in &lists {
-                let (delayed, key) = (keys.delayed(list), keys.key(list));
-                let scripted: [&[u8]; 3] = [due_key.as_bytes(), delayed.as_bytes(), key.as_bytes()];
-                batch.script(PROMOTE, &scripted, &[until.as_bytes(), PROMOTED, list.as_bytes()]);
-            }
-            self.ask_for_lengths(&mut batch);
-            let mut replies = self.call(&batch).await?;
-            replies.skip(lists.len())?;
-            self.learn_lengths(&mut replies)?;
-        }
-        Ok(())
-    }
-
-    /// The commands that put everything back and give up the lease. They come after those of [`end_clients`]:
-    /// first of all nothing more may be taken.
-    pub(super) fn ending(&self, mut batch: Batch) -> Batch {
-        for source in &self.book.sources {
-            batch.script(GIVE_BACK, &[source.held.as_bytes(), source.key.as_bytes()], &[]);
-        }
-        self.end_mirror(&mut batch);
-        self.tokens.end(&self.config.keys, &self.lease.session, &mut batch);
-        self.lease.end(&mut batch);
-        batch
-    }
-
-    async fn end(&mut self) -> Result<()> {
-        self.check()?;
-        if self.link.is_none() {
-            let link = Link::open(&self.config).await?;
-            self.link = Some(link);
-        }
-        let mut batch = Batch::new();
-        batch.add(&[b"UNWATCH"]);
-        self.call(&batch).await?;
-        let mut batch = Batch::new();
-        let server = self.link.as_ref().map_or("", |link| &link.welcome.server);
-        end_clients(self.waiters.clients(), server, &mut batch);
-        let batch = self.ending(batch);
-        self.call(&batch).await?;
-        self.has_ended = true;
-        if let Some(page) = &self.lease.page {
-            super::lease::remove_page(page);
-        }
-        Ok(())
-    }
 }
 
-impl Drop for RedisSession {
-    /// Dropped without closing, it puts back what it holds from a thread of its own: there may be no runtime any more.
-    fn drop(&mut self) {
-        if self.has_ended || self.is_lost || self.pid != std::process::id() {
-            return;
-        }
-        let (config, batch) = (Arc::clone(&self.config), self.ending(Batch::new()));
-        let clients: Vec<ClientName> = self.waiters.clients().cloned().collect();
-        // If no thread can be had or the server is away, the lease runs out.
-        let _ = std::thread::Builder::new().name("fastq-redis-end".into()).spawn(move || {
-            let until = std::time::Instant::now() + config.publish_timeout;
-            let _ = super::connection::Handle::open(&config, until).and_then(|mut handle| {
-                let mut first = Batch::new();
-                open::which_server(&mut first);
-                let server = open::server(&mut handle.call(&first, until)?);
-                let mut kills = Batch::new();
-                end_clients(clients.iter(), &server, &mut kills);
-                if !kills.is_empty() {
-                    handle.call(&kills, until)?;
-                }
-                handle.call(&batch, until)
-            });
-        });
-    }
-}
-
-/// The moment of the first delayed message, from the head of the set of lists.
-pub(super) fn due(value: Value) -> Result<Option<WallTime>> {
-    let head = wire::pairs(value)?;
-    Ok(head.first().and_then(|(_, score)| score.parse::<f64>().ok()).map(|score| WallTime(score as i64)))
+/// Opens the connection of a session whose queues exist.
+async fn open(config: &RedisConfig, subscription: &Subscription) -> Result<Link> {
+    let mut link = Link::open(config).await?;
+    let queues: Vec<Queue> = subscription.queues.iter().chain(&subscription.internal).cloned().collect();
+    link.declare(config, &queues).await?;
+    Ok(link)
 }
 
 /// How far the server's clock is ahead of this one. A clock turned by hand knows no server.

@@ -52,15 +52,8 @@ pub(super) fn carry_out(
         if let Some(key) = commit.limits.as_ref().and_then(|limits| limits.token.as_ref()) {
             carried.put_in |= tokens::give_back(handle, worker, key)?;
         }
-        for (place, publication) in commit.publications.iter().enumerate() {
-            carried.put_in = true;
-            let mut refused = Vec::new();
-            if !lock::may_go(handle, commit.limits.as_deref(), place, &mut refused, now)? {
-                save(handle, &refused, expires, now)?;
-                continue;
-            }
-            send(handle, publication, now)?;
-        }
+        carried.put_in |= !commit.publications.is_empty();
+        publish_all(handle, commit, now, expires)?;
     }
     Ok(carried)
 }
@@ -95,6 +88,19 @@ fn send(handle: &mut Handle, publication: &Publication, now: WallTime) -> Result
         }
         Err(error) => Err(error),
     }
+}
+
+/// Publishes what follows, each if its lock is free.
+fn publish_all(handle: &mut Handle, commit: &Commit, now: WallTime, expires: Option<WallTime>) -> Result<()> {
+    for (place, publication) in commit.publications.iter().enumerate() {
+        let mut refused = Vec::new();
+        if !lock::may_go(handle, commit.limits.as_deref(), place, &mut refused, now)? {
+            save(handle, &refused, expires, now)?;
+            continue;
+        }
+        send(handle, publication, now)?;
+    }
+    Ok(())
 }
 
 /// Settles one delivery; false when the row is not ours.

@@ -84,6 +84,10 @@ impl Broker for SqliteBroker {
             limits: true,
             revocations: true,
             mailbox: false,
+            pushes: false,
+            sees_workers: true,
+            releases_unmarked: true,
+            insists_on_arguments: true,
         }
     }
 

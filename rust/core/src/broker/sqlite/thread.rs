@@ -134,7 +134,8 @@ impl SessionThread {
                 let more_inside = consume::any_ready(handle, inside)?;
                 let more = more_inside || consume::any_ready(handle, &lease.sources)?;
                 let (revoked, told) = revoked::after(handle, *told, now)?;
-                let harvest = Harvest { deliveries, refused: carried.refused, more, revoked };
+                let refused = carried.refused;
+                let harvest = Harvest { deliveries, refused, more, revoked, ..Harvest::default() };
                 Ok((harvest, next_due, carried.put_in, told, more_inside))
             })?;
             *look_inside = inside;

@@ -27,7 +27,7 @@ fn a_message_lies_in_its_list_as_kombu_puts_it_there() {
     let (before, tag) = envelope.split_once("\"delivery_tag\":\"").unwrap();
     assert_eq!(
         before,
-        r#"{"body":"Ym9keSBvZiAx","content-type":"application/json","headers":{"task":"shop.add","id":"1"},"properties":{"delivery_info":{"exchange":"","routing_key":"celery"},"priority":7,"body_encoding":"base64","#
+        r#"{"body":"Ym9keSBvZiAx","content-type":"application/json","headers":{"task":"shop.add","id":"1"},"properties":{"delivery_mode":2,"delivery_info":{"exchange":"","routing_key":"celery"},"priority":7,"body_encoding":"base64","#
     );
     assert_eq!(tag.len(), 36 + 3);
 }

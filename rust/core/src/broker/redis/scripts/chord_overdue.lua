@@ -8,12 +8,19 @@ for _, group in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', look, 'LIMIT
   local celery, record = ARGV[5] .. group, ARGV[6] .. group
   local claim, size = redis.call('GET', celery .. '.c'), redis.call('GET', celery .. '.s')
   if claim == 'done' or not size then
-    -- It has ended, in Celery's way or ours, or it has expired.
+    -- It has ended, or expired. Where a Celery worker has ended it by an error nothing says so but its size, which is
+    -- gone: what must follow that, Celery does not know of. The record stays as long as anything does: the body that a
+    -- Celery worker has sent may not have run yet.
     redis.call('ZREM', KEYS[1], group)
-    redis.call('DEL', record)
+    if claim ~= 'done' and redis.call('HEXISTS', record, 'body') == 1 then
+      late[#late + 1] = group
+      late[#late + 1] = ''
+      late[#late + 1] = ''
+    end
   else
     redis.call('ZADD', KEYS[1], now, group)
     local count = redis.call(ARGV[7] == '1' and 'ZCARD' or 'LLEN', celery .. '.j')
+    count = math.max(count, redis.call('SCARD', celery .. '.d'))
     local found = redis.call('HMGET', record, 'seen', 'progress_at', 'released_at', 'last', 'callback')
     local progress = tonumber(found[2] or now)
     if tonumber(found[1] or 0) ~= count then

@@ -14,13 +14,38 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
+use serde_json::Value;
 
-use super::config::{KeepAlive, RedisConfig};
-use super::error::{not_reached, of_handshake, of_stream};
+use super::Peer;
+use super::error::{not_reached, of_handshake, of_stream, too_late};
+use super::tls::Tls;
+use crate::broker::options::Options;
 use crate::error::{Error, ErrorKind, Result};
 
+/// How to connect.
+#[derive(Clone, Copy)]
+pub(crate) struct Dial<'a> {
+    /// What kind of server it is.
+    pub(crate) peer: &'static Peer,
+    /// Over TLS.
+    pub(crate) tls: Option<&'a Tls>,
+    /// Probes of idle connections by the system.
+    pub(crate) keep_alive: Option<&'a KeepAlive>,
+    /// How much time connecting may take.
+    pub(crate) connect_timeout: Duration,
+}
+
+/// How the system probes idle connections; `None` leaves a number to the system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct KeepAlive {
+    pub(crate) idle: Option<Duration>,
+    pub(crate) interval: Option<Duration>,
+    pub(crate) count: Option<u32>,
+}
+
 /// A connection that is open.
-pub(super) struct Stream {
+pub(crate) struct Stream {
+    peer: &'static Peer,
     transport: Transport,
     /// What the timeouts of the socket say.
     limits: [Duration; 2],
@@ -43,39 +68,47 @@ impl Stream {
     ///
     /// # Errors
     /// `Unreachable`, `Timeout`; `Config` when the name cannot be one of a host.
-    pub(super) fn to_host(config: &RedisConfig, host: &str, port: u16, until: Instant) -> Result<Self> {
-        let until = until.min(Instant::now() + config.client.connect_timeout);
+    pub(crate) fn to_host(dial: Dial<'_>, host: &str, port: u16, until: Instant) -> Result<Self> {
+        let until = until.min(Instant::now() + dial.connect_timeout);
         let mut last = None;
-        for address in addresses(host, port, until)? {
-            match TcpStream::connect_timeout(&address, left(until)?) {
-                Ok(socket) => return Self::over(config, socket, host, until),
+        for address in addresses(dial.peer, host, port, until)? {
+            match TcpStream::connect_timeout(&address, left(dial.peer, until)?) {
+                Ok(socket) => return Self::over(dial, socket, host, until),
                 Err(error) => last = Some(error),
             }
         }
         Err(last.map_or_else(
-            || Error::new(ErrorKind::Unreachable, "the name of the Redis server has no address"),
-            not_reached,
+            || {
+                Error::new(
+                    ErrorKind::Unreachable,
+                    format!("the name of the {} has no address", dial.peer.name),
+                )
+            },
+            |error| not_reached(dial.peer, error),
         ))
     }
 
-    fn over(config: &RedisConfig, socket: TcpStream, host: &str, until: Instant) -> Result<Self> {
-        socket.set_nodelay(true).map_err(of_stream)?;
-        if let Some(keep_alive) = &config.client.keep_alive {
-            keep_alive.set(&socket).map_err(of_stream)?;
+    fn over(dial: Dial<'_>, socket: TcpStream, host: &str, until: Instant) -> Result<Self> {
+        let broken = |error| of_stream(dial.peer, error);
+        socket.set_nodelay(true).map_err(broken)?;
+        if let Some(keep_alive) = dial.keep_alive {
+            keep_alive.set(&socket).map_err(broken)?;
         }
-        let Some(tls) = &config.tls else { return Ok(Self::of(Transport::Tcp(socket))) };
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| {
+        let Some(tls) = dial.tls else { return Ok(Self::of(dial.peer, Transport::Tcp(socket))) };
+        let shown = tls.server_name.as_deref().unwrap_or(host);
+        let name = ServerName::try_from(shown.to_owned()).map_err(|error| {
             Error::new(ErrorKind::Config, "this is not the name of a host").with("host", host).because(error)
         })?;
         let connection = ClientConnection::new(Arc::clone(tls.client()?), name).map_err(|error| {
-            Error::new(ErrorKind::Config, "the TLS options of the Redis server cannot work").because(error)
+            Error::new(ErrorKind::Config, format!("the TLS options of the {} cannot work", dial.peer.name))
+                .because(error)
         })?;
-        let mut stream = Self::of(Transport::Tls(Box::new(StreamOwned::new(connection, socket))));
+        let mut stream = Self::of(dial.peer, Transport::Tls(Box::new(StreamOwned::new(connection, socket))));
         stream.limit(READ, until)?;
         stream.limit(WRITE, until)?;
         if let Transport::Tls(tls) = &mut stream.transport {
             while tls.conn.is_handshaking() {
-                tls.conn.complete_io(&mut tls.sock).map_err(of_handshake)?;
+                tls.conn.complete_io(&mut tls.sock).map_err(|error| of_handshake(dial.peer, error))?;
             }
         }
         Ok(stream)
@@ -85,16 +118,17 @@ impl Stream {
     ///
     /// # Errors
     /// `Unreachable`, `Denied`.
-    pub(super) fn to_socket(path: &str) -> Result<Self> {
-        Ok(Self::of(Transport::Unix(UnixStream::connect(path).map_err(not_reached)?)))
+    pub(crate) fn to_socket(peer: &'static Peer, path: &str) -> Result<Self> {
+        let socket = UnixStream::connect(path).map_err(|error| not_reached(peer, error))?;
+        Ok(Self::of(peer, Transport::Unix(socket)))
     }
 
-    fn of(transport: Transport) -> Self {
-        Self { transport, limits: [Duration::ZERO; 2], pid: std::process::id() }
+    fn of(peer: &'static Peer, transport: Transport) -> Self {
+        Self { peer, transport, limits: [Duration::ZERO; 2], pid: std::process::id() }
     }
 
     /// Whether it was opened by this process.
-    pub(super) fn is_ours(&self) -> bool {
+    pub(crate) fn is_ours(&self) -> bool {
         self.pid == std::process::id()
     }
 
@@ -102,19 +136,19 @@ impl Stream {
     ///
     /// # Errors
     /// `Timeout`, `Unreachable`: nobody knows how much was written.
-    pub(super) fn write(&mut self, bytes: &[u8], until: Instant) -> Result<()> {
+    pub(crate) fn write(&mut self, bytes: &[u8], until: Instant) -> Result<()> {
         let mut rest = bytes;
         while !rest.is_empty() {
             self.limit(WRITE, until)?;
             match self.transport.write(rest) {
-                Ok(0) => return Err(of_stream(io::ErrorKind::WriteZero.into())),
+                Ok(0) => return Err(self.broken(io::ErrorKind::WriteZero.into())),
                 Ok(count) => rest = &rest[count..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(of_stream(error)),
+                Err(error) => return Err(self.broken(error)),
             }
         }
         if let Transport::Tls(tls) = &mut self.transport {
-            tls.flush().map_err(of_stream)?;
+            tls.flush().map_err(|error| of_stream(self.peer, error))?;
         }
         Ok(())
     }
@@ -123,14 +157,14 @@ impl Stream {
     ///
     /// # Errors
     /// `Timeout`; `Unreachable`, also when the server has hung up.
-    pub(super) fn read(&mut self, into: &mut [u8], until: Instant) -> Result<usize> {
+    pub(crate) fn read(&mut self, into: &mut [u8], until: Instant) -> Result<usize> {
         loop {
             self.limit(READ, until)?;
             match self.transport.read(into) {
-                Ok(0) => return Err(of_stream(io::ErrorKind::UnexpectedEof.into())),
+                Ok(0) => return Err(self.broken(io::ErrorKind::UnexpectedEof.into())),
                 Ok(count) => return Ok(count),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(of_stream(error)),
+                Err(error) => return Err(self.broken(error)),
             }
         }
     }
@@ -139,7 +173,7 @@ impl Stream {
     ///
     /// # Errors
     /// Those of the system.
-    pub(super) fn wait(&mut self, alarm: BorrowedFd<'_>, until: Instant) -> Result<bool> {
+    pub(crate) fn wait(&mut self, alarm: BorrowedFd<'_>, until: Instant) -> Result<bool> {
         if let Transport::Tls(tls) = &mut self.transport
             && tls.conn.process_new_packets().is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
         {
@@ -153,19 +187,23 @@ impl Stream {
         match rustix::event::poll(&mut places, left.as_ref()) {
             Ok(_) => Ok(!places[0].revents().is_empty()),
             Err(rustix::io::Errno::INTR) => Ok(false),
-            Err(error) => Err(of_stream(error.into())),
+            Err(error) => Err(self.broken(error.into())),
         }
     }
 
     /// Whether the server has hung up, or said what nobody has asked for, while the connection was not used.
-    pub(super) fn is_stale(&self) -> bool {
+    pub(crate) fn is_stale(&self) -> bool {
         let mut place = [PollFd::from_borrowed_fd(self.transport.socket(), PollFlags::IN)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         !matches!(rustix::event::poll(&mut place, Some(&now)), Ok(0))
     }
 
+    fn broken(&self, error: io::Error) -> Error {
+        of_stream(self.peer, error)
+    }
+
     fn limit(&mut self, place: usize, until: Instant) -> Result<()> {
-        let (left, set) = (left(until)?, self.limits[place]);
+        let (left, set) = (left(self.peer, until)?, self.limits[place]);
         if set.checked_sub(left).is_some_and(|passed| passed <= set / 50) {
             return Ok(());
         }
@@ -177,7 +215,7 @@ impl Stream {
             (Transport::Tls(tls), READ) => tls.sock.set_read_timeout(Some(left)),
             (Transport::Tls(tls), _) => tls.sock.set_write_timeout(Some(left)),
         };
-        done.map_err(of_stream)?;
+        done.map_err(|error| self.broken(error))?;
         self.limits[place] = left;
         Ok(())
     }
@@ -224,6 +262,27 @@ impl Transport {
 }
 
 impl KeepAlive {
+    /// kombu names its options by the numbers that the system has for them; here they have names.
+    pub(crate) fn read(options: &mut Options) -> Result<Option<Self>> {
+        let wanted = options.flag("socket_keepalive", false)?;
+        let Some(value) = options.value("socket_keepalive_options") else {
+            return Ok(wanted.then(Self::default));
+        };
+        let number = |name: &str| value.get(name).and_then(Value::as_u64).filter(|number| *number > 0);
+        let seconds = |name: &str| number(name).map(Duration::from_secs);
+        let found = Self {
+            idle: seconds("TCP_KEEPIDLE"),
+            interval: seconds("TCP_KEEPINTVL"),
+            count: number("TCP_KEEPCNT").map(|count| count as u32),
+        };
+        let known = [found.idle.is_some(), found.interval.is_some(), found.count.is_some()];
+        if value.as_object().map(serde_json::Map::len) != Some(known.iter().filter(|known| **known).count()) {
+            let expected = "a map of TCP_KEEPIDLE, TCP_KEEPINTVL (seconds) and TCP_KEEPCNT";
+            return Err(options.wrong("socket_keepalive_options", &value, expected));
+        }
+        Ok(wanted.then_some(found))
+    }
+
     fn set(&self, socket: &TcpStream) -> io::Result<()> {
         use rustix::net::sockopt;
         sockopt::set_socket_keepalive(socket, true)?;
@@ -244,16 +303,13 @@ impl KeepAlive {
 ///
 /// # Errors
 /// `Timeout` when it has come.
-pub(super) fn left(until: Instant) -> Result<Duration> {
+fn left(peer: &Peer, until: Instant) -> Result<Duration> {
     let left = until.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(Error::new(ErrorKind::Timeout, "the Redis server did not answer in time"));
-    }
-    Ok(left)
+    if left.is_zero() { Err(too_late(peer)) } else { Ok(left) }
 }
 
 /// The addresses of a host. The system's resolver knows no limit of time, so one that takes too long is left behind.
-fn addresses(host: &str, port: u16, until: Instant) -> Result<Vec<SocketAddr>> {
+fn addresses(peer: &Peer, host: &str, port: u16, until: Instant) -> Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
@@ -263,16 +319,17 @@ fn addresses(host: &str, port: u16, until: Instant) -> Result<Vec<SocketAddr>> {
         // Nobody listens any more to one that comes too late.
         let _ = answer.send((name.as_str(), port).to_socket_addrs().map(Iterator::collect));
     });
-    resolver.map_err(of_stream)?;
-    match answered.recv_timeout(left(until)?) {
+    resolver.map_err(|error| of_stream(peer, error))?;
+    match answered.recv_timeout(left(peer, until)?) {
         Ok(found) => found.map_err(|error| {
-            Error::new(ErrorKind::Unreachable, "the name of the Redis server cannot be resolved")
+            Error::new(ErrorKind::Unreachable, format!("the name of the {} cannot be resolved", peer.name))
                 .with("host", host)
                 .because(error)
         }),
-        Err(_) => {
-            Err(Error::new(ErrorKind::Timeout, "the name of the Redis server was not resolved in time")
-                .with("host", host))
-        }
+        Err(_) => Err(Error::new(
+            ErrorKind::Timeout,
+            format!("the name of the {} was not resolved in time", peer.name),
+        )
+        .with("host", host)),
     }
 }

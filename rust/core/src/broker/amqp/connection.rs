@@ -1,0 +1,398 @@
+//! A client's connection. Blocking, in the caller's thread, over one channel that confirms what is published.
+
+use std::collections::HashSet;
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::config::AmqpConfig;
+use super::confirms::Confirms;
+use super::error::{blocked, closed, refused, silent_refusal, unexpected};
+use super::greeting::{Agreed, Greeting};
+use super::mailbox;
+use super::wire::call::{self, To};
+use super::wire::{Content, Inbox, Incoming, Method, properties};
+use crate::broker::Publication;
+use crate::broker::net::{Dial, Stream};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The one channel.
+pub(super) const CHANNEL: u16 = 1;
+/// A connection that was used so short a time ago is not looked at before it is used again.
+const FRESH: Duration = Duration::from_millis(50);
+/// So much is written at once.
+const PIECE: usize = 256 * 1024;
+/// So many messages may be on their way unconfirmed.
+const WINDOW: usize = 1024;
+
+/// An open connection.
+pub(crate) struct Handle {
+    stream: Stream,
+    inbox: Inbox,
+    out: Vec<u8>,
+    agreed: Agreed,
+    /// The server says when it has a message; without that nobody learns that it has not.
+    confirming: bool,
+    confirms: Confirms,
+    returned: Vec<Returned>,
+    /// Why the server takes no messages, while it does not.
+    blocked: Option<String>,
+    /// Exchanges that are known to exist.
+    pub(super) exchanges: HashSet<String>,
+    /// Something went wrong in the middle of a call.
+    broken: bool,
+    used: Instant,
+}
+
+/// A message that no queue took.
+#[derive(Debug)]
+pub(super) struct Returned {
+    pub(super) exchange: String,
+    pub(super) routing_key: String,
+    pub(super) content: Box<Content>,
+}
+
+impl Handle {
+    /// Opens a connection to the first server of `config` that can be had.
+    pub(super) fn open(config: &AmqpConfig, name: &str, until: Instant) -> Result<Self> {
+        let order = config.places.order();
+        let (mut last, count) = (None, order.len());
+        for (tried, number) in order.into_iter().enumerate() {
+            match Self::to(config, number, name, share(until, count - tried)) {
+                Ok(handle) => {
+                    config.places.works(number);
+                    return Ok(handle);
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::new(ErrorKind::Config, "the URL names no server")))
+    }
+
+    fn to(config: &AmqpConfig, number: usize, name: &str, until: Instant) -> Result<Self> {
+        let place = &config.places.all[number];
+        let until = until.min(Instant::now() + config.connect_timeout);
+        let dial = Dial { connect_timeout: config.connect_timeout, ..config.dial() };
+        let stream = Stream::to_host(dial, &place.host, place.port, until)?;
+        let mut handle = Self {
+            stream,
+            inbox: Inbox::default(),
+            out: Vec::new(),
+            agreed: Agreed { frame_max: 0, heartbeat: 0, channels: 0 },
+            confirming: config.confirms,
+            confirms: Confirms::default(),
+            returned: Vec::new(),
+            blocked: None,
+            exchanges: HashSet::new(),
+            broken: false,
+            used: Instant::now(),
+        };
+        handle.greet(Greeting::new(config, place, name, 0), until)?;
+        handle.open_channel(until)?;
+        if let Some(queue) = config.reply_queue() {
+            // Before a task is sent whose result is to go there.
+            handle.ask(until, |out| mailbox::declare(&queue, config.reply_expires, out))?;
+        }
+        Ok(handle)
+    }
+
+    fn greet(&mut self, mut greeting: Greeting<'_>, until: Instant) -> Result<()> {
+        let mut was_asked = false;
+        Greeting::begin(&mut self.out);
+        loop {
+            self.flush(until)?;
+            let incoming = match self.receive(until) {
+                // Old servers hang up in the place of saying that a password is wrong.
+                Err(error)
+                    if was_asked && !greeting.has_logged_in() && error.kind() == ErrorKind::Unreachable =>
+                {
+                    return Err(silent_refusal().because(error));
+                }
+                other => other?,
+            };
+            let Incoming::Method(0, method) = incoming else { continue };
+            was_asked = true;
+            if let Some(agreed) = greeting.hear(&method, &mut self.out)? {
+                self.agreed = agreed;
+                self.inbox.set_frame_max(agreed.frame_max);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Opens the channel, anew after the server has closed it.
+    fn open_channel(&mut self, until: Instant) -> Result<()> {
+        (self.confirms, self.broken) = (Confirms::default(), true);
+        self.returned.clear();
+        call::channel_open(CHANNEL, &mut self.out);
+        if self.confirming {
+            call::confirm_select(CHANNEL, &mut self.out);
+        }
+        self.flush(until)?;
+        for _ in 0..=usize::from(self.confirming) {
+            self.answer(until)?;
+        }
+        self.broken = false;
+        Ok(())
+    }
+
+    /// Asks something and gives the last of its answers.
+    ///
+    /// # Errors
+    /// What the server closed the channel for; the connection can be used again then.
+    pub(super) fn ask(
+        &mut self,
+        until: Instant,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<usize>,
+    ) -> Result<Incoming> {
+        let last = self.ask_some(until, write)?;
+        last.ok_or_else(|| Error::new(ErrorKind::Unexpected, "nothing was asked"))
+    }
+
+    /// As [`Handle::ask`], where nothing may be to ask.
+    ///
+    /// # Errors
+    /// As [`Handle::ask`].
+    pub(super) fn ask_some(
+        &mut self,
+        until: Instant,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<usize>,
+    ) -> Result<Option<Incoming>> {
+        self.broken = true;
+        self.out.clear();
+        let answers = write(&mut self.out).inspect_err(|_| self.broken = false)?;
+        self.flush(until)?;
+        let mut last = None;
+        for _ in 0..answers {
+            last = Some(self.answer(until)?);
+        }
+        (self.broken, self.used) = (false, Instant::now());
+        Ok(last)
+    }
+
+    /// Writes what needs no answer.
+    pub(super) fn tell(&mut self, until: Instant, write: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
+        self.broken = true;
+        write(&mut self.out);
+        self.flush(until)?;
+        self.broken = false;
+        Ok(())
+    }
+
+    /// The next answer on the channel.
+    fn answer(&mut self, until: Instant) -> Result<Incoming> {
+        loop {
+            let incoming = self.receive(until)?;
+            if let Some(answer) = self.hear(incoming, until)? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Takes in what was said unasked; gives back an answer, or a message.
+    ///
+    /// # Errors
+    /// When the connection or its channel was closed; the channel is open again then.
+    fn hear(&mut self, incoming: Incoming, until: Instant) -> Result<Option<Incoming>> {
+        match incoming {
+            Incoming::Heartbeat => {}
+            Incoming::Method(_, Method::Ack { tag, multiple }) => self.confirms.heard(tag, multiple, true),
+            Incoming::Method(_, Method::Nack { tag, multiple }) => self.confirms.heard(tag, multiple, false),
+            Incoming::Method(_, Method::Blocked(reason)) => self.blocked = Some(reason),
+            Incoming::Method(_, Method::Unblocked) => self.blocked = None,
+            Incoming::Method(_, Method::Flow(active)) => {
+                call::channel_flow_ok(CHANNEL, active, &mut self.out);
+                self.flush(until)?;
+            }
+            Incoming::Method(_, Method::CloseConnection(closing)) => {
+                self.broken = true;
+                call::close_ok(&mut self.out);
+                let _ = self.flush(until);
+                return Err(closed(&closing));
+            }
+            Incoming::Method(CHANNEL, Method::CloseChannel(closing)) => {
+                self.out.clear();
+                call::channel_close_ok(CHANNEL, &mut self.out);
+                self.exchanges.clear();
+                self.open_channel(until)?;
+                return Err(closed(&closing));
+            }
+            Incoming::Content(_, content) => match &content.method {
+                Method::Return { exchange, routing_key, .. } => {
+                    let (exchange, routing_key) = (exchange.clone(), routing_key.clone());
+                    self.returned.push(Returned { exchange, routing_key, content });
+                }
+                _ => return Ok(Some(Incoming::Content(CHANNEL, content))),
+            },
+            Incoming::Method(_, Method::Cancelled(_)) => {
+                let gone = "the queue is gone that was listened to";
+                return Err(Error::new(ErrorKind::Unreachable, gone));
+            }
+            answer @ Incoming::Method(..) => return Ok(Some(answer)),
+        }
+        Ok(None)
+    }
+
+    /// Sends messages and waits until the server has them, where that is wanted; gives back those that no queue took.
+    pub(super) fn publish(&mut self, publications: &[Publication], until: Instant) -> Result<Vec<Returned>> {
+        self.out.clear();
+        let mut properties = Vec::new();
+        for publication in publications {
+            properties.clear();
+            let message = &publication.message;
+            let (headers, others) = (&message.headers, &message.properties);
+            if let Err(error) = properties::write(headers, others, publication.priority, &mut properties) {
+                // What was written before it is a part of a whole that will not be.
+                self.broken |= !self.out.is_empty();
+                return Err(error);
+            }
+            let to = To {
+                exchange: &publication.exchange,
+                routing_key: &publication.routing_key,
+                mandatory: self.confirming,
+            };
+            self.send(to, &properties, &message.body, until)?;
+        }
+        self.sent(until)
+    }
+
+    /// Sends messages that came back once more.
+    pub(super) fn publish_again(&mut self, returned: &[Returned], until: Instant) -> Result<Vec<Returned>> {
+        for again in returned {
+            let mut properties = Vec::new();
+            let known = &again.content.properties;
+            properties::write(&known.headers, &known.others, known.priority, &mut properties)?;
+            let to = To { exchange: &again.exchange, routing_key: &again.routing_key, mandatory: true };
+            self.send(to, &properties, &again.content.body, until)?;
+        }
+        self.sent(until)
+    }
+
+    /// Writes one message of several.
+    pub(super) fn send(&mut self, to: To<'_>, properties: &[u8], body: &Bytes, until: Instant) -> Result<()> {
+        call::publish(CHANNEL, to, properties, body, self.agreed.frame_max, &mut self.out);
+        if self.confirming {
+            self.confirms.sent();
+        }
+        if self.out.len() >= PIECE || self.confirms.waiting() >= WINDOW {
+            self.broken = true;
+            self.flush(until)?;
+            if self.confirms.waiting() >= WINDOW {
+                self.confirmed(WINDOW / 2, until)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends what [`Handle::send`] began.
+    pub(super) fn sent(&mut self, until: Instant) -> Result<Vec<Returned>> {
+        self.broken = true;
+        self.flush(until)?;
+        self.confirmed(0, until)?;
+        (self.broken, self.used) = (false, Instant::now());
+        let returned = std::mem::take(&mut self.returned);
+        if self.confirms.take_refused() > 0 { Err(refused()) } else { Ok(returned) }
+    }
+
+    /// Waits until no more than so many messages are unconfirmed.
+    fn confirmed(&mut self, most: usize, until: Instant) -> Result<()> {
+        while self.confirms.waiting() > most {
+            let incoming = self.receive(until).map_err(|error| match &self.blocked {
+                Some(reason) if error.kind() == ErrorKind::Timeout => blocked(reason),
+                _ => error,
+            })?;
+            if let Some(answer) = self.hear(incoming, until)? {
+                return Err(unexpected(&answer));
+            }
+        }
+        Ok(())
+    }
+
+    /// The next message, for connections that listen; `None` when nothing came in time, or the alarm rang.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub(super) fn listen(&mut self, alarm: BorrowedFd<'_>, until: Instant) -> Result<Option<Box<Content>>> {
+        loop {
+            while let Some(incoming) = self.inbox.next()? {
+                let soon = Instant::now() + Duration::from_secs(1);
+                if let Some(Incoming::Content(_, content)) = self.hear(incoming, soon)? {
+                    return Ok(Some(content));
+                }
+            }
+            if !self.stream.wait(alarm, until)? {
+                return Ok(None);
+            }
+            // There is something to read, so this does not wait.
+            let count = self.stream.read(self.inbox.room(), Instant::now() + Duration::from_secs(1))?;
+            self.inbox.came(count);
+        }
+    }
+
+    /// Whether more has come than was read.
+    pub(super) fn has_more(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
+    fn flush(&mut self, until: Instant) -> Result<()> {
+        let written = self.stream.write(&self.out, until);
+        self.out.clear();
+        written
+    }
+
+    fn receive(&mut self, until: Instant) -> Result<Incoming> {
+        loop {
+            if let Some(incoming) = self.inbox.next()? {
+                return Ok(incoming);
+            }
+            let count = self.stream.read(self.inbox.room(), until)?;
+            self.inbox.came(count);
+        }
+    }
+
+    /// Whether something went wrong, so that it can be used no more.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Whether it can be used for another call of this process: the server has not hung up, takes messages, and answers
+    /// if it was not asked for a while.
+    pub(super) fn is_sound(&mut self, config: &AmqpConfig, until: Instant) -> bool {
+        if self.broken || !self.stream.is_ours() {
+            return false;
+        }
+        let idle = self.used.elapsed();
+        if idle < FRESH {
+            return true;
+        }
+        while self.stream.is_stale() || self.has_more() {
+            // Something was said meanwhile: that it is blocked, or the end.
+            let soon = Instant::now() + Duration::from_millis(20);
+            match self.receive(soon).and_then(|incoming| self.hear(incoming, soon)) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Timeout => break,
+                Err(_) => return false,
+            }
+        }
+        if config.health_check_interval.is_none_or(|interval| idle < interval) {
+            return true;
+        }
+        let asked = self.ask(share(until, 3), |out| {
+            call::qos(CHANNEL, 0, out);
+            Ok(1)
+        });
+        asked.is_ok()
+    }
+
+    /// Why the server takes no messages, while it does not.
+    pub(super) fn blocked(&self) -> Option<&str> {
+        self.blocked.as_deref()
+    }
+}
+
+/// The moment by which one of several tries must have ended.
+pub(super) fn share(until: Instant, tries: usize) -> Instant {
+    let now = Instant::now();
+    now + until.saturating_duration_since(now) / tries.max(1) as u32
+}

@@ -1,0 +1,209 @@
+//! Queues on RabbitMQ, or what else speaks AMQP 0-9-1, as Celery uses them (kombu-layouts.md §3).
+//!
+//! Any mix of Celery and fastq works on the same queues. The protocol is ours ([`wire`]), pure, and the same for
+//! both: clients block on a socket of their own ([`connection`]), workers wait for many things at once ([`link`]).
+//! The broker pushes, confirms and has no transactions: how a Commit is carried out all the same stands in
+//! [`session`].
+
+mod address;
+mod commit;
+mod config;
+mod confirms;
+mod connection;
+mod consume;
+mod dead;
+mod delay;
+mod error;
+mod greeting;
+mod inbound;
+mod inspect;
+mod ledger;
+mod link;
+mod mailbox;
+mod membership;
+mod names;
+mod publish;
+mod publisher;
+mod replies;
+mod ring;
+mod session;
+mod source;
+mod topology;
+mod wire;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::net::{Home, Terms};
+use super::topology::ExchangeKind;
+use super::{
+    BoxFuture, Broker, Capabilities, DeadLetter, Depth, PriorityOrder, Publication, Queue, Session,
+    Subscription, WorkerEntry,
+};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::Store;
+pub use config::AmqpConfig;
+use config::PEER;
+use connection::{CHANNEL, Handle};
+pub(crate) use mailbox::{Letter, Mailbox};
+use names::Names;
+use session::AmqpSession;
+
+/// The connections of a client's process.
+type Keeper = super::net::Keeper<AmqpConfig>;
+
+/// A broker on a RabbitMQ server. Nothing is opened before the first use.
+pub struct AmqpBroker {
+    keeper: Arc<Keeper>,
+    names: Names,
+    /// Exchanges of type fanout that were declared here: nobody may listen to them. Taken inside the gate only.
+    fanouts: Mutex<HashSet<String>>,
+    clock: Clock,
+}
+
+impl AmqpBroker {
+    /// A broker on the server of `config`, on the clock given.
+    pub fn new(config: AmqpConfig, clock: Clock) -> Self {
+        let names = Names::default();
+        names.note(config.queues.iter().map(String::as_str));
+        Self { keeper: Keeper::new(config), names, fanouts: Mutex::default(), clock }
+    }
+
+    /// Held for a moment, never while the server is asked.
+    fn fanouts(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.fanouts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, queues: &[Queue]) {
+        self.names.note(queues.iter().map(|queue| queue.name.as_str()));
+        let is_fanout = |queue: &&Queue| {
+            ExchangeKind::parse(&queue.exchange_type).is_ok_and(|kind| kind == ExchangeKind::Fanout)
+        };
+        let fanouts = queues.iter().filter(is_fanout).map(|queue| queue.exchange.clone());
+        self.fanouts().extend(fanouts);
+    }
+}
+
+impl Broker for AmqpBroker {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            durable: true,
+            shared: true,
+            transactional: false,
+            delay: true,
+            priority: PriorityOrder::HighestFirst,
+            exchanges: true,
+            dead_letters: true,
+            leases: false,
+            limits: false,
+            revocations: false,
+            mailbox: false,
+            pushes: true,
+            sees_workers: false,
+            releases_unmarked: false,
+            insists_on_arguments: false,
+        }
+    }
+
+    fn declare(&self, queues: &[Queue]) -> Result<()> {
+        self.keeper.lend("declare", |handle, until| {
+            for queue in queues {
+                let declared = handle.ask_some(until, |out| topology::declare(CHANNEL, queue, out));
+                declared.map_err(|error| error.with("queue", &queue.name))?;
+                if !queue.exchange.is_empty() {
+                    handle.exchanges.insert(queue.exchange.clone());
+                }
+            }
+            self.note(queues);
+            Ok(())
+        })
+    }
+
+    fn publish_within(&self, publications: &[Publication], within: Option<Duration>) -> Result<()> {
+        if publications.is_empty() {
+            return Ok(());
+        }
+        let most = self.keeper.config.publish_timeout;
+        let until = Instant::now() + within.map_or(most, |within| within.min(most));
+        self.keeper.lend_until("publish", until, |handle, until| self.send_over(handle, publications, until))
+    }
+
+    fn purge(&self, queue: &str) -> Result<u64> {
+        self.empty(queue)
+    }
+
+    fn depths(&self) -> Result<Vec<Depth>> {
+        self.count()
+    }
+
+    fn dead_letters(&self, queue: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>> {
+        self.letters(queue, limit)
+    }
+
+    fn requeue_dead(&self, queue: Option<&str>, ids: &[String]) -> Result<u64> {
+        self.settle_letters(queue, ids, true)
+    }
+
+    fn drop_dead(&self, queue: Option<&str>, ids: &[String]) -> Result<u64> {
+        self.settle_letters(queue, ids, false)
+    }
+
+    /// AMQP knows connections, not workers; what a worker held comes back when its connection is gone.
+    fn workers(&self) -> Result<Vec<WorkerEntry>> {
+        Ok(Vec::new())
+    }
+
+    fn store(&self) -> Option<Arc<dyn Store>> {
+        None
+    }
+
+    fn run_directory(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
+    }
+
+    fn subscribe<'a>(&'a self, subscription: Subscription) -> BoxFuture<'a, Result<Box<dyn Session>>> {
+        Box::pin(async move {
+            let config = Arc::new(self.keeper.config.clone());
+            let (clock, names) = (self.clock.clone(), self.names.clone());
+            let session = AmqpSession::begin(config, clock, names, subscription).await?;
+            Ok(Box::new(session) as Box<dyn Session>)
+        })
+    }
+
+    fn close(&self) {
+        self.keeper.close();
+    }
+}
+
+impl Home for AmqpConfig {
+    type Handle = Handle;
+
+    fn open(&self, until: Instant) -> Result<Handle> {
+        Handle::open(self, &format!("fastq client {}", std::process::id()), until)
+    }
+
+    fn is_sound(&self, handle: &mut Handle, until: Instant) -> bool {
+        handle.is_sound(self, until)
+    }
+
+    fn is_broken(&self, handle: &Handle) -> bool {
+        handle.is_broken()
+    }
+
+    fn is_over(&self, error: &Error) -> bool {
+        error.kind() == ErrorKind::Unreachable
+    }
+
+    fn terms(&self) -> Terms<'_> {
+        Terms {
+            peer: &PEER,
+            named: (self.setting, &self.shown),
+            publish_timeout: self.publish_timeout,
+            retry_on_timeout: false,
+            max_connections: self.max_connections,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! A client's messages: sent together, confirmed together; what no queue takes is an error, and a queue that is
+//! addressed by its name is made.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::AmqpBroker;
+use super::connection::{CHANNEL, Handle, Returned};
+use super::error::blocked;
+use super::{delay, topology};
+use crate::broker::topology::unroutable;
+use crate::broker::{Publication, Queue};
+use crate::clock::WallTime;
+use crate::error::{ErrorKind, Result};
+use crate::message::task::Headers;
+
+/// Making the queues of delays takes longer than sending a message, and happens once.
+const DELAYS_MADE_WITHIN: Duration = Duration::from_secs(30);
+
+impl AmqpBroker {
+    /// Sends messages over a connection that is lent.
+    pub(super) fn send_over(
+        &self,
+        handle: &mut Handle,
+        publications: &[Publication],
+        until: Instant,
+    ) -> Result<()> {
+        if let Some(reason) = handle.blocked() {
+            return Err(blocked(reason));
+        }
+        look_for_exchanges(handle, publications, until)?;
+        let now = self.clock.wall();
+        let waits = |publication: &Publication| held(publication, now).is_some();
+        let returned = if publications.iter().any(waits) {
+            let delayed = self.delayed(handle, publications, now)?;
+            handle.publish(&delayed, until)?
+        } else {
+            handle.publish(publications, until)?
+        };
+        self.make_queues(handle, returned, until)?;
+        let by_name = publications.iter().filter(|publication| publication.exchange.is_empty());
+        self.names.note(by_name.map(|publication| publication.routing_key.as_str()));
+        Ok(())
+    }
+
+    /// Queues that are addressed by their name and are not there are made, and get what came back.
+    fn make_queues(&self, handle: &mut Handle, returned: Vec<Returned>, until: Instant) -> Result<()> {
+        let fanouts = self.fanouts();
+        let returned: Vec<Returned> =
+            returned.into_iter().filter(|one| !fanouts.contains(&one.exchange)).collect();
+        drop(fanouts);
+        if let Some(lost) = returned.iter().find(|one| !one.exchange.is_empty()) {
+            return Err(unroutable(&lost.exchange, &lost.routing_key));
+        }
+        let queues: BTreeSet<&str> = returned.iter().map(|one| one.routing_key.as_str()).collect();
+        for queue in queues {
+            let made = handle.ask(until, |out| topology::make(CHANNEL, queue, out));
+            made.map_err(|error| error.with("queue", queue))?;
+        }
+        match handle.publish_again(&returned, until)?.first() {
+            Some(lost) => Err(unroutable(&lost.exchange, &lost.routing_key)),
+            None => Ok(()),
+        }
+    }
+
+    /// The messages, with those that must not be in their queue yet addressed to the queues of delays.
+    fn delayed(
+        &self,
+        handle: &mut Handle,
+        publications: &[Publication],
+        now: WallTime,
+    ) -> Result<Vec<Publication>> {
+        let mut sent = publications.to_vec();
+        for publication in &mut sent {
+            let Some(seconds) = held(publication, now) else { continue };
+            self.make_delays(handle, &publication.routing_key)?;
+            (publication.exchange, publication.routing_key) =
+                delay::address(seconds, &publication.routing_key);
+        }
+        Ok(sent)
+    }
+
+    fn make_delays(&self, handle: &mut Handle, queue: &str) -> Result<()> {
+        let until = Instant::now() + DELAYS_MADE_WITHIN;
+        if !handle.exchanges.contains(delay::DELIVERY) {
+            let kind = self.keeper.config.delay_queue_type;
+            match handle.ask(until, |out| delay::declare(CHANNEL, kind, out)) {
+                // They are there, of another type.
+                Err(error) if error.kind() == ErrorKind::Mismatch => {}
+                other => drop(other?),
+            }
+            handle.exchanges.insert(delay::DELIVERY.to_owned());
+        }
+        match handle.ask(until, |out| topology::make(CHANNEL, queue, out)) {
+            Err(error) if error.kind() == ErrorKind::Mismatch => {}
+            other => drop(other?),
+        }
+        handle.ask(until, |out| delay::bind(CHANNEL, &Queue::named(queue), out))?;
+        Ok(())
+    }
+}
+
+/// An exchange that is not there closes the channel, and what was sent before stands: so it is looked for first.
+fn look_for_exchanges(handle: &mut Handle, publications: &[Publication], until: Instant) -> Result<()> {
+    for publication in publications {
+        let exchange = publication.exchange.as_str();
+        if exchange.is_empty() || handle.exchanges.contains(exchange) {
+            continue;
+        }
+        let found = handle.ask(until, |out| topology::look_for_exchange(CHANNEL, exchange, out));
+        found.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => unroutable(exchange, &publication.routing_key).because(error),
+            _ => error.with("exchange", exchange),
+        })?;
+        handle.exchanges.insert(exchange.to_owned());
+    }
+    Ok(())
+}
+
+/// For how many seconds a publication of a client's is kept out of its queue; `None`: not at all. One that says itself
+/// when it is due goes there at once, however long that is: a worker puts it aside, and Celery's can hold it, too. So
+/// does one for an exchange: delays lead to queues.
+fn held(publication: &Publication, now: WallTime) -> Option<u64> {
+    let due = publication.due.filter(|due| *due > now && publication.exchange.is_empty())?;
+    let says_when = Headers::parse(&publication.message.headers).is_ok_and(|headers| headers.eta.is_some());
+    (!says_when).then(|| due.from_now(now).as_millis().div_ceil(1000) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Message;
+
+    #[test]
+    fn a_message_is_kept_out_of_its_queue_when_it_does_not_say_itself_that_it_is_not_due() {
+        let eta = r#"{"eta":"2026-11-22T11:42:22+00:00"}"#;
+        for (headers, exchange, due, expected) in [
+            ("{}", "", None, None),
+            ("{}", "", Some(1_000), None),
+            ("{}", "", Some(1_001), Some(1)),
+            ("{}", "", Some(62_000), Some(61)),
+            ("{}", "x", Some(62_000), None),
+            (eta, "", Some(62_000), None),
+        ] {
+            let message = Message { headers: headers.into(), ..Message::default() };
+            let (exchange, routing_key) = (exchange.to_owned(), "q".to_owned());
+            let due = due.map(WallTime);
+            let publication = Publication { exchange, routing_key, priority: None, due, message };
+            assert_eq!(held(&publication, WallTime(1_000)), expected, "{headers} {due:?}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What only the AMQP broker promises.
+
+mod client;
+mod delay;
+mod replies;
+mod resume;
+mod topology;
+
+use std::sync::Arc;
+
+use fastq_core::broker::Broker;
+use fastq_core::broker::amqp::{AmqpBroker, AmqpConfig};
+use fastq_core::clock::Clock;
+
+use crate::rabbitmq_server;
+use crate::support::LIMIT;
+
+/// A virtual host of a test's own.
+struct Host {
+    name: String,
+    url: String,
+}
+
+impl Host {
+    /// An empty one; `None` when no server runs.
+    fn new() -> Option<Self> {
+        rabbitmq_server::is_running().then(|| {
+            let (name, url) = rabbitmq_server::place();
+            Self { name, url }
+        })
+    }
+
+    fn broker(&self, options: &str) -> Arc<dyn Broker> {
+        Arc::new(AmqpBroker::new(AmqpConfig::at(&self.url, options).unwrap(), Clock::system()))
+    }
+
+    /// Closes its connections, as the management tool does.
+    fn hang_up(&self) {
+        rabbitmq_server::command(&["close_all_connections", "--vhost", &self.name, "closed by a test"]);
+    }
+
+    fn delete_queue(&self, queue: &str) {
+        rabbitmq_server::command(&["delete_queue", "--vhost", &self.name, queue]);
+    }
+}
+
+fn block_on<T>(story: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(LIMIT, story).await.expect("within the limit") })
+}

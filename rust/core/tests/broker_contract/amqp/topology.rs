@@ -1,0 +1,92 @@
+use fastq_core::broker::Queue;
+use fastq_core::job::ending::{Commit, Verdict};
+
+use super::{Host, block_on};
+use crate::support::{exchange, ids, subscription, take, to};
+
+#[test]
+fn a_queue_with_other_arguments_is_taken_from_as_it_is_and_that_is_told_once() {
+    let Some(host) = Host::new() else { return };
+    block_on(async {
+        let broker = host.broker("");
+        let limited = Queue { arguments: r#"{"x-max-length":9}"#.into(), ..Queue::named("q") };
+        broker.declare(&[limited]).unwrap();
+        broker.publish(&[to("q", "1")]).unwrap();
+        let mut session = broker.subscribe(subscription(&["q"])).await.unwrap();
+        let harvest = session.exchange(&mut Vec::new(), 0).await.unwrap();
+        assert_eq!(harvest.notices.len(), 1);
+        assert!(harvest.notices[0].contains("as it is"), "{:?}", harvest.notices);
+        assert_eq!(ids(&take_all(&mut session).await), ["1"]);
+        host.hang_up();
+        broker.publish(&[to("q", "2")]).unwrap();
+        let mut notices = 0;
+        loop {
+            match session.exchange(&mut Vec::new(), 5).await {
+                Ok(harvest) => {
+                    notices += harvest.notices.len();
+                    if ids(&harvest).contains(&"2".to_owned()) {
+                        break;
+                    }
+                    session.arrival().await;
+                }
+                Err(error) => assert!(error.is_temporary(), "{error}"),
+            }
+        }
+        assert_eq!(notices, 0);
+    });
+}
+
+async fn take_all(session: &mut Box<dyn fastq_core::broker::Session>) -> fastq_core::broker::Harvest {
+    loop {
+        let harvest = take(session, 5).await;
+        if !harvest.deliveries.is_empty() {
+            return harvest;
+        }
+    }
+}
+
+#[test]
+fn what_is_set_aside_goes_where_the_queue_itself_says() {
+    let Some(host) = Host::new() else { return };
+    block_on(async {
+        let broker = host.broker("");
+        let arguments = r#"{"x-dead-letter-exchange":"","x-dead-letter-routing-key":"failed"}"#.to_owned();
+        let queue = Queue { arguments, ..Queue::named("q") };
+        broker.declare(&[queue.clone(), Queue::named("failed")]).unwrap();
+        broker.publish(&[to("q", "1")]).unwrap();
+        let mut subscription = subscription(&[]);
+        subscription.queues.push(queue);
+        let mut session = broker.subscribe(subscription).await.unwrap();
+        let delivery = take_all(&mut session).await.deliveries.remove(0);
+        let verdict = Verdict::Bury { reason: "no".into(), died: false };
+        exchange(&mut session, vec![Commit::settle(delivery.receipt, verdict)], 0).await;
+        session.close().await.unwrap();
+        let mut failed = broker.subscribe(crate::support::subscription(&["failed"])).await.unwrap();
+        assert_eq!(ids(&take_all(&mut failed).await), ["1"]);
+        assert!(broker.dead_letters(None, 5).unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_quorum_queue_serves_like_any_other() {
+    let Some(host) = Host::new() else { return };
+    block_on(async {
+        let broker = host.broker("");
+        let queue = Queue { arguments: r#"{"x-queue-type":"quorum"}"#.into(), ..Queue::named("q") };
+        broker.declare(std::slice::from_ref(&queue)).unwrap();
+        broker.publish(&[to("q", "1"), to("q", "2")]).unwrap();
+        let mut subscription = subscription(&[]);
+        subscription.queues.push(queue);
+        let mut session = broker.subscribe(subscription).await.unwrap();
+        let delivery = take_all(&mut session).await.deliveries.remove(0);
+        exchange(&mut session, vec![Commit::settle(delivery.receipt, Verdict::Requeue { died: true })], 0)
+            .await;
+        let mut deaths = Vec::new();
+        while deaths.len() < 2 {
+            let harvest = take_all(&mut session).await;
+            deaths.extend(harvest.deliveries.iter().map(|delivery| delivery.deaths));
+        }
+        deaths.sort_unstable();
+        assert_eq!(deaths, [0, 1]);
+    });
+}

@@ -1,0 +1,1 @@
+"""Faults of a RabbitMQ broker, and of the way to it."""

@@ -1,0 +1,147 @@
+"""Whatever becomes of the broker, its queues or the way there: nothing confirmed is lost, and work goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fastq.exceptions import OperationalError
+from tests.faults.amqp.conftest import RabbitPlace
+from tests.faults.conftest import HOLD
+from tests.support.proxy import Cut, Proxy
+from tests.support.rabbitmq_server import RabbitMQServer
+from tests.support.wait import wait_for
+
+RESUMES_WITHIN = 2.0
+"""Seconds after the broker is back until a worker takes from it again."""
+SLACK = 4.0
+"""Seconds that a busy machine may add."""
+
+Fault = Callable[[], contextlib.AbstractContextManager[object]]
+
+
+@pytest.fixture
+def faults(node: RabbitMQServer, vhost: str, proxy: Proxy) -> dict[str, Fault]:
+    """Return what can happen, by name. Each is over when its block ends: the broker is back."""
+
+    @contextlib.contextmanager
+    def restart() -> Iterator[None]:
+        node.stop()
+        try:
+            yield
+        finally:
+            node.start()
+
+    @contextlib.contextmanager
+    def killed() -> Iterator[None]:
+        node.kill()
+        try:
+            yield
+        finally:
+            node.start()
+
+    @contextlib.contextmanager
+    def hang_up() -> Iterator[None]:
+        node.hang_up(vhost)
+        yield
+
+    @contextlib.contextmanager
+    def cut() -> Iterator[None]:
+        proxy.cut(Cut.FORGOTTEN)
+        yield
+
+    @contextlib.contextmanager
+    def deleted() -> Iterator[None]:
+        # Empty by now, so nothing goes with it.
+        node.delete_queue("celery", vhost)
+        yield
+
+    @contextlib.contextmanager
+    def withdrawn() -> Iterator[None]:
+        node.permit("guest", vhost, configure="^$", write="^$", read="^$")
+        node.hang_up(vhost)
+        try:
+            yield
+        finally:
+            node.permit("guest", vhost)
+
+    return {
+        "restart": restart,
+        "killed": killed,
+        "hang up": hang_up,
+        "cut": cut,
+        "closed": proxy.closed,
+        "stalled": proxy.stalled,
+        "deleted": deleted,
+        "withdrawn": withdrawn,
+    }
+
+
+SHORT = ("restart", "hang up", "cut", "closed", "stalled", "deleted", "withdrawn")
+LONG = (*SHORT, "killed")
+
+
+def _have_run(place: RabbitPlace, keys: Iterable[object]) -> bool:
+    return not place.ledger.lost(keys)
+
+
+def _starts(place: RabbitPlace, key: str) -> int:
+    return len(place.ledger.runs().get(key, ()))
+
+
+def test_a_worker_goes_on_after_every_fault(place: RabbitPlace, faults: dict[str, Fault], long: bool) -> None:
+    worker = place.worker()
+    count, took = 0, {}
+    for name in LONG * 3 if long else SHORT:
+        before = range(count, count + 20)
+        place.send(before)
+        wait_for(lambda before=before: _have_run(place, before), f"what came before {name}", limit=60)
+        with faults[name]():
+            pass
+        back = time.monotonic()
+        after = range(before.stop, before.stop + 20)
+        place.send(after)
+        wait_for(lambda after=after: _have_run(place, after), f"what came after {name}", limit=60)
+        took[name] = time.monotonic() - back
+        count = after.stop
+    print({name: round(seconds, 2) for name, seconds in took.items()})
+    late = {name: seconds for name, seconds in took.items() if seconds > RESUMES_WITHIN + SLACK}
+    assert not late, f"{late}\n{worker.log}"
+
+
+def test_a_run_that_outlasts_its_connection_is_not_begun_again(
+    place: RabbitPlace, node: RabbitMQServer, vhost: str, tmp_path: Path
+) -> None:
+    worker = place.worker()
+    gate = tmp_path / "gate"
+    result = place.client.send_task(HOLD, ("once", str(gate)))
+    wait_for(lambda: _starts(place, "once") == 1, "the run has begun", limit=30)
+    node.hang_up(vhost)
+    worker.wait_for_log("can be reached again")
+    gate.touch()
+    assert result.get(timeout=30) == "once"
+    wait_for(lambda: not node.lengths(vhost).get("celery"), "the message is acknowledged", limit=30)
+    assert _starts(place, "once") == 1
+
+
+def test_an_alarm_blocks_calls_in_time_and_not_the_worker(
+    place: RabbitPlace, node: RabbitMQServer, tmp_path: Path
+) -> None:
+    place.worker()
+    gate = tmp_path / "gate"
+    place.client.conf.broker_publish_timeout = 2.0
+    place.client.send_task(HOLD, ("held", str(gate)), ignore_result=True)
+    wait_for(lambda: _starts(place, "held") == 1, "the run has begun", limit=30)
+    with node.memory_alarm():
+        began = time.monotonic()
+        with pytest.raises(OperationalError, match=r"takes no messages|did not answer"):
+            place.client.send_task(HOLD, ("late", str(gate)), ignore_result=True, retry=False)
+        assert time.monotonic() - began < 15
+        gate.touch()
+        wait_for(lambda: _have_run(place, ["held"]), "the run has ended", limit=30)
+    place.client.send_task(HOLD, ("after", str(gate)), ignore_result=True)
+    wait_for(lambda: _have_run(place, ["after"]), "work goes on", limit=60)
