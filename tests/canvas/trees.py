@@ -73,7 +73,11 @@ class _Grower:
         # `group(a, b) | group(c)` ends in a list of one, chain(x, group(c)) in the value of c: which of both a nested
         # chain is depends on how it is written, so a group of one comes first or not at all.
         parts = [parts[0], *map(sole, parts[1:])]
-        return parts[0] if kind == "pipe" and len(parts) == 1 else [kind, parts]
+        filled = [part for part in parts if members(part)]
+        if kind == "chain" and len(parts) > 1 and len(filled) == 1:
+            return filled[0]  # of chain(group(a, b), group()) a group is left, which is one with a group around it
+        alone = len(parts) == 1 or (parts[0][0] in ("group", "chunks") and not any(map(members, parts[1:])))
+        return parts[0] if kind == "pipe" and alone else [kind, parts]
 
     def trees(self, depth: int, least: int) -> list[Tree]:
         often = max(least, self.dice.choice((0, 1, 1, 2, 2, 2, 3, 3)))

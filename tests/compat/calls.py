@@ -136,12 +136,29 @@ WORKFLOWS: list[Call] = [
         [s.canvas.chain(s.add.s(1, 1), s.add.s(2)), s.add.s(5, 5)], s.total.s()).apply_async()),
     Call("group-of-groups", "nested groups are flattened", lambda s: s.canvas.group(
         s.canvas.group(s.add.s(1, 1), s.add.s(2, 2)), s.add.s(3, 3)).apply_async()),
+    Call("group-in-chain", "a chain that ends in a group", lambda s: s.canvas.chain(
+        s.add.s(1, 2), s.canvas.group(s.add.s(3), s.add.s(4))).apply_async()),
+    Call("chord-of-chords", "a chord as a member, a group as the body", lambda s: s.canvas.chord(
+        [s.canvas.chord([s.add.s(1, 1)], s.total.s()), s.add.s(2, 2)], s.canvas.group(s.total.s(), s.echo.s())
+        ).apply_async()),
+    Call("chord-chain-body", "a body that is a chain, in a chain", lambda s: s.canvas.chain(
+        s.add.s(1, 2), s.canvas.chord([s.add.s(3)], s.canvas.chain(s.total.s(), s.add.s(4))),
+        s.add.s(5)).apply_async()),
+    Call("chord-options", "a chord with options, whose body has a callback", lambda s: s.canvas.chord(
+        [s.add.s(1, 1)], s.total.s().set(link=s.echo.s())).apply_async(priority=3, queue="slow")),
+    Call("chain-links", "links of a step, and of a group's members", lambda s: s.canvas.chain(
+        s.add.s(1, 2).set(link=s.echo.s()), s.canvas.group(s.add.s(3).on_error(s.keep.s("failed")), s.add.s(4))
+        ).apply_async()),
     Call("map", "map()", lambda s: s.canvas.xmap(s.echo.s(), [1, 2, 3]).apply_async()),
     Call("starmap", "starmap()", lambda s: s.canvas.xstarmap(s.add.s(), [(1, 2), (3, 4)]).apply_async()),
     Call("chunks", "chunks()", lambda s: s.add.chunks([(1, 2), (3, 4), (5, 6)], 2).apply_async()),
     Call("stamped", "stamp() on one signature", lambda s: s.add.s(1, 2).stamp(order="o-1").apply_async()),
     Call("stamped-chain", "stamp() on a chain", lambda s: _stamped(s.canvas.chain(
         s.add.s(1, 2), s.add.s(3))).apply_async()),
+    Call("stamped-group", "stamp() on a group", lambda s: _stamped(s.canvas.group(
+        s.add.s(1, 2), s.add.s(3, 4))).apply_async()),
+    Call("stamped-chord", "stamp() on a chord", lambda s: _stamped(s.canvas.chord(
+        [s.add.s(1, 2)], s.total.s())).apply_async()),
 ]  # fmt: skip
 
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
+from fastq.app import current
 from fastq.app.internal import internal_queue
 from fastq.app.send import new_id
 from fastq.backends.chords import reference
 from fastq.canvas import eager
 from fastq.canvas.groups import group
-from fastq.canvas.layout import leaves
+from fastq.canvas.layout import leaves, sole
 from fastq.canvas.lazy import Lazy
 from fastq.canvas.links import listed
 from fastq.canvas.members import Header, Place, emit, members
@@ -229,6 +230,7 @@ class chord(Signature[R]):
         if "chain" in own:
             own["chain"] = [*listed(own["chain"]), *listed(body.options.get("chain"))]
         body.options.update(own)
+        _inherit_stamps(body.options)
         place = {key: own.get(key) for key in ("chord", "group_index")}
         return body, body.freeze(task_id, group_id=own.get("group_id") or group_id, root_id=own.get("root_id"), **place)
 
@@ -254,7 +256,7 @@ class chord(Signature[R]):
 
     def unroll_body(self) -> list[Any]:
         """Return a chord with the first task of its body, which is a chain, and the other steps of that."""
-        first, *others = self.body.unchain_tasks()
+        first, *others = map(sole, self.body.unchain_tasks())
         copy: Any = self.clone()
         copy.body = first.set(**{key: value for key, value in self.body.options.items() if key not in _OF_A_CHAIN})
         own = copy.options
@@ -317,6 +319,19 @@ class chord(Signature[R]):
 
     def __repr__(self) -> str:
         return f"chord({self.tasks!r}, {self.body!r})"
+
+
+def _inherit_stamps(options: dict[str, Any]) -> None:
+    """Add the stamps of the run that sends a chord to its body, which another run will send."""
+    parent = current.get_current_worker_task()
+    if parent is None or not parent.request.stamped_headers:
+        return
+    own = listed(options.get("stamped_headers"))
+    for stamp in parent.request.stamped_headers:
+        if stamp not in own:
+            own.append(stamp)
+            options.setdefault(stamp, (parent.request.stamps or {}).get(stamp))
+    options["stamped_headers"] = own
 
 
 def _first(result: Any) -> Any:

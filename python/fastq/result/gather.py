@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fastq.exceptions import TimeoutError  # noqa: A004 - it is the built-in too
 from fastq.states import PROPAGATE_STATES
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from fastq.result.async_result import AsyncResult
 
 __all__ = ["Gathering"]
+
+_SLICE: Final = 0.5
+"""Seconds of one wait: between two of them a signal is heard."""
 
 
 class Gathering:
@@ -72,13 +75,13 @@ class Gathering:
         for backend, ids in stores:
             watch = backend.watch()
             watch.add(ids)
-            parents = list(_parents(self._set)) or on_interval is not None
+            look_at = time.monotonic() + interval
             while self.left:
-                remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-                step = remaining if not parents else interval if remaining is None else min(interval, remaining)
-                found = watch.next(step)
+                until = look_at if deadline is None else min(look_at, deadline)
+                found = watch.next(max(0.0, min(_SLICE, until - time.monotonic())))
                 yield from [self._settle(backend, record) for record in found if record.task_id in self.left]
-                if not found:
+                if not found and time.monotonic() >= until:
+                    look_at = time.monotonic() + interval
                     self._look_around(deadline, on_interval)
 
     def _in_turn(

@@ -19,6 +19,7 @@ def ends_of(works: Any, trees: Sequence[Tree], within: float) -> list[tuple[str,
         trees: the trees.
         within: seconds for all of them.
     """
+    works.app.set_current()  # Celery takes a canvas that begins with nothing for one of the current app
     sent = [build(tree, works.canvases, works.canvas).apply_async() for tree in trees]
     deadline = time.monotonic() + within
     return [_end(result, max(0.1, deadline - time.monotonic())) for result in sent]

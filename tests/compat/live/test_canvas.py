@@ -8,7 +8,7 @@ import random
 import pytest
 
 from tests.canvas.oracle import judge
-from tests.canvas.trees import grow
+from tests.canvas.trees import Tree, grow, members
 from tests.compat.live import canvases
 from tests.compat.live.conftest import OpenTown
 from tests.compat.live.peers import CELERY, FASTQ
@@ -23,16 +23,35 @@ SETTINGS = {"task_default_queue": "both", "task_chord_expand": True}
 
 
 @pytest.mark.parametrize("sender", [FASTQ, CELERY])
-def test_canvases_of_both_end_as_they_should(open_town: OpenTown, sender: str) -> None:
+def test_canvases_of_both_end_as_they_should(open_town: OpenTown, version: str, sender: str) -> None:
     first = int(os.environ.get("FASTQ_FAULTS_SEED") or random.SystemRandom().getrandbits(32))
     print(f"FASTQ_FAULTS_SEED={first}")
-    seeds = range(first, first + COUNT)
-    trees = [grow(seed, 4, failing=False, kinds=KINDS) for seed in seeds]
+    trees = [grow(seed, 4, failing=False, kinds=KINDS) for seed in range(first, first + COUNT)]
+    if sender == CELERY:
+        trees = [tree for tree in trees if _is_sent_well(tree, version)]
     with open_town(SETTINGS) as town:
-        ends = town.client(sender).do(canvases.ends_of, trees=trees, within=35.0)
+        ends = town.client(sender).do(canvases.ends_of, trees=trees, within=25.0)
     wrong = [
-        f"seed {seed}: {end!r} instead of {judge(tree).value!r}, of {tree}"
-        for seed, tree, end in zip(seeds, trees, ends, strict=True)
+        f"{end!r} instead of {judge(tree).value!r}, of {tree}"
+        for tree, end in zip(trees, ends, strict=True)
         if end != ("value", judge(tree).value)
     ]
     assert not wrong, f"{len(wrong)} are wrong, among them:\n" + "\n".join(sorted(wrong, key=len)[:5])
+
+
+def _is_sent_well(tree: Tree, version: str, *, side: bool = False) -> bool:
+    """Tell whether a client of Celery's sends a canvas as it was meant.
+
+    It turns the order of members round that stand in a group in a group or header; and 5.6 loses what follows a chord
+    in a group, even among its own workers.
+    """
+    kind, *rest = tree
+    if kind not in ("chain", "pipe", "group", "chord"):
+        return True
+    many = kind in ("group", "chord")
+    if many and any(one[0] == "group" or not members(one) for one in rest[0]):
+        return False
+    if side and kind == "chord" and version == "5.6":
+        return False
+    parts = [*rest[0], *rest[1:]]
+    return all(_is_sent_well(one, version, side=side or many) for one in parts)

@@ -32,7 +32,7 @@ class Visitor(StampingVisitor):
 
     def on_chain_start(self, chain: Any, **headers: Any) -> dict[str, Any]:
         self.seen.append("chain")
-        return {"chain": "c"}
+        return {"line": "c"}
 
     def on_chain_end(self, chain: Any, **headers: Any) -> None:
         self.seen.append("/chain")
@@ -104,9 +104,9 @@ def test_a_visitor_sees_every_part_in_order(shop: Shop) -> None:
         "chain", "shop.add", "group", "shop.echo", "shop.total", "/group", "body", "shop.fail", "/chain",
     ]  # fmt: skip
     first, ended = workflow.tasks
-    assert stamps(first) == {"chain": "c", "order": "o", "sig": "s"}
-    assert stamps(ended.tasks.tasks[0]) == {"chain": "c", "order": "o", "side": "g", "sig": "s"}
-    assert stamps(ended.body) == {"body": "b", "chain": "c", "order": "o", "side": "g", "sig": "s"}
+    assert stamps(first) == {"line": "c", "order": "o", "sig": "s"}
+    assert stamps(ended.tasks.tasks[0]) == {"line": "c", "order": "o", "side": "g", "sig": "s"}
+    assert stamps(ended.body) == {"body": "b", "line": "c", "order": "o", "side": "g", "sig": "s"}
 
 
 def test_members_that_are_not_made_yet_are_stamped_when_they_are(shop: Shop) -> None:
@@ -134,3 +134,15 @@ def test_what_a_stamped_run_sends_has_its_stamps(shop: Shop) -> None:
 
     sends.apply(stamped_headers=["order"], order="o")
     assert [headers["stamps"] for headers, _ in shop.sent] == [{"order": "o"}] * 3
+
+
+def test_the_body_of_a_chord_has_the_stamps_of_the_run_that_sent_it(shop: Shop) -> None:
+    began: list[Any] = []
+    shop.app.backend.begin_chord = lambda group_id, size, body, **_: began.append(body)
+
+    @shop.app.task(bind=True)
+    def sends(self: Any) -> None:
+        chord([shop.add.s(1)], shop.total.s().stamp(own=1)).delay()
+
+    sends.apply(stamped_headers=["order"], order="o")
+    assert stamps(began[0]) == {"order": "o", "own": 1}

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant as TokioInstant, sleep_until, timeout_at};
+use tokio::time::{Instant as TokioInstant, sleep_until};
 
 use crate::broker::{BoxFuture, Broker, Renewal, Session, Subscription};
 use crate::clock::Clock;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{GroupStore, LONGEST_WAIT, Record, Store, Watch};
+use super::{LONGEST_WAIT, Record, Store, Watch};
 use crate::broker::amqp::AmqpConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork;
@@ -43,9 +43,6 @@ impl RpcStore {
         Ok(room)
     }
 }
-
-/// A group would have to be read more than once.
-impl GroupStore for RpcStore {}
 
 impl Store for RpcStore {
     /// Only the worker that runs a task knows who called it.

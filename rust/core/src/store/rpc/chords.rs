@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use super::RpcStore;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{ChordRecord, ChordStore, Chords, Part, Patience, Release};
+use crate::store::{ChordRecord, ChordStore, Chords, GroupStore, Part, Patience, Release};
 
 fn cannot_count() -> Error {
     let sentence = "chords need a result_backend that can count their members, such as Redis: results of the rpc backend \
                     are messages";
     Error::new(ErrorKind::Unsupported, sentence)
 }
+
+impl GroupStore for RpcStore {}
 
 impl ChordStore for RpcStore {
     /// The part of a task that ended without a run is counted nowhere; no chord can have begun.
