@@ -72,7 +72,7 @@ fn result(ids: Ids) -> Record {
 
 fn done(delivery: Delivery, ids: Ids) -> Commit {
     let settle = Some((delivery.receipt, Verdict::Ack));
-    Commit { settle, records: vec![result(ids)], publications: Vec::new(), note: false }
+    Commit { settle, records: vec![result(ids)], ..Commit::default() }
 }
 
 /// The time of `rounds` exchanges of `batch` tasks each.
