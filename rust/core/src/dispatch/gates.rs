@@ -104,9 +104,10 @@ impl Machine {
                 unwanted.extend(turn.is_none().then_some(key));
                 continue;
             };
-            match turn {
-                Some(turn) => held.turn = Some(now.monotonic.after(turn)),
-                None => (held.token, held.token_since) = (Some(key), now.monotonic),
+            if let Some(turn) = turn {
+                held.turn = Some(now.monotonic.after(turn));
+            } else {
+                (held.token, held.token_since) = (Some(key), now.monotonic);
             }
             self.admit(now, tag);
         }
