@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent / "golden"
 VERSIONS = ("5.6", "5.7")
 
 _VOLATILE: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("id", re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")),
+    ("id", re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:-\d+\b)?")),
     ("origin", re.compile(r"gen\d+@[\w.-]+")),
     ("time", re.compile(r"20(?!37)\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:[+-]\d\d:\d\d|Z)?")),
 )

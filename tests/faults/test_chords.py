@@ -43,13 +43,12 @@ class Stage:
 
 def test_the_body_of_a_chord_is_called_once_whatever_is_killed(place: Place, chance: random.Random) -> None:
     client, said = place.client, place.folder / "said"
-    play = lambda name, *args: client.signature(f"play.{name}", args)  # noqa: E731 - a word for the line below
     stage = Stage(place, chance)
     results = []
     for number in range(CHORDS):
-        file = f"{said}-{number}"
-        header = [play("note", pitch) for pitch in range(MEMBERS)]
-        results.append(chord(header, play("total").set(kwargs={"file": file}), app=client)())
+        header = [client.signature("play.note", (pitch,)) for pitch in range(MEMBERS)]
+        body = client.signature("play.total", (), {"file": f"{said}-{number}"})
+        results.append(chord(header, body, app=client)())
 
     def ended() -> int:
         records = [client.backend.chord_record(result.parent.id) for result in results]

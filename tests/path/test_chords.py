@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fastq import chain, chord, group
+from fastq import FastQ, chain, chord, group
 from fastq.exceptions import ChordError
 from tests.support.wait import wait_for
+from tests.support.worker import RunningWorker
 
 if TYPE_CHECKING:
-    from fastq import FastQ
-    from tests.support.worker import RunningWorker
+    from tests.support.redis_server import RedisServer
 
 ORCHESTRA = "tests.path.orchestra"
 LIMIT = 20.0
@@ -150,3 +150,47 @@ def test_a_chord_whose_members_have_vanished_ends(
     record = client.backend.chord_record(group_id)
     assert record is not None
     assert record.state == "ended"
+
+
+@pytest.fixture
+def apart(tmp_path: Path, redis_server: RedisServer) -> Iterator[FastQ]:
+    """Return a client whose broker is a file, and whose results are on a server."""
+    redis_server.do("FLUSHALL")
+    broker = f"sqlite:///{tmp_path}/apart.db"
+    app = FastQ("client", broker=broker, backend=redis_server.url, set_as_current=False)
+    yield app
+    app.close()
+
+
+def _serve(app: FastQ, folder: Path, **settings: str) -> RunningWorker:
+    places = {"FASTQ_BROKER_URL": app.conf.broker_url, "FASTQ_RESULT_BACKEND": app.conf.result_backend}
+    return RunningWorker(ORCHESTRA, folder, environment={**places, **settings})
+
+
+def test_where_results_are_on_another_server_they_are_counted_there(apart: FastQ, tmp_path: Path) -> None:
+    play = lambda name, *args: apart.signature(f"play.{name}", args)  # noqa: E731 - a word for the lines below
+    with _serve(apart, tmp_path):
+        plain = chord([play("note", pitch) for pitch in range(20)], play("total"), app=apart)()
+        assert plain.get(timeout=LIMIT) == sum(range(20))
+        within = chord([play("encore"), play("encore")], play("total"), app=apart)
+        nested = chain(play("note", 3), chord([within, play("encore")], play("total"), app=apart), app=apart)()
+        assert nested.get(timeout=LIMIT) == [[["encore", 3], ["encore", 3]], ["encore", 3]]
+        failed = chord([play("note", 1), play("die_early")], play("total"), app=apart)()
+        with pytest.raises(ChordError, match="WorkerLostError"):
+            failed.get(timeout=LIMIT)
+        ended = [apart.backend.chord_record(result.parent.id) for result in (plain, failed)]
+        assert [record.state for record in ended if record is not None] == ["ended", "ended"]
+
+
+def test_where_nobody_counts_a_task_looks_for_the_end(tmp_path: Path) -> None:
+    broker, results = f"sqlite:///{tmp_path}/queue.db", f"file://{tmp_path}/results"
+    app = FastQ("client", broker=broker, backend=results, set_as_current=False)
+    app.conf.result_chord_retry_interval = 0.05
+    play = lambda name, *args: app.signature(f"play.{name}", args)  # noqa: E731 - a word for the lines below
+    with _serve(app, tmp_path, FASTQ_RESULT_CHORD_RETRY_INTERVAL="0.05"):
+        result = chord([play("note", 1), play("note", 2)], play("total"), app=app)()
+        assert result.get(timeout=LIMIT) == 3
+        failed = chord([play("note", 1), play("wrong")], play("total"), app=app)()
+        with pytest.raises(ChordError, match="out of tune"):
+            failed.get(timeout=LIMIT)
+    app.close()

@@ -39,7 +39,7 @@ async def send_task(task: Any, plan: Plan, args: Any, kwargs: Any, options: dict
     task_id = send.new_id()
     above = None if parent is None else family(parent.request)
     message = template.message(task_id, args, kwargs, above, send.identity())
-    await task.app.outbox.send((message,), (), {})
+    await task.app.outbox.send((message,), template.declare, {})
     result: AsyncResult[Any] = task.AsyncResult(task_id)
     result.ignored = template.ignored
     if parent is not None:

@@ -26,6 +26,7 @@ __all__ = [
     "UNIQUE_FOR",
     "UNIQUE_KEY",
     "already_queued",
+    "are_made",
     "are_wanted",
     "headers",
     "raises",
@@ -50,6 +51,11 @@ LONGEST: Final = 240
 def are_wanted(options: Mapping[str, Any]) -> bool:
     """Tell whether a call with these options has any bounds."""
     return bool(options.get("unique_for")) or any(options.get(name) for name in KEYS)
+
+
+def are_made(headers: Mapping[str, Any]) -> bool:
+    """Tell whether headers hold bounds already."""
+    return not headers.keys().isdisjoint((UNIQUE_KEY, RATE_KEY, CONCURRENCY_KEY))
 
 
 def headers(

@@ -8,12 +8,13 @@ broker's answer came: then it is not known.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fastq.app import bounds, send
 from fastq.app.current import get_current_worker_task
 from fastq.app.options import merge
-from fastq.app.publish import declare, publish_many
+from fastq.app.publish import publish_many, with_queues
 from fastq.app.template import family, make_template
 from fastq.canvas.signature import Signature
 from fastq.signals import after_task_publish, before_task_publish
@@ -166,9 +167,9 @@ def send_many(
                 done.append(_run(target, call, options))
             return done
         for chunk in chunks(target, args, kwargs, options):
-            declare(target.app, producer, chunk.declare)
             together = chunk.together
-            duplicates = publish_many(target.app, producer, chunk.messages, options, together)
+            publish = partial(publish_many, target.app, producer, chunk.messages, options, together)
+            duplicates = with_queues(target.app, producer, chunk.declare, publish)
             if together and chunk.may_go(duplicates):
                 duplicates = publish_many(target.app, producer, chunk.messages, options, together=False)
             done += chunk.sent(duplicates)

@@ -13,11 +13,12 @@ import asyncio
 import os
 import threading
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fastq.app.bounds import UNIQUE_KEY
 from fastq.app.bulk import CHUNK, CHUNK_BYTES
-from fastq.app.publish import declare, publish_many
+from fastq.app.publish import publish_many, with_queues
 from fastq.exceptions import OperationalError
 from fastq.exits import close_at_exit
 
@@ -207,11 +208,12 @@ class Outbox:
         error: Exception | None = None
         duplicates: Sequence[tuple[int, str]] = ()
         try:
-            declare(self._app, manner.producer, [queue for letter in letters for queue in letter.queues])
+            queues = [queue for letter in letters for queue in letter.queues]
             messages = [message for letter in letters for message in letter.messages]
             # Messages of several callers go each by itself where they may not go.
             together = letters[0].together or not any(letter.is_unique for letter in letters)
-            duplicates = publish_many(self._app, manner.producer, messages, manner.options, together)
+            publish = partial(publish_many, self._app, manner.producer, messages, manner.options, together)
+            duplicates = with_queues(self._app, manner.producer, queues, publish)
         except OperationalError as failure:
             error = failure
         except Exception as failure:  # noqa: BLE001 - it belongs to who sent it

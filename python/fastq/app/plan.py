@@ -7,14 +7,14 @@ changes, and every case it does not cover takes the long way through `send.call`
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastq.app import send
 from fastq.app.current import current_frame
 from fastq.app.options import merge
-from fastq.app.publish import declare, publish_one
+from fastq.app.publish import publish_one, with_queues
 from fastq.app.template import family, make_template
-from fastq.app.topology import Queue
 from fastq.signals import after_task_publish, before_task_publish
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _sender(task: Any, template: Template) -> Callable[[Any, Any], AsyncResult[A
     """Return the function that sends a call; everything it uses is a local of this one."""
     app, ignored, message_of = task.app, template.ignored, template.message
     make_result, new_id, identity = task.AsyncResult, send.new_id, send.identity
-    needed = frozenset(Queue.of(queue).name for queue in template.declare)
+    needed = template.declare
 
     def quick(args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None) -> AsyncResult[Any]:
         args, kwargs = () if args is None else args, {} if kwargs is None else kwargs
@@ -77,11 +77,13 @@ def _sender(task: Any, template: Template) -> Callable[[Any, Any], AsyncResult[A
             or (frame is not None and frame.request.stamped_headers)
         ):
             return send.call(task, args, kwargs, {})
-        if not needed <= app.declared:
-            declare(app, app.producer, template.declare)
         task_id = new_id()
         above = None if frame is None else family(frame.request)
-        publish_one(app, app.producer, message_of(task_id, args, kwargs, above, identity()))
+        message = message_of(task_id, args, kwargs, above, identity())
+        if needed:
+            with_queues(app, app.producer, needed, partial(publish_one, app, app.producer, message))
+        else:
+            publish_one(app, app.producer, message)
         result: AsyncResult[Any] = make_result(task_id)
         result.ignored = ignored
         if frame is not None:

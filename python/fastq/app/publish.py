@@ -15,6 +15,7 @@ from fastq.exceptions import (
     ImproperlyConfigured,
     NotSupported,
     OperationalError,
+    QueueNotFound,
     TimeoutError,  # noqa: A004 - it is the built-in too
 )
 from fastq.text import hide_password
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from fastq.app.protocol import App, Publisher
     from fastq.app.template import Parts
 
-__all__ = ["declare", "make_producer", "publish_many", "publish_one", "retry_policy"]
+__all__ = ["declare", "make_producer", "publish_many", "publish_one", "retry_policy", "with_queues"]
 
 T = TypeVar("T")
 
@@ -77,6 +78,30 @@ def declare(app: App, producer: Publisher, queues: Sequence[Any]) -> None:
         except TimeoutError as error:
             raise _too_late(error) from error
         known.update(queue.name for queue in fresh)
+
+
+def with_queues(app: App, producer: Publisher, queues: Sequence[Any], publish: Callable[[], T]) -> T:
+    """Declare queues that a message needs, and publish; once more when somebody has deleted what was declared before.
+
+    Args:
+        app: knows what was declared.
+        producer: declares.
+        queues: may be none, for messages that need nothing but a queue's name.
+        publish: sends; what it returns is returned.
+
+    Raises:
+        QueueNotFound: no queue takes the message.
+        OperationalError: the broker could not be reached in time.
+    """
+    declare(app, producer, queues)
+    try:
+        return publish()
+    except QueueNotFound:
+        if not queues:
+            raise
+        app.declared.difference_update(Queue.of(queue).name for queue in queues)
+        declare(app, producer, queues)
+        return publish()
 
 
 def publish_one(app: App, producer: Publisher, message: Parts, options: Mapping[str, Any] = _NOTHING) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import orjson
@@ -18,7 +19,7 @@ from fastq._core import new_id
 from fastq.app import bounds, checks, current
 from fastq.app.message import Draft, build, encode
 from fastq.app.options import execution_options, merge
-from fastq.app.publish import declare, publish_one, retry_policy
+from fastq.app.publish import declare, publish_one, retry_policy, with_queues
 from fastq.app.routes import Router
 from fastq.backends.amqp_options import reply_queue
 from fastq.exceptions import AlwaysEagerIgnored, NotSupported
@@ -157,8 +158,8 @@ def send_task(app: App, name: str, args: Any, kwargs: Any, options: Mapping[str,
 
 def _send(prepared: Prepared) -> AsyncResult[Any]:
     app, producer = prepared.app, prepared.producer
-    declare(app, producer, prepared.draft.declare)
-    holder = publish_one(app, producer, prepared.message, prepared.options)
+    publish = partial(publish_one, app, producer, prepared.message, prepared.options)
+    holder = with_queues(app, producer, prepared.draft.declare, publish)
     return prepared.sent() if holder is None else prepared.not_sent(holder)
 
 
@@ -240,10 +241,11 @@ def _draft(
     routed = router.route(merged, merged.get("route_name") or name, args or (), kwargs, merged.get("task_type") or task)
     checks.check_options({key: value for key, value in routed.items() if value is not merged.get(key)}, routed)
     merged = routed
-    if bounds.are_wanted(merged):
+    given_headers = merged.get("headers") or {}
+    # The next try has the keys of the first, whatever its arguments are now.
+    if bounds.are_wanted(merged) and not bounds.are_made(given_headers):
         made = bounds.headers(name, task, args or (), kwargs or {}, merged)
-        # The next try has the keys of the first, whatever its arguments are now.
-        merged["headers"] = {**made, **(merged.get("headers") or {})}
+        merged["headers"] = {**made, **given_headers}
     sender = identity()
     draft = build(app, name, args, kwargs, merged, now=app.now(), origin=sender.origin, reply_to=sender.reply_to)
     if signals.before_task_publish:

@@ -127,7 +127,7 @@ def _overdue(app: App, record: ChordRecord, body: Mapping[str, Any]) -> ChordErr
     """Return why a chord that does not get on has failed; None: it has not."""
     backend = app.backend
     if record.size is None:
-        # A Celery worker has counted the last member, and stored the failure: what else must follow it does not know of.
+        # A Celery worker has counted the last member and stored the failure: what else must follow it does not know.
         meta = backend.get_task_meta((body.get("options") or {}).get("task_id") or "", cache=False)
         return failure if isinstance(failure := meta.get("result"), ChordError) else None
     if app.producer.holds(f'"{record.group_id}"'):

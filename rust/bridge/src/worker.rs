@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use fastq_core::broker::url::BrokerUrl;
 use fastq_core::broker::{Queue, connect, connect_store};
@@ -163,15 +164,34 @@ impl Worker {
     }
 }
 
+/// The durations of a worker's settings.
+struct Spans {
+    lease: Duration,
+    result_expires: Option<Duration>,
+    chord_expires: Option<Duration>,
+    patience: Option<Patience>,
+    stop_within: Option<Duration>,
+    soft_stop_within: Duration,
+    revoke_expires: Duration,
+}
+
+impl Spans {
+    fn read(py: Python<'_>, spec: &ConfigSpec) -> PyResult<Self> {
+        Ok(Self {
+            lease: duration(py, "lease", spec.lease)?,
+            result_expires: optional_duration(py, "result_expires", spec.result_expires)?,
+            chord_expires: optional_duration(py, "chord_expires", spec.chord_expires)?,
+            patience: optional_duration(py, "chord_patience", spec.chord_patience)?.map(Patience::of),
+            stop_within: optional_duration(py, "stop_within", spec.stop_within)?,
+            soft_stop_within: duration(py, "soft_stop_within", spec.soft_stop_within)?,
+            revoke_expires: duration(py, "revoke_expires", spec.revoke_expires)?,
+        })
+    }
+}
+
 impl Plan {
     fn read(py: Python<'_>, spec: ConfigSpec, policies: Policies) -> PyResult<Self> {
-        let lease = duration(py, "lease", spec.lease)?;
-        let result_expires = optional_duration(py, "result_expires", spec.result_expires)?;
-        let chord_expires = optional_duration(py, "chord_expires", spec.chord_expires)?;
-        let patience = optional_duration(py, "chord_patience", spec.chord_patience)?.map(Patience::of);
-        let stop_within = optional_duration(py, "stop_within", spec.stop_within)?;
-        let soft_stop_within = duration(py, "soft_stop_within", spec.soft_stop_within)?;
-        let revoke_expires = duration(py, "revoke_expires", spec.revoke_expires)?;
+        let spans = Spans::read(py, &spec)?;
         let nursery: Option<OwnedFd> =
             spec.nursery_fd.map(|number| descriptor(py, "nursery_fd", number)).transpose()?;
         let config = move |page, watch| WorkerConfig {
@@ -184,18 +204,18 @@ impl Plan {
             nursery,
             prefetch: spec.prefetch_multiplier.map_or(Prefetch::Auto, Prefetch::PerSlot),
             page,
-            lease,
+            lease: spans.lease,
             max_deaths: spec.max_deaths,
-            result_expires,
-            chord_expires,
+            result_expires: spans.result_expires,
+            chord_expires: spans.chord_expires,
             internal: (!spec.internal_queue.is_empty()).then(|| Queue::named(spec.internal_queue)),
-            patience,
-            stop_within,
-            soft_stop_within,
+            patience: spans.patience,
+            stop_within: spans.stop_within,
+            soft_stop_within: spans.soft_stop_within,
             ends_lost_runs: spec.ends_lost_runs,
             gives_up_slots: spec.gives_up_slots,
             mailbox: spec.mailbox,
-            revoke_expires,
+            revoke_expires: spans.revoke_expires,
             eta_limit: spec.eta_limit,
             watch,
         };

@@ -161,6 +161,11 @@ class Town:
         worker.start()
         return worker
 
+    @property
+    def all_workers(self) -> list[RunningWorker]:
+        """Every worker that was started, in order."""
+        return [worker for _, worker in self._workers]
+
     def workers(self, library: str) -> list[RunningWorker]:
         """Return the workers of that library that run."""
         return [worker for theirs, worker in self._workers if theirs == library and worker.running]

@@ -78,6 +78,17 @@ def test_a_queue_that_nobody_declared_waits_for_its_worker(way: Way) -> None:
     assert told.value == [way.runner, name]
 
 
+def test_a_worker_is_reached_by_its_own_queue(way: Way) -> None:
+    worker = way.town.start(way.runner, f"own-{uuid.uuid4().hex}", {"worker_direct": True})
+    worker.wait_until_ready()
+    node = f"{way.runner}{len(way.town.all_workers) - 1}@town"
+    told = way.client.do(scenes.ask, task="live.describe", exchange="C.dq2", routing_key=node)
+    worker.kill()
+
+    info = told.value["delivery_info"]
+    assert (info["exchange"], info["routing_key"]) == ("C.dq2", node)
+
+
 @pytest.mark.parametrize("caller", [CELERY, FASTQ])
 def test_a_retry_goes_where_its_first_try_came_from(town: Town, caller: str) -> None:
     """In fastq: of a worker of Celery's on Redis it is lost, because the child does not know the exchange's type."""

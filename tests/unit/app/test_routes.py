@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from fastq import Broadcast, Exchange, FastQ, Queue
 from fastq._seam import Route
 from fastq.app.queues import Queues
 from fastq.app.routes import Router
+from fastq.exceptions import QueueNotFound
 from fastq.utils.nodenames import worker_direct
 
 if TYPE_CHECKING:
@@ -134,6 +136,38 @@ def test_the_short_way_declares_a_queue_once_and_again_with_a_new_producer(app: 
     app.producer = recorder
     job.delay()
     assert [spec.name for spec in recorder.declared] == ["celery", "celery"]
+
+
+def test_a_coroutine_declares_what_it_sends_to(app: FastQ, recorder: Recorder) -> None:
+    app.conf.task_queues = [Queue("celery", max_priority=5)]
+
+    @app.task(name="job")
+    def job() -> None: ...
+
+    async def send_twice() -> None:
+        await job.aapply_async()
+        await job.aapply_async()
+
+    asyncio.run(send_twice())
+    assert [spec.name for spec in recorder.declared] == ["celery"]
+    assert len(recorder.messages) == 2
+
+
+@pytest.mark.parametrize("call", ["delay", "apply_async", "delay_map"])
+def test_what_somebody_has_deleted_is_declared_again(app: FastQ, recorder: Recorder, call: str) -> None:
+    app.conf.task_queues = [Queue("celery", Exchange("x", "topic"), "k")]
+
+    @app.task(name="job")
+    def job(*_: object) -> None: ...
+
+    job.delay()
+    recorder.failures = [QueueNotFound("no queue is bound to this exchange")]
+    getattr(job, call)([1])
+    assert [spec.name for spec in recorder.declared] == ["celery", "celery"]
+    assert len(recorder.messages) == 2
+    recorder.failures = [QueueNotFound("no queue") for _ in range(2)]
+    with pytest.raises(QueueNotFound):
+        job.delay()
 
 
 def test_a_broadcast_is_sent_to_its_exchange_which_the_sender_declares(app: FastQ, recorder: Recorder) -> None:

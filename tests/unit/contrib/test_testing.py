@@ -255,3 +255,34 @@ def test_states_of_a_run_that_goes_on_are_stored_at_once(fastq_app: FastQ) -> No
     result = works.delay()
     fastq_app.testing.run()
     assert [*seen, result.state] == ["STARTED", "HALF", SUCCESS]
+
+
+def test_limits_that_all_workers_keep_hold_under_a_clock_that_is_turned(fastq_app: FastQ) -> None:
+    begun, times = fastq_app.testing.now(), []
+
+    @fastq_app.task(name="paced", rate_limit="6/m", rate_limit_scope="global", max_concurrency=1)
+    def paced(_number: int) -> None:
+        times.append((fastq_app.testing.now() - begun).total_seconds())
+
+    for number in range(4):
+        paced.delay(number)
+    assert fastq_app.testing.run() == 1
+    assert fastq_app.testing.advance(seconds=25) == 2
+    assert fastq_app.testing.advance(minutes=5) == 1
+    assert times == pytest.approx([0, 10, 20, 30], abs=1)
+
+
+def test_a_unique_task_is_sent_once_until_it_has_ended(fastq_app: FastQ) -> None:
+    @fastq_app.task(name="only", unique_for=3600)
+    def only(number: int) -> int:
+        return number
+
+    first, second = only.delay(1), only.delay(1)
+    assert (second.id, second.duplicate) == (first.id, True)
+    fastq_app.testing.assert_sent("only", (1,), count=1)
+    assert fastq_app.testing.run() == 1
+    assert not only.delay(1).duplicate
+    later = only.apply_async((2,), countdown=7200)
+    assert only.delay(2).id == later.id
+    fastq_app.testing.advance(hours=1)
+    assert not only.delay(2).duplicate, "its time is over"

@@ -82,8 +82,9 @@ OPTIONS = (
         "result_chord_patience",
         NUMBER,
         3600.0,
-        "A chord of which no member has ended for so long is looked after: it fails when those that are missing neither "
-        "wait nor run. Longer than any task that is acknowledged before it runs; 0 and None: never. fastq's own.",
+        "A chord of which no member has ended for so long is looked after: it fails when those that are missing "
+        "neither wait nor run. Longer than any task that is acknowledged before it runs; 0 and None: never. "
+        "fastq's own.",
         unit="s",
         ours=True,
         nullable=True,

@@ -23,6 +23,7 @@ pub mod redis;
 mod release;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod subscription;
 pub mod topology;
 pub mod url;
 
@@ -39,7 +40,7 @@ use crate::job::ending::Commit;
 use crate::job::limits::{Ask, Granted};
 use crate::job::revocation::Revocation;
 use crate::message::Message;
-use crate::store::{Patience, Store};
+use crate::store::Store;
 
 pub use account::{DeadLetter, Depth, WorkerEntry};
 pub use capabilities::{Capabilities, PriorityOrder};
@@ -47,6 +48,7 @@ pub use connect::{connect, connect_store};
 pub use overhear::{Ear, Said, Word};
 pub use receipt::Receipt;
 pub(crate) use release::release;
+pub use subscription::{Harvest, Renewal, Subscription};
 pub use topology::Queue;
 
 /// A future of a trait object: boxed once per batch, never once per message.
@@ -310,67 +312,4 @@ impl Delivery {
     pub fn tag(&self) -> Tag {
         self.receipt.tag()
     }
-}
-
-/// What a worker wants of a broker.
-#[derive(Clone, Debug)]
-pub struct Subscription {
-    /// Queues to take from, in no order of preference.
-    pub queues: Vec<Queue>,
-    /// Node name, such as `fastq@host`.
-    pub node: String,
-    /// How long the lease lasts without renewal.
-    pub lease: Duration,
-    /// Deaths after which a message is set aside.
-    pub max_deaths: u32,
-    /// The worker's slot page (see [`crate::pool::page`]), so that a reaper on this host learns what had started.
-    pub page: Option<PathBuf>,
-    /// How long stored results live; `None` for ever.
-    pub result_expires: Option<Duration>,
-    /// The exchange of remote commands to listen at, such as `celery.pidbox`; `None`: at none.
-    pub mailbox: Option<String>,
-    /// How long what chords are counted with lives; `None` for ever.
-    pub chord_expires: Option<Duration>,
-    /// The queue of built-in tasks that every worker of an app takes from, beside its own: the release of chords. It is
-    /// looked at when this worker has put something there, and now and then.
-    pub internal: Option<Queue>,
-    /// How long chords are left alone before somebody looks after them; `None`: for ever.
-    pub patience: Option<Patience>,
-}
-
-impl Subscription {
-    /// Where release messages go.
-    pub fn internal_queue(&self) -> &str {
-        let queue = self.internal.as_ref().or(self.queues.first());
-        queue.map_or("", |queue| &queue.name)
-    }
-}
-
-/// What one [`Session::exchange`] brought.
-#[derive(Debug, Default)]
-pub struct Harvest {
-    /// Messages taken.
-    pub deliveries: Vec<Delivery>,
-    /// Commits that were not carried out because their Receipt is no longer ours.
-    pub refused: Vec<Tag>,
-    /// The queue had more than was asked for.
-    pub more: bool,
-    /// Tasks that were called off since the last one, the deliveries above perhaps among them.
-    pub revoked: Vec<Revocation>,
-    /// What was taken before is the broker's again, without the session being over: what has not started is to be
-    /// forgotten. What runs goes on, and settles what comes back.
-    pub lost: bool,
-    /// What users should know, a sentence each.
-    pub notices: Vec<String>,
-}
-
-/// What one [`Session::renew`] did.
-#[derive(Debug, Default)]
-pub struct Renewal {
-    /// The server or file answered: false when nothing was due, and so nobody was asked.
-    pub asked: bool,
-    /// Messages of dead workers put back.
-    pub recovered: u64,
-    /// Messages of dead workers set aside because they died too often.
-    pub buried: u64,
 }

@@ -15,7 +15,7 @@ use crate::ident::Tag;
 use crate::job::limits::{Ask, Asked, Granted};
 
 /// A gate that waits for tokens is asked for again after so long, or so many times longer as there are such gates.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_secs(3);
 const LOOK_LATE: u32 = 10;
 /// Turns are asked for so long before the first of them may come.
 const LEAD: Duration = Duration::from_millis(10);
@@ -197,6 +197,14 @@ impl Gates {
         if self.order.len() != all.len() {
             self.order.retain(|name| all.contains_key(name));
         }
+    }
+
+    /// Takes the next job that waits for a token of a key: one of this worker's is passed on to it.
+    pub fn pass_on(&mut self, key: &Arc<str>) -> Option<Tag> {
+        let tag = self.all.get_mut(&(Arc::clone(key), false))?.shelf.pop_front()?;
+        self.count -= 1;
+        self.tidy();
+        Some(tag)
     }
 
     /// This worker gives a token of a key back: another job may have it.

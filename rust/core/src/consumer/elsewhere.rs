@@ -34,6 +34,11 @@ enum Answer {
 pub(super) struct Ending(Vec<(Option<Tag>, String)>);
 
 impl Ending {
+    /// The session is over: what was to be settled is void, and so is what goes with it.
+    pub(super) fn lost(&mut self) {
+        self.0.retain(|(tag, _)| tag.is_none());
+    }
+
     /// Takes those whose Commits were carried out.
     pub(super) fn carried_out(&mut self, refused: &[Tag]) -> Vec<String> {
         let all = std::mem::take(&mut self.0).into_iter();

@@ -11,6 +11,7 @@ mod exchange;
 pub mod link;
 mod listening;
 mod queues;
+mod standing;
 mod sweeping;
 mod words;
 
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant as TokioInstant, sleep_until, timeout_at};
+use tokio::time::{Instant as TokioInstant, sleep_until};
 
 use crate::broker::{BoxFuture, Broker, Renewal, Session, Subscription};
 use crate::clock::Clock;
@@ -264,77 +265,6 @@ impl Consumer {
     fn obey_waiting(&mut self) {
         while let Ok(order) = self.orders.try_recv() {
             self.obey(Some(order));
-        }
-    }
-
-    /// The session is over: what it gave belongs to others, and what was to be settled is void. What only stores or
-    /// publishes is kept for the next session: its delivery was acknowledged, so nobody else will do it.
-    fn lost(&mut self, error: &Error) -> bool {
-        let mut void = Vec::new();
-        self.batch.commits().retain(|commit| {
-            void.extend(commit.settle.as_ref().map(|(receipt, _)| receipt.tag()));
-            commit.settle.is_none()
-        });
-        let clean = void.is_empty();
-        if !clean {
-            self.say(News::Refused(void));
-        }
-        self.say(News::SessionLost);
-        self.step(LinkInput::SessionLost, error.to_string());
-        self.credit = 0;
-        self.asks.clear();
-        clean
-    }
-
-    /// Something that may pass: everything that is to be settled is kept and tried again.
-    fn warn(&mut self, error: &Error) {
-        if self.link.state() == LinkState::BackingOff {
-            self.step(LinkInput::Tick, String::new());
-        }
-        self.step(LinkInput::TemporaryFault, error.to_string());
-    }
-
-    /// The broker answers.
-    fn works(&mut self) {
-        if self.link.state() == LinkState::BackingOff {
-            self.step(LinkInput::Tick, String::new());
-        }
-        if self.link.state() != LinkState::Draining {
-            self.step(LinkInput::Ready, String::new());
-        }
-    }
-
-    async fn pause(&mut self) {
-        if self.link.state() != LinkState::BackingOff {
-            return;
-        }
-        let until = TokioInstant::now() + self.link.pause(jitter());
-        while self.link.state() == LinkState::BackingOff {
-            match timeout_at(until, self.orders.recv()).await {
-                Ok(order) => self.obey(order),
-                Err(_) => self.step(LinkInput::Tick, String::new()),
-            }
-        }
-        if self.link.state() == LinkState::Draining {
-            self.step(LinkInput::Settled, String::new());
-        }
-    }
-
-    /// Steps the link and says so when it changed in a way a user cares for.
-    fn step(&mut self, input: LinkInput, reason: String) {
-        let before = self.link.state();
-        match self.link.step(input) {
-            Ok(true) => {
-                let state = self.link.state();
-                let retry_in = self.link.pause(0.5);
-                if matches!((before, state), (_, LinkState::Open | LinkState::BackingOff)) {
-                    self.say(News::Link { state, reason, retry_in });
-                }
-            }
-            Ok(false) => {}
-            Err(error) => {
-                self.say(News::Link { state: before, reason: error.to_string(), retry_in: Duration::ZERO });
-            }
         }
     }
 

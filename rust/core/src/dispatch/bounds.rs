@@ -1,8 +1,10 @@
 //! What becomes of a task's lock and token when a run ends.
 
+use std::time::Duration;
+
 use super::held::Held;
 use super::machine::Machine;
-use super::{Effect, Effects};
+use super::{Effect, Effects, Now};
 use crate::broker::Publication;
 use crate::clock::WallTime;
 use crate::ident::Tag;
@@ -12,6 +14,10 @@ use crate::message::bounds::Lock;
 use crate::message::task::Headers;
 use crate::store::Record;
 use crate::store::record::Exception;
+
+/// A worker that has jobs of a key passes a token on to them for so long: with short runs most of the time would go by
+/// on the way to the server and back.
+const KEPT: Duration = Duration::from_millis(50);
 
 /// What a Commit does to locks and tokens.
 ///
@@ -48,6 +54,21 @@ fn refused(headers: &[u8], lock: &Lock, now: WallTime) -> Option<Record> {
 }
 
 impl Machine {
+    /// A run ends: a token that this worker has not had for long goes to the next job here, at no cost; any other goes
+    /// back with the Commit, and whoever has waited longest in whatever worker may have it.
+    pub(super) fn pass_token_on(&mut self, now: Now, held: &mut Held) {
+        let Some(key) = &held.token else { return };
+        let is_fresh = now.monotonic.since(held.token_since) < KEPT && !self.stopping;
+        while is_fresh && let Some(tag) = self.buffer.gates.pass_on(key) {
+            if let Some(next) = self.jobs.get_mut(&tag) {
+                (next.token, next.token_since) = (held.token.take(), held.token_since);
+                self.admit(now, tag);
+                return;
+            }
+        }
+        self.token_goes(held);
+    }
+
     /// A run ends that had a token: with its Commit another job may have it.
     pub(super) fn token_goes(&mut self, held: &Held) {
         if let Some(key) = &held.token {

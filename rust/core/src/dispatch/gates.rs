@@ -106,16 +106,21 @@ impl Machine {
             };
             match turn {
                 Some(turn) => held.turn = Some(now.monotonic.after(turn)),
-                None => held.token = Some(key),
+                None => (held.token, held.token_since) = (Some(key), now.monotonic),
             }
-            self.passes.passed.insert(tag);
-            if self.passes_gates(now, tag) {
-                self.ready_first(tag);
-            }
+            self.admit(now, tag);
         }
         for key in unwanted {
             let limits = Limits { token: Some(key), ..Limits::default() }.boxed();
             effects.push(Effect::Settle(Commit { limits, ..Commit::default() }));
+        }
+    }
+
+    /// A job has got what it waited for: it goes on to its next gate, or is ready.
+    pub(super) fn admit(&mut self, now: Now, tag: Tag) {
+        self.passes.passed.insert(tag);
+        if self.passes_gates(now, tag) {
+            self.ready_first(tag);
         }
     }
 

@@ -26,6 +26,8 @@ pub(super) struct Held {
     pub(super) had_turn: bool,
     /// The token it holds: its key.
     pub(super) token: Option<Arc<str>>,
+    /// When the server gave it to this worker.
+    pub(super) token_since: Instant,
     /// Its turn, where all workers keep the rate together.
     pub(super) turn: Option<Instant>,
 }
@@ -33,7 +35,8 @@ pub(super) struct Held {
 impl Held {
     pub(super) fn new(job: Box<Job>, state: JobState) -> Self {
         let (run, doom, to_end, void, ack) = (0, None, None, false, Ack::Late);
-        Self { job, state, run, doom, to_end, void, ack, had_turn: false, token: None, turn: None }
+        let (had_turn, token, token_since, turn) = (false, None, Instant(0), None);
+        Self { job, state, run, doom, to_end, void, ack, had_turn, token, token_since, turn }
     }
 
     /// It came back while it is still held here (its lease was lost and won again): running it twice would be wrong, so

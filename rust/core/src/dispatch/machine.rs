@@ -302,7 +302,7 @@ impl Machine {
         if let Some(Verdict::Bury { reason, .. }) = &verdict {
             effects.push(Effect::Tell(super::release::buried(&held.job, reason)));
         }
-        self.token_goes(&held);
+        self.pass_token_on(now, &mut held);
         let limits = bounds::limits(&mut held, verdict.as_ref(), &outcome.publications, now.wall);
         let settle = verdict.and_then(|verdict| Some((held.job.delivery.receipt.spend()?, verdict)));
         if settle.is_some() || held.ack == Ack::Done {

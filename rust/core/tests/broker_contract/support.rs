@@ -127,6 +127,11 @@ thread_local! {
     static PUSHES: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Says whether the broker under test in this thread pushes.
+pub(crate) fn pushes(pushes: bool) {
+    PUSHES.set(pushes);
+}
+
 /// How long it may take until something that a broker pushes has come.
 const PUSHED_WITHIN: Duration = Duration::from_millis(150);
 
@@ -144,7 +149,7 @@ where
 /// Runs an async story against one broker, with a limit.
 pub(crate) fn run<F: Future<Output = ()>>(subject: Subject, story: impl Fn(Subject) -> F) {
     let name = subject.name;
-    PUSHES.set(subject.broker.capabilities().pushes);
+    pushes(subject.broker.capabilities().pushes);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let within = async { tokio::time::timeout(LIMIT, story(subject)).await };
     assert!(runtime.block_on(within).is_ok(), "{name}: not done within {LIMIT:?}");

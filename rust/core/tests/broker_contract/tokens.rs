@@ -165,3 +165,23 @@ fn near(found: Duration, milliseconds: u64, name: &str) {
     let late = if name == "redis" { Duration::from_millis(60) } else { Duration::ZERO };
     assert!(found <= expected && found + late >= expected, "{name}: {found:?} is not {expected:?}");
 }
+
+#[test]
+fn who_leaves_the_line_calls_the_next() {
+    each(|subject| async move {
+        let (mut one, mut two) = (subject.session(&["q"]).await, subject.session(&["q"]).await);
+        let mut three = subject.session(&["q"]).await;
+        assert_eq!(ask(&mut one, &[tokens("a", 1, 1)]).await, [1]);
+        assert_eq!(ask(&mut two, &[tokens("a", 1, 1)]).await, [0]);
+        assert_eq!(ask(&mut three, &[tokens("a", 1, 1)]).await, [0]);
+        give_back(&mut one, &["a"]).await;
+        while three.freed() {}
+        assert_eq!(
+            ask(&mut two, &[tokens("a", 1, 0)]).await,
+            [0],
+            "it was called, and has no use for it any more"
+        );
+        while !called(&mut three).await {}
+        assert_eq!(ask(&mut three, &[tokens("a", 1, 1)]).await, [1], "{}", subject.name);
+    });
+}

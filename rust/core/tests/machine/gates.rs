@@ -79,7 +79,11 @@ fn a_worker_that_got_none_asks_again_when_it_is_called_or_gave_one_back_or_after
     asks(&mut world);
     world.step(tokens("mail", 1));
     assert_eq!(asks(&mut world), [], "there are no more");
-    assert!(world.run_one(SlotId(0), SHORT) || world.run_one(SlotId(1), SHORT));
+    let slot = if world.begin(SlotId(0)) { SlotId(0) } else { SlotId(1) };
+    world.begin(slot);
+    world.pass(Duration::from_millis(60));
+    world.end(slot);
+    world.tell(slot, SHORT);
     assert_eq!(wanted(&asks(&mut world)), [("mail", 1)], "its own came back");
     world.step(tokens("mail", 0));
     assert_eq!(asks(&mut world), []);
@@ -89,6 +93,23 @@ fn a_worker_that_got_none_asks_again_when_it_is_called_or_gave_one_back_or_after
     let wake = world.machine.next_wake(world.now).unwrap();
     world.pass(wake.since(world.now.monotonic));
     assert_eq!(wanted(&asks(&mut world)), [("mail", 1)], "calls may get lost");
+}
+
+#[test]
+fn a_token_is_passed_on_for_a_while_and_then_goes_back() {
+    let mut world = World::new(Prefetch::PerSlot(4), 1);
+    let tags: Vec<Tag> = (0..4).map(|_| world.deliver(one_at_a_time)).collect();
+    asks(&mut world);
+    world.step(tokens("mail", 1));
+    assert!(world.run_one(SlotId(0), SHORT) && world.run_one(SlotId(0), SHORT));
+    assert_eq!((world.verdict(tags[1]), world.tokens.len()), (Some(&Verdict::Ack), 0), "at no cost");
+    world.begin(SlotId(0));
+    world.pass(Duration::from_millis(60));
+    world.end(SlotId(0));
+    world.tell(SlotId(0), SHORT);
+    assert_eq!(world.tokens, ["mail"], "others may wait for it, too");
+    assert!(!world.run_one(SlotId(0), SHORT));
+    assert_eq!(wanted(&asks(&mut world)), [("mail", 1)]);
 }
 
 #[test]

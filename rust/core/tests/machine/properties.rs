@@ -131,7 +131,9 @@ fn happen(world: &mut World, happening: Happening) {
             world.die(SlotId(slot));
         }
         Happening::Heard(_) => {}
-        Happening::Serve => drop(world.serve()),
+        Happening::Serve => {
+            world.serve();
+        }
         Happening::Freed => world.step(Input::Freed),
         Happening::Stop(at_once) => world.step(Input::Stop { at_once }),
     }

@@ -27,6 +27,7 @@ from tests.compat.live.test_routing import (
     test_a_route_of_the_settings_is_taken,
     test_a_topic_exchange_goes_by_a_pattern,
     test_a_topic_goes_to_everybody_whose_pattern_it_matches,
+    test_a_worker_is_reached_by_its_own_queue,
     test_each_purges_the_queues_of_the_other,
 )
 
@@ -41,6 +42,7 @@ __all__ = [
     "test_a_topic_exchange_goes_by_a_pattern",
     "test_a_topic_goes_to_everybody_whose_pattern_it_matches",
     "test_a_value_goes_there_and_back",
+    "test_a_worker_is_reached_by_its_own_queue",
     "test_an_unknown_task_fails_with_not_registered",
     "test_both_take_their_part",
     "test_each_purges_the_queues_of_the_other",

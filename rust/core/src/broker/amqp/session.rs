@@ -226,6 +226,8 @@ impl AmqpSession {
 
     async fn settle_and_take(&mut self, commits: &mut Vec<Commit>, credit: usize) -> Result<Harvest> {
         self.ready().await?;
+        // The runtime looks what sockets have only when a task lets it.
+        tokio::task::yield_now().await;
         self.hear().await?;
         self.carry_out(commits).await?;
         self.flush().await?;

@@ -80,6 +80,8 @@ impl Bounds {
         if count > 0 {
             *holders.entry(epoch).or_default() += count;
         }
+        // Who leaves the line calls the next: it may have been called itself.
+        self.freed += u64::from(ask.wanted == 0);
         // What it still wants keeps its place in line only if it got nothing.
         if count > 0 || ask.wanted == 0 {
             line.retain(|other| *other != epoch);

@@ -204,6 +204,10 @@ impl Session for MemorySession {
             let granted = hub.bounds.admit(self.terms.epoch, asks, now);
             let in_vain = |(ask, granted): (&Ask, &Granted)| !granted.turns && granted.count < ask.wanted;
             self.in_line = asks.iter().zip(&granted).any(in_vain).then_some(hub.bounds.freed);
+            drop(hub);
+            if asks.iter().any(|ask| ask.wanted == 0) {
+                self.shared.arrived.notify_waiters();
+            }
             Ok(granted)
         })
     }
@@ -211,7 +215,8 @@ impl Session for MemorySession {
     fn freed(&mut self) -> bool {
         let called = self.is_called();
         if called {
-            self.in_line = None;
+            let _inside = fork::enter();
+            self.in_line = Some(self.shared.lock().bounds.freed);
         }
         called
     }

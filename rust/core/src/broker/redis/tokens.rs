@@ -137,11 +137,19 @@ impl RedisSession {
     fn ask_for_tokens(&self, ask: &Ask, most: u32, batch: &mut Batch) {
         let (keys, session) = (&self.config.keys, &self.lease.session);
         let (holders, line, own) = (keys.holders(&ask.key), keys.line(&ask.key), keys.tokens_of(session));
-        let (most, wanted, prefix) = (most.to_string(), ask.wanted.to_string(), keys.worker(""));
+        let (most, wanted) = (most.to_string(), ask.wanted.to_string());
+        let (prefix, channel) = (keys.worker(""), keys.call(""));
         batch.script(
             TOKENS,
             &[holders.as_bytes(), line.as_bytes(), own.as_bytes(), self.lease.hash.as_bytes()],
-            &[session.as_bytes(), ask.key.as_bytes(), most.as_bytes(), wanted.as_bytes(), prefix.as_bytes()],
+            &[
+                session.as_bytes(),
+                ask.key.as_bytes(),
+                most.as_bytes(),
+                wanted.as_bytes(),
+                prefix.as_bytes(),
+                channel.as_bytes(),
+            ],
         );
     }
 

@@ -154,10 +154,15 @@ impl SessionThread {
     fn admit(&self, asks: &[Ask]) -> Result<Vec<Granted>> {
         let now = self.clock.wall();
         self.keeper.lend("ask for turns and tokens", PATIENCE, |handle| {
-            handle.transaction(|handle| {
+            let granted = handle.transaction(|handle| {
                 self.lease.check(handle)?;
                 tokens::admit(handle, self.lease.worker, asks, now)
-            })
+            })?;
+            // Who leaves a line calls the next: it may have been called itself.
+            if asks.iter().any(|ask| ask.wanted == 0) {
+                handle.ringer.ring_workers();
+            }
+            Ok(granted)
         })
     }
 

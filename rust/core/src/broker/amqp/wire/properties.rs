@@ -66,12 +66,12 @@ pub(in super::super) fn write(
     let (at, mut flags) = (out.len(), 0_u16);
     out.u16(0);
     for (position, (name, kind)) in KNOWN.into_iter().enumerate() {
-        let written = match kind {
-            Kind::Headers => table::write(headers, out).map(|()| true)?,
-            _ => {
-                let found = properties.find(name).filter(|value| value.get() != "null");
-                write_one(name, kind, found, priority, out)?
-            }
+        let written = if kind == Kind::Headers {
+            table::write(headers, out)?;
+            true
+        } else {
+            let found = properties.find(name).filter(|value| value.get() != "null");
+            write_one(name, kind, found, priority, out)?
         };
         flags |= u16::from(written) << (15 - position);
     }

@@ -1,10 +1,13 @@
 -- Gives tokens of a key, first those in its line. KEYS: who holds how many, the line, the keys of the session, the
--- session. ARGV: the session, the key, how many there are, how many are wanted, what stands before a session's name.
+-- session. ARGV: the session, the key, how many there are, how many are wanted, what stands before a session's name in
+-- that of its hash, and in that of its channel. Who leaves the line calls the next: it may have been called itself.
 -- Returns how many; -1 when the session was taken for dead.
 local session, most, wanted = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
 if redis.call('EXISTS', KEYS[4]) == 0 then return -1 end
 if wanted == 0 then
   redis.call('LREM', KEYS[2], 0, session)
+  local first = redis.call('LINDEX', KEYS[2], 0)
+  if first then redis.call('PUBLISH', ARGV[6] .. first, ARGV[2]) end
   if redis.call('HEXISTS', KEYS[1], session) == 0 then redis.call('SREM', KEYS[3], ARGV[2]) end
   return 0
 end
