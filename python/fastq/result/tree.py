@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fastq.exceptions import IncompleteStream
@@ -84,7 +83,7 @@ class Tree:
                 graph.add_edge(parent, node)
         return graph
 
-    @cached_property
+    @property
     def graph(self) -> DependencyGraph:
-        """The graph of the results that can be reached from here, once all have ended."""
-        return self.build_graph()
+        """The graph of the results that can be reached from here by now; tasks that have not ended are leaves."""
+        return self.build_graph(intermediate=True)
