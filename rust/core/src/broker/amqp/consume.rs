@@ -77,12 +77,14 @@ impl AmqpSession {
             let Some(link) = &mut self.link else { return };
             tokio::select! {
                 waited = link.wait() => if let Err(error) = waited {
-                    self.lose(error);
+                    let error = self.lose(error);
+                    self.trouble = Some(error);
                     return;
                 },
                 () = until(retry_at) => return,
             }
-            if self.take_in().is_err() {
+            if let Err(error) = self.take_in() {
+                self.trouble = Some(error);
                 return;
             }
         }

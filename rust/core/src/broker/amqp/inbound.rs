@@ -57,6 +57,7 @@ impl AmqpSession {
                     call::channel_close(channel, &mut link.out);
                 }
                 self.lose_channel(place);
+                self.sources[place].is_closing = true;
             }
             Method::CloseChannel(closing) => {
                 let error = closed(&closing);

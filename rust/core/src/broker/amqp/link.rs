@@ -272,6 +272,11 @@ impl Link {
         last.ok_or_else(|| Error::new(ErrorKind::Unexpected, "nothing was asked"))
     }
 
+    /// Forgets what came over a channel that is closed.
+    pub(super) fn forget(&mut self, channel: u16) {
+        self.came.retain(|incoming| !is_of(incoming, channel));
+    }
+
     /// Whether the last thing asked was answered by closing its channel: then the connection can be used on.
     pub(super) fn is_usable(&self) -> bool {
         self.channel_closed

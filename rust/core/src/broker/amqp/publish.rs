@@ -31,13 +31,15 @@ impl AmqpBroker {
         look_for_exchanges(handle, publications, until)?;
         let now = self.clock.wall();
         let waits = |publication: &Publication| held(publication, now).is_some();
-        let returned = if publications.iter().any(waits) {
+        if publications.iter().any(waits) {
             let delayed = self.delayed(handle, publications, now)?;
-            handle.publish(&delayed, until)?
+            let until = until.max(Instant::now() + self.keeper.config.publish_timeout);
+            let returned = handle.publish(&delayed, until)?;
+            self.make_queues(handle, returned, until)?;
         } else {
-            handle.publish(publications, until)?
-        };
-        self.make_queues(handle, returned, until)?;
+            let returned = handle.publish(publications, until)?;
+            self.make_queues(handle, returned, until)?;
+        }
         let by_name = publications.iter().filter(|publication| publication.exchange.is_empty());
         self.names.note(by_name.map(|publication| publication.routing_key.as_str()));
         Ok(())

@@ -51,6 +51,8 @@ pub(super) struct AmqpSession {
     pub(super) turn: usize,
     /// Deliveries became somebody else's, and whoever holds them was not told yet.
     has_lost: bool,
+    /// What the connection broke of while nobody asked anything; the next exchange says so.
+    pub(super) trouble: Option<Error>,
     /// What users should know, and was not told yet.
     pub(super) notices: Vec<String>,
     /// When somebody last wanted messages.
@@ -79,6 +81,7 @@ impl AmqpSession {
             fanouts: Vec::new(),
             turn: 0,
             has_lost: false,
+            trouble: None,
             notices: Vec::new(),
             wanted_at: Instant::now(),
         };
@@ -225,6 +228,9 @@ impl AmqpSession {
     }
 
     async fn settle_and_take(&mut self, commits: &mut Vec<Commit>, credit: usize) -> Result<Harvest> {
+        if let Some(trouble) = self.trouble.take() {
+            return Err(trouble);
+        }
         self.ready().await?;
         // The runtime looks what sockets have only when a task lets it.
         tokio::task::yield_now().await;

@@ -30,6 +30,8 @@ pub(super) struct Source {
     pub(super) shelf: VecDeque<Delivery>,
     /// No other try to open it before this moment.
     pub(super) retry_at: Option<tokio::time::Instant>,
+    /// We have asked to close the channel: it can be opened when that is answered.
+    pub(super) is_closing: bool,
     /// It is taken from no more.
     pub(super) is_left: bool,
     /// Somebody was told that the queue has other arguments.
@@ -61,6 +63,7 @@ impl Source {
             ring: Ring::default(),
             shelf: VecDeque::new(),
             retry_at: None,
+            is_closing: false,
             is_left: false,
             has_warned: false,
             address: (Arc::from(""), Arc::from("")),
@@ -75,6 +78,7 @@ impl Source {
     /// The channel is gone with all that it had delivered.
     pub(super) fn lose(&mut self) {
         self.state = State::Closed;
+        self.is_closing = false;
         self.prefetch = 0;
         self.ring = Ring::default();
         self.shelf.clear();
@@ -112,6 +116,10 @@ impl Source {
 
     async fn open_channel(&mut self, link: &mut Link) -> Result<()> {
         let channel = self.channel;
+        if std::mem::take(&mut self.is_closing) {
+            link.answers(channel, 1).await?;
+            link.forget(channel);
+        }
         self.ring = Ring::default();
         link.ask(channel, |out| {
             call::channel_open(channel, out);
