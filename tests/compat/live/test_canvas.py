@@ -25,9 +25,7 @@ SETTINGS = {"task_default_queue": "both", "task_chord_expand": True}
 @pytest.mark.parametrize("sender", [FASTQ, CELERY])
 def test_canvases_of_both_end_as_they_should(open_town: OpenTown, version: str, sender: str) -> None:
     if (sender, version) == (CELERY, "5.6"):
-        pytest.skip(
-            "a client of Celery 5.6 sends chords that more steps follow so that they end nowhere"
-        )
+        pytest.skip("a client of Celery 5.6 sends chords that more steps follow so that they end nowhere")
     first = int(os.environ.get("FASTQ_FAULTS_SEED") or random.SystemRandom().getrandbits(32))
     print(f"FASTQ_FAULTS_SEED={first}")
     trees = [grow(seed, 4, failing=False, kinds=KINDS) for seed in range(first, first + COUNT)]
