@@ -10,8 +10,8 @@ from fastq.exceptions import TaskRevokedError
 from tests.faults.conftest import Place
 
 LINGER = "tests.faults.tasks.linger"
-LONGEST = 0.015
-"""Seconds: about as long as it takes until a signal has come, so that it comes before, at and after a run's end."""
+LENGTHS = (0.0, 0.001, 0.006, 0.06)
+"""Seconds, from less to more than it takes until a signal has come, so that it comes before, at and after a run's end."""
 HEAD_START = 0.02
 """Seconds in which the others are sent, so that the process has something to move on to."""
 LIMIT = 60.0
@@ -24,7 +24,7 @@ def test_a_termination_hits_the_run_it_is_meant_for_or_none(place: Place, chance
     for number in range(0, 4 * tries, 4):
         victim = number + 1
         ids |= _send(place, number, HEAD_START)
-        ids |= _send(place, victim, chance.uniform(0.0, LONGEST))
+        ids |= _send(place, victim, chance.uniform(0.0, chance.choice(LENGTHS)))
         ids |= {**_send(place, number + 2, 0.001), **place.send([number + 3])}
         _wait_for_the_start(place, victim)
         place.client.control.terminate(ids[victim], signal=chance.choice(("TERM", "KILL", "INT")))

@@ -167,7 +167,7 @@ def test_a_socket_that_is_not_there_or_not_ours(tmp_path: Path) -> None:
         ),
         ("sentinel://h", {}, "sentinels must be asked for a master by its name: set master_name"),
         (f"redis://:{SECRET}@h/one", {}, "the path of a Redis URL is the number of a database"),
-        (f"redis://:{SECRET}@h:port/0", {}, "the port in a Redis URL is no number"),
+        (f"redis://:{SECRET}@h:port/0", {}, "the port in a URL is no number"),
         ("rediss://h?ssl_cert_reqs=perhaps", {}, "ssl_cert_reqs is required, optional or none"),
         ("rediss://h?ssl_ca_certs=/nowhere.pem", {}, "a file named in the TLS options cannot be read"),
     ],

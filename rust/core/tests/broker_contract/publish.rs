@@ -91,10 +91,10 @@ fn many_threads_publish_over_one_broker() {
 #[test]
 fn declaring_twice_changes_nothing_and_other_arguments_are_a_mismatch() {
     for subject in brokers() {
-        let queue = Queue { arguments: r#"{"x-a":1}"#.into(), ..Queue::named("q") };
+        let queue = Queue { arguments: r#"{"x-max-priority":1}"#.into(), ..Queue::named("q") };
         subject.broker.declare(std::slice::from_ref(&queue)).unwrap();
         subject.broker.declare(&[queue]).unwrap();
-        let other = Queue { arguments: r#"{"x-a":2}"#.into(), ..Queue::named("q") };
+        let other = Queue { arguments: r#"{"x-max-priority":2}"#.into(), ..Queue::named("q") };
         assert_eq!(
             subject.broker.declare(&[other]).unwrap_err().kind(),
             ErrorKind::Mismatch,

@@ -71,6 +71,9 @@ fn dropping_a_session_puts_back_what_it_held() {
 #[test]
 fn what_one_session_gives_back_wakes_another() {
     each(|subject| async move {
+        if subject.broker.capabilities().pushes {
+            return; // its server chooses whom it sends the message, the first one included
+        }
         subject.send("q", "1");
         let mut first = subject.session(&["q"]).await;
         let mut second = subject.session(&["q"]).await;

@@ -8,7 +8,10 @@ use fastq_core::clock::{Clock, WallTime};
 use fastq_core::job::revocation::{Revocation, Target};
 use nix::sys::signal::Signal;
 
-use crate::support::{Subject, each, ids, take};
+use crate::support::{Subject, each_that, ids, take};
+
+/// Which brokers this is about.
+const CAN: fn(&Subject) -> bool = |subject| subject.broker.capabilities().revocations;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -48,7 +51,7 @@ pub(crate) async fn hear(ear: &mut dyn Ear, count: usize) -> Vec<Revocation> {
 
 #[test]
 fn what_is_called_off_stands_in_the_record_until_its_time_is_over() {
-    each(|subject| async move {
+    each_that(CAN, |subject| async move {
         assert!(subject.broker.capabilities().revocations);
         assert!(subject.recorded().is_empty());
         let stamp = Target::Stamp { header: "tenant".into(), value: "[7]".into() };
@@ -72,7 +75,7 @@ fn what_is_called_off_stands_in_the_record_until_its_time_is_over() {
 
 #[test]
 fn a_session_that_begins_later_is_told_before_it_gets_a_message() {
-    each(|subject| async move {
+    each_that(CAN, |subject| async move {
         subject.revoke(&["1", "2"]);
         subject.send("q", "1");
         let mut session = subject.session(&["q"]).await;
@@ -85,7 +88,7 @@ fn a_session_that_begins_later_is_told_before_it_gets_a_message() {
 
 #[test]
 fn every_worker_hears_what_is_called_off_while_it_takes_nothing() {
-    each(|subject| async move {
+    each_that(CAN, |subject| async move {
         let mut sessions = [subject.session(&["q"]).await, subject.session(&["q"]).await];
         let mut ears = sessions.each_mut().map(|session| session.ear().unwrap());
         assert!(sessions[0].ear().is_none(), "it was given away");
@@ -102,7 +105,7 @@ fn every_worker_hears_what_is_called_off_while_it_takes_nothing() {
 
 #[test]
 fn the_same_is_heard_again_when_it_is_said_again() {
-    each(|subject| async move {
+    each_that(CAN, |subject| async move {
         let mut session = subject.session(&["q"]).await;
         let mut ear = session.ear().unwrap();
         for _ in 0..3 {
@@ -115,7 +118,7 @@ fn the_same_is_heard_again_when_it_is_said_again() {
 
 #[test]
 fn what_a_worker_was_told_by_others_it_writes_into_the_record() {
-    each(|subject| async move {
+    each_that(CAN, |subject| async move {
         let mut session = subject.session(&["q"]).await;
         let mut ear = session.ear().unwrap();
         subject.revoke(&["0"]);
@@ -128,7 +131,7 @@ fn what_a_worker_was_told_by_others_it_writes_into_the_record() {
 
 #[test]
 fn the_record_is_bounded() {
-    each(|subject| async move {
+    each_that(CAN, |subject| async move {
         let first = subject.revocation("first", None);
         let soon = WallTime(first.until.0 - 60_000);
         subject.broker.revoke(&[Revocation { until: soon, ..first }]).unwrap();

@@ -146,6 +146,17 @@ where
     }
 }
 
+/// Runs an async story against the brokers that can do what it is about, with a limit.
+pub(crate) fn each_that<F, S>(can: fn(&Subject) -> bool, story: S)
+where
+    F: Future<Output = ()>,
+    S: Fn(Subject) -> F,
+{
+    for subject in brokers().into_iter().filter(can) {
+        run(subject, &story);
+    }
+}
+
 /// Runs an async story against one broker, with a limit.
 pub(crate) fn run<F: Future<Output = ()>>(subject: Subject, story: impl Fn(Subject) -> F) {
     let name = subject.name;

@@ -7,7 +7,10 @@ use fastq_core::broker::Session;
 use fastq_core::job::ending::{Commit, Verdict};
 use fastq_core::job::limits::{Ask, Asked, Granted, Limits};
 
-use crate::support::{each, take};
+use crate::support::{Subject, each_that, take};
+
+/// Which brokers this is about.
+const CAN: fn(&Subject) -> bool = |subject| subject.broker.capabilities().limits;
 
 const WITHIN: Duration = Duration::from_millis(100);
 
@@ -43,7 +46,7 @@ async fn called(session: &mut Box<dyn Session>) -> bool {
 
 #[test]
 fn there_are_so_many_tokens_of_a_key_for_all_workers_together() {
-    each(|subject| async move {
+    each_that(CAN, |subject| async move {
         let (mut one, mut two) = (subject.session(&["q"]).await, subject.session(&["q"]).await);
         assert_eq!(ask(&mut one, &[tokens("a", 3, 2), tokens("b", 1, 1)]).await, [2, 1], "{}", subject.name);
         assert_eq!(ask(&mut two, &[tokens("a", 3, 2), tokens("b", 1, 1)]).await, [1, 0], "{}", subject.name);
@@ -54,7 +57,7 @@ fn there_are_so_many_tokens_of_a_key_for_all_workers_together() {
 
 #[test]
 fn who_asked_in_vain_is_called_and_goes_first() {
-    each(|subject| async move {
+    each_that(CAN, |subject| async move {
         let (mut one, mut two) = (subject.session(&["q"]).await, subject.session(&["q"]).await);
         assert_eq!(ask(&mut one, &[tokens("a", 1, 1)]).await, [1]);
         assert_eq!(ask(&mut two, &[tokens("a", 1, 1)]).await, [0]);
@@ -72,7 +75,7 @@ fn who_asked_in_vain_is_called_and_goes_first() {
 
 #[test]
 fn who_wants_none_any_more_leaves_the_line() {
-    each(|subject| async move {
+    each_that(CAN, |subject| async move {
         let (mut one, mut two) = (subject.session(&["q"]).await, subject.session(&["q"]).await);
         assert_eq!(ask(&mut one, &[tokens("a", 1, 1)]).await, [1]);
         assert_eq!(ask(&mut two, &[tokens("a", 1, 1)]).await, [0]);
@@ -84,7 +87,7 @@ fn who_wants_none_any_more_leaves_the_line() {
 
 #[test]
 fn a_session_that_ends_gives_its_tokens_back_and_leaves_its_lines() {
-    each(|subject| async move {
+    each_that(CAN, |subject| async move {
         let (mut one, mut two) = (subject.session(&["q"]).await, subject.session(&["q"]).await);
         let mut three = subject.session(&["q"]).await;
         assert_eq!(ask(&mut one, &[tokens("a", 2, 2)]).await, [2]);
@@ -97,7 +100,7 @@ fn a_session_that_ends_gives_its_tokens_back_and_leaves_its_lines() {
 
 #[test]
 fn a_token_that_is_not_held_cannot_be_given_back() {
-    each(|subject| async move {
+    each_that(CAN, |subject| async move {
         let (mut one, mut two) = (subject.session(&["q"]).await, subject.session(&["q"]).await);
         assert_eq!(ask(&mut one, &[tokens("a", 1, 1)]).await, [1]);
         give_back(&mut two, &["a", "a"]).await;
@@ -109,7 +112,7 @@ fn a_token_that_is_not_held_cannot_be_given_back() {
 
 #[test]
 fn a_commit_that_is_refused_gives_no_token_back() {
-    each(|subject| async move {
+    each_that(CAN, |subject| async move {
         subject.send("q", "1");
         let mut one = subject.session(&["q"]).await;
         let delivery = take(&mut one, 1).await.deliveries.remove(0);
@@ -125,7 +128,7 @@ fn a_commit_that_is_refused_gives_no_token_back() {
 
 #[test]
 fn turns_are_so_far_apart_whoever_has_them() {
-    each(|subject| async move {
+    each_that(CAN, |subject| async move {
         let (mut one, mut two) = (subject.session(&["q"]).await, subject.session(&["q"]).await);
         let first = one.admit(&[turns("r", 40, 2)]).await.unwrap().remove(0);
         assert_eq!((first.count, first.after, first.turns), (2, Duration::ZERO, true), "{}", subject.name);
@@ -149,7 +152,7 @@ fn turns_are_so_far_apart_whoever_has_them() {
 
 #[test]
 fn a_pause_saves_no_turns_up() {
-    each(|subject| async move {
+    each_that(CAN, |subject| async move {
         let mut session = subject.session(&["q"]).await;
         assert_eq!(ask(&mut session, &[turns("r", 60_000, 9)]).await, [1], "{}", subject.name);
         subject.pass(Duration::from_secs(3600));
@@ -168,7 +171,7 @@ fn near(found: Duration, milliseconds: u64, name: &str) {
 
 #[test]
 fn who_leaves_the_line_calls_the_next() {
-    each(|subject| async move {
+    each_that(CAN, |subject| async move {
         let (mut one, mut two) = (subject.session(&["q"]).await, subject.session(&["q"]).await);
         let mut three = subject.session(&["q"]).await;
         assert_eq!(ask(&mut one, &[tokens("a", 1, 1)]).await, [1]);

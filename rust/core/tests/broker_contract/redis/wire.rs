@@ -157,7 +157,10 @@ fn an_idle_worker_asks_the_server_next_to_nothing() {
     block_on(async {
         let mut session = broker.subscribe(subscription(&["q"])).await.unwrap();
         take(&mut session, 2).await;
-        let _ = tokio::time::timeout(Duration::from_millis(100), session.arrival()).await;
+        // Until somebody waits there: opening a connection takes some commands, once.
+        while !server.command(&["INFO", "clients"]).contains("blocked_clients:1") {
+            let _ = tokio::time::timeout(Duration::from_millis(100), session.arrival()).await;
+        }
         let (before, began) = (commands(&server), Instant::now());
         for _ in 0..6 {
             let _ = tokio::time::timeout(session.renew_every(), session.arrival()).await;
