@@ -11,7 +11,7 @@ from tests.faults.conftest import Place
 
 LINGER = "tests.faults.tasks.linger"
 LENGTHS = (0.0, 0.001, 0.006, 0.06)
-"""Seconds, from less to more than it takes until a signal has come, so that it comes before, at and after a run's end."""
+"""Seconds, from less to more than a signal takes to come, so that it comes before, at and after the end of a run."""
 HEAD_START = 0.02
 """Seconds in which the others are sent, so that the process has something to move on to."""
 LIMIT = 60.0

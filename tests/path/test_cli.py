@@ -223,7 +223,7 @@ def test_pyproject_names_the_app(fastq: Shell, tmp_path: Path) -> None:
     [
         (("-A", "not_there", "worker"), 1, "there is no module not_there in"),
         (("-b", "sqlite:////not/there/queue.db", "worker"), 1, "broker_url"),
-        (("-b", "amqp://user:secret@host//", "worker"), 1, "this version has no amqp broker"),
+        (("-b", "sqs://user:secret@host//", "worker"), 1, 'unknown scheme "sqs"'),
         (("-b", "redis://user:secret@host/one", "worker"), 1, "the path of a Redis URL is the number of a database"),
         (("--result-backend", "foo://x", "worker"), 1, "result_backend is 'foo://x'"),
         (("worker", "-P", "eventlet"), 1, "There is no eventlet pool: use -P prefork"),

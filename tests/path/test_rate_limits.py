@@ -33,6 +33,7 @@ def test_limited_tasks_that_wait_go_back_when_the_worker_stops(
     worker = start_worker(SHOP, ("-c", "1"))
     results[0].get(timeout=20)
     assert worker.stop() == 0
-    (depth,) = client.producer.depths()  # type: ignore[attr-defined]
+    depths = client.producer.depths()  # type: ignore[attr-defined]
+    (depth,) = (depth for depth in depths if depth["queue"] == "celery")
     done = sum(result.ready() for result in results)
     assert (depth["ready"] + done, depth["in_flight"]) == (40, 0)

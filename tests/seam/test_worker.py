@@ -12,7 +12,7 @@ import pytest
 
 from fastq import _core
 from fastq._seam import DONE, Event, Outcome, Record, Route
-from fastq.exceptions import ConnectionClosed, ImproperlyConfigured, NotSupported
+from fastq.exceptions import ConnectionClosed, ImproperlyConfigured
 from tests.seam.workers import config, policy
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -154,9 +154,9 @@ def test_settings_that_cannot_work_are_refused_by_name(url: str) -> None:
 
 
 def test_a_worker_that_cannot_begin_says_why_and_starts_nothing() -> None:
-    worker = _core.Worker(config("amqp://localhost//"), [])
+    worker = _core.Worker(config("sqlite:////not/there/queue.db"), [])
 
-    with pytest.raises(NotSupported, match="amqp"):
+    with pytest.raises(ImproperlyConfigured, match="/not/there"):
         worker.start()
     with pytest.raises(ConnectionClosed, match="not started"):
         worker.attend(0)

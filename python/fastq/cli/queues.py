@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
+from fastq.app.internal import internal_queue
 from fastq.cli.chosen import Chosen, app_options, chosen
 from fastq.cli.output import json_option, print_json, print_table
 
 __all__ = ["command"]
+
+_COUNTS: Final = ("ready", "in_flight", "delayed", "dead")
 
 
 @click.command("queues")
@@ -15,8 +20,14 @@ __all__ = ["command"]
 @json_option
 @chosen
 def command(choice: Chosen, as_json: bool) -> None:
-    """Show every queue: what is ready, what workers hold, what is due later, what was set aside."""
-    depths = sorted(choice.load().producer.depths(), key=lambda depth: depth["queue"])
+    """Show every queue: what is ready, what workers hold, what is due later, what was set aside.
+
+    The one of built-in tasks is shown while something is in it.
+    """
+    app = choice.load()
+    own = internal_queue(app)
+    depths = sorted(app.producer.depths(), key=lambda depth: depth["queue"])
+    depths = [depth for depth in depths if depth["queue"] != own or any(depth[count] for count in _COUNTS)]
     if as_json:
         print_json(depths)
         return

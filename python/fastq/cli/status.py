@@ -6,6 +6,7 @@ import time
 
 import click
 
+from fastq.app.internal import internal_queue
 from fastq.cli.chosen import Chosen, app_options, chosen
 from fastq.cli.output import ago, json_option, print_json, print_table
 
@@ -23,7 +24,11 @@ def command(choice: Chosen, as_json: bool) -> None:
     """
     from fastq.cli.failure import EXIT_UNAVAILABLE, Failure
 
-    workers = sorted(choice.load().producer.workers(), key=lambda worker: worker["node"])
+    app = choice.load()
+    workers = sorted(app.producer.workers(), key=lambda worker: worker["node"])
+    own = internal_queue(app)
+    for worker in workers:
+        worker["queues"] = [queue for queue in worker["queues"] if queue != own]
     now = time.time()
     if as_json:
         print_json([{**worker, "alive": worker["lease_until"] > now} for worker in workers])
