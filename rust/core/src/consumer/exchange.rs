@@ -23,7 +23,9 @@ impl Consumer {
         let Harvest { deliveries, refused, more, revoked, lost, notices } =
             session.exchange(commits, credit).await.map_err(Fault::Session)?;
         self.works();
-        notices.into_iter().for_each(|notice| self.say(News::Notice(notice)));
+        for notice in notices {
+            self.say(News::Notice(notice));
+        }
         if lost {
             self.say(News::SessionLost);
         }

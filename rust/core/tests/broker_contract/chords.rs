@@ -303,7 +303,7 @@ fn chords_that_do_not_get_on_are_named_once_in_a_while() {
         subject.pass(hour / 2);
         store.count(&Chords { parts: vec![part("a", 0)], ..Chords::default() }, None).unwrap();
         assert_eq!(overdue(), 0, "{}: it has got on", subject.name);
-        subject.pass(hour - minute);
+        subject.pass(hour.saturating_sub(minute));
         assert_eq!(overdue(), 0, "{}: not long enough ago", subject.name);
         subject.pass(minute);
         assert_eq!((overdue(), overdue()), (1, 0), "{}: nothing for an hour", subject.name);

@@ -223,7 +223,7 @@ fn jobs_behind_gates_go_back_when_no_slot_is_free_for_a_second() {
     world.pass(Duration::from_millis(500));
     let tag = world.deliver(one_at_a_time);
     assert_eq!(asks(&mut world), []);
-    world.pass(Duration::from_millis(1000));
+    world.pass(Duration::from_secs(1));
     assert_eq!(world.verdict(tag), Some(&Verdict::Release));
 }
 
