@@ -157,8 +157,8 @@ fn an_idle_worker_asks_the_server_next_to_nothing() {
     block_on(async {
         let mut session = broker.subscribe(subscription(&["q"])).await.unwrap();
         take(&mut session, 2).await;
-        // Until somebody waits there: opening a connection takes some commands, once.
-        while !server.command(&["INFO", "clients"]).contains("blocked_clients:1") {
+        // Until it waits for each of the four lists: opening a connection takes some commands, once.
+        while !server.command(&["INFO", "clients"]).contains("blocked_clients:4") {
             let _ = tokio::time::timeout(Duration::from_millis(100), session.arrival()).await;
         }
         let (before, began) = (commands(&server), Instant::now());
