@@ -79,8 +79,8 @@ class Proxy:
         self._call(lambda: self._relay.lay(_Trap(replies, count, how, everything)))
 
     def has_cut(self) -> bool:
-        """Whether the cut that was ordered last has been made."""
-        return self._relay.trap is None
+        """Whether the cut that was ordered last has been made; asked behind what is being relayed now."""
+        return self._call(lambda: self._relay.trap is None)
 
     @contextlib.contextmanager
     def stalled(self) -> Iterator[None]:
