@@ -67,7 +67,8 @@ class Producer:
     def declare(self, queues: Sequence[QueueSpec]) -> None: ...
     def publish(
         self, route: Route, headers: bytes, properties: bytes, body: bytes, timeout: float | None = None
-    ) -> str | None: ...
+    ) -> str | None:
+        """Send one message, which may be confirmed behind the call: `flush` waits for that."""
     def publish_many(
         self,
         messages: Sequence[tuple[Route, bytes, bytes, bytes]],
@@ -91,7 +92,14 @@ class Producer:
     def holds(self, text: str) -> bool:
         """Tell whether a message that waits or is held by a worker has this text in its headers; True if in doubt."""
     def capabilities(self) -> Capabilities: ...
-    def close(self) -> None: ...
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until what `publish` has sent is confirmed, for as long as a call may take unless told otherwise.
+
+        Raises:
+            TimeoutError: it is not; it is sent on as long as this process lives.
+        """
+    def close(self) -> None:
+        """Flush, and let the connections go."""
 
 @final
 class Results:

@@ -39,6 +39,9 @@ class Sent:
     def declare(self, queues: Sequence[QueueSpec]) -> None:
         """Do nothing: queues that have only a name come up here."""
 
+    def flush(self, timeout: float | None = None) -> None:
+        """Do nothing."""
+
     def close(self) -> None:
         """Do nothing."""
 

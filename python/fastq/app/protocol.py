@@ -35,7 +35,11 @@ class Publisher(Protocol):
     def publish(
         self, route: Any, headers: bytes, properties: bytes, body: bytes, /, timeout: float | None = None
     ) -> str | None:
-        """Send one message, confirmed; return the id of the call in whose favour a unique one was not sent."""
+        """Send one message, which may be confirmed behind the call (`flush`).
+
+        Returns:
+            The id of the call in whose favour a unique one was not sent.
+        """
 
     def publish_many(
         self, messages: Sequence[Any], /, timeout: float | None = None, together: bool = True
@@ -47,6 +51,9 @@ class Publisher(Protocol):
 
     def holds(self, text: str, /) -> bool:
         """Tell whether a message that waits or is held by a worker has this text in its headers; True if in doubt."""
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until all that was sent is confirmed."""
 
     def close(self) -> None:
         """Let the connection go."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import time as clock
+import weakref
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 
 from fastq._core import Producer, url_info
+from fastq.app import current
 from fastq.app.topology import Queue
 from fastq.backends import amqp_options, redis_options
 from fastq.exceptions import (
@@ -18,6 +21,7 @@ from fastq.exceptions import (
     QueueNotFound,
     TimeoutError,  # noqa: A004 - it is the built-in too
 )
+from fastq.log import get_logger
 from fastq.text import hide_password
 
 if TYPE_CHECKING:
@@ -26,9 +30,11 @@ if TYPE_CHECKING:
     from fastq.app.protocol import App, Publisher
     from fastq.app.template import Parts
 
-__all__ = ["declare", "make_producer", "publish_many", "publish_one", "retry_policy", "with_queues"]
+__all__ = ["declare", "finish", "make_producer", "publish_many", "publish_one", "retry_policy", "with_queues"]
 
 T = TypeVar("T")
+
+_logger: Final = get_logger("fastq.publish")
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 _FAILURES: Final = (OperationalError, TimeoutError)
@@ -61,7 +67,10 @@ def make_producer(app: App) -> Publisher:
         options = dict(conf.broker_transport_options or {})
     if conf.is_set("broker_publish_timeout"):  # the core has the same default, and not every broker has the option
         options["publish_timeout"] = conf.broker_publish_timeout
-    return Producer(url, orjson.dumps(options, default=str).decode())
+    producer = Producer(url, orjson.dumps(options, default=str).decode())
+    if known["scheme"] in amqp_options.SCHEMES:
+        atexit.register(_finish_at_exit, weakref.ref(producer))
+    return producer
 
 
 def declare(app: App, producer: Publisher, queues: Sequence[Any]) -> None:
@@ -123,9 +132,32 @@ def publish_one(app: App, producer: Publisher, message: Parts, options: Mapping[
     """
     begun = clock.monotonic()
     try:
-        return producer.publish(*message)
+        return _publish(producer, message)
     except _FAILURES as error:
-        return _again(app, options, begun, error, lambda left: producer.publish(*message, timeout=left))
+        return _again(app, options, begun, error, lambda left: _publish(producer, message, left))
+
+
+def _publish(producer: Publisher, message: Parts, left: float | None = None) -> str | None:
+    """Publish once; return the holder of the lock that kept it from being sent."""
+    if current.current_frame() is None:
+        return producer.publish(*message, timeout=left)
+    # What a run sends is safe before the run is acknowledged: so it is waited for.
+    kept = producer.publish_many((message,), timeout=left)
+    return kept[0][1] if kept else None
+
+
+def finish(producer: Publisher) -> None:
+    """Wait until everything is confirmed that a producer has sent; say so in the log when it is not."""
+    try:
+        producer.flush()
+    except _FAILURES as error:
+        _logger.error("%s", error)
+
+
+def _finish_at_exit(producer: weakref.ref[Publisher]) -> None:
+    known = producer()
+    if known is not None:
+        finish(known)
 
 
 def publish_many(

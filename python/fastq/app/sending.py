@@ -117,6 +117,7 @@ class Sending:
         producer = self.__dict__.pop("_producer", None)
         self.declared.clear()
         if producer is not None:
+            publish.finish(producer)
             producer.close()
 
     async def aclose(self) -> None:

@@ -17,7 +17,7 @@ use crate::runtime::enter;
 use crate::seam::{QueueSpec, queues, read_all, read_message, read_route};
 
 /// A client's connection to one broker. Thread-safe; fork-safe; connects on first use.
-#[pyclass(frozen, module = "fastq._core")]
+#[pyclass(frozen, weakref, module = "fastq._core")]
 pub(crate) struct Producer {
     url: String,
     options: String,
@@ -50,7 +50,7 @@ impl Producer {
         timeout: Option<f64>,
     ) -> PyResult<Option<String>> {
         let publication = read_route(route, headers, properties, body)?.to_publication();
-        let duplicates = enter(py, || self.send(std::slice::from_ref(&publication), true, until(timeout)))?;
+        let duplicates = enter(py, || self.send_later(&publication, until(timeout)))?;
         Ok(duplicates.into_iter().next().map(|duplicate| duplicate.holder))
     }
 
@@ -147,6 +147,12 @@ impl Producer {
         Ok(entry)
     }
 
+    #[pyo3(signature = (timeout = None))]
+    fn flush(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        // One that has never connected has sent nothing.
+        self.broker.get().map_or(Ok(()), |broker| enter(py, || broker.flush(until(timeout))))
+    }
+
     fn close(&self, py: Python<'_>) {
         if let Some(broker) = self.broker.get() {
             py.detach(|| broker.close());
@@ -155,6 +161,15 @@ impl Producer {
 }
 
 impl Producer {
+    fn send_later(&self, publication: &Publication, within: Option<Duration>) -> Result<Vec<Duplicate>> {
+        if Lock::wanted(&publication.message.headers)?.is_some() {
+            return self.send(std::slice::from_ref(publication), true, within);
+        }
+        publication.message.check_size()?;
+        self.broker()?.publish_later(publication, within)?;
+        Ok(Vec::new())
+    }
+
     fn send(
         &self,
         publications: &[Publication],

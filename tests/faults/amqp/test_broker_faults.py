@@ -138,6 +138,10 @@ def test_an_alarm_blocks_calls_in_time_and_not_the_worker(
     place.client.send_task(HOLD, ("held", str(gate)), ignore_result=True)
     wait_for(lambda: _starts(place, "held") == 1, "the run has begun", limit=30)
     with node.memory_alarm():
+        # The server says so when somebody sends: that message waits on the way.
+        place.client.send_task(HOLD, ("waits", str(gate)), ignore_result=True)
+        with pytest.raises(TimeoutError, match="did not confirm 1 message"):
+            place.client.producer.flush(0.2)
         began = time.monotonic()
         with pytest.raises(OperationalError, match=r"takes no messages|did not answer"):
             place.client.send_task(HOLD, ("late", str(gate)), ignore_result=True, retry=False)
@@ -145,4 +149,4 @@ def test_an_alarm_blocks_calls_in_time_and_not_the_worker(
         gate.touch()
         wait_for(lambda: _have_run(place, ["held"]), "the run has ended", limit=30)
     place.client.send_task(HOLD, ("after", str(gate)), ignore_result=True)
-    wait_for(lambda: _have_run(place, ["after"]), "work goes on", limit=60)
+    wait_for(lambda: _have_run(place, ["waits", "after"]), "work goes on", limit=60)

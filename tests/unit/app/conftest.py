@@ -54,6 +54,9 @@ class Recorder:
     def declare(self, queues: Sequence[QueueSpec]) -> None:
         self.declared.extend(queues)
 
+    def flush(self, timeout: float | None = None) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -177,6 +177,9 @@ class Holding:
     def declare(self, queues: Any) -> None:
         self.recorder.declare(queues)
 
+    def flush(self, timeout: float | None = None) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -130,6 +130,10 @@ class Recorder:
                 self._note(message)
         return duplicates
 
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until all that was sent is confirmed."""
+        self.producer.flush(timeout)
+
     def close(self) -> None:
         """Let the connection go."""
         self.producer.close()

@@ -80,6 +80,25 @@ pub trait Broker: Send + Sync {
     /// `Timeout` when the deadline passes, `Unreachable`, `Busy`; nothing was sent then.
     fn publish_within(&self, publications: &[Publication], within: Option<Duration>) -> Result<()>;
 
+    /// As [`Broker::publish_within`], for one message that nobody waits for where its safety is known behind the call:
+    /// what turns out not to be there is sent again, as long as this process lives.
+    ///
+    /// # Errors
+    /// Those of [`Broker::publish_within`].
+    fn publish_later(&self, publication: &Publication, within: Option<Duration>) -> Result<()> {
+        self.publish_within(std::slice::from_ref(publication), within)
+    }
+
+    /// Waits until everything is safe that [`Broker::publish_later`] has sent; `within`: else for as long as a call may
+    /// take.
+    ///
+    /// # Errors
+    /// `Timeout` when it is not; it is sent on as long as this process lives.
+    fn flush(&self, within: Option<Duration>) -> Result<()> {
+        let _ = within;
+        Ok(())
+    }
+
     /// As [`Broker::publish_within`], but a message that wants a lock ([`crate::message::bounds::Lock`]) is sent only
     /// if no other task has it, and takes it in the same step; returns those that were not sent. `together`: if there
     /// is one of them, none of the messages is sent. A message whose own task has the lock counts as sent before.

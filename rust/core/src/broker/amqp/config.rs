@@ -1,10 +1,12 @@
 //! What may be chosen about the AMQP broker: kombu's transport options, and ours (kombu-layouts.md §3.3).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::address::{Place, Places, Strategy};
+use super::adrift::Adrift;
 use crate::broker::net::{Dial, KeepAlive, Peer, Tls};
 use crate::broker::options::Options;
 use crate::broker::url::{BrokerUrl, Server, Target};
@@ -70,6 +72,29 @@ impl Login {
     }
 }
 
+/// Whether the server's word is awaited that it has a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Never: nobody notices that a message is lost.
+    Never,
+    /// Behind the calls: what is not confirmed is sent again.
+    Later,
+    /// In each call.
+    AtOnce,
+}
+
+impl Wanted {
+    fn read(options: &mut Options) -> Result<Self> {
+        let Some(value) = options.value("confirm_publish") else { return Ok(Self::Later) };
+        match (value.as_bool(), value.as_str()) {
+            (Some(true), _) => Ok(Self::AtOnce),
+            (Some(false), _) => Ok(Self::Never),
+            (_, Some("later")) => Ok(Self::Later),
+            _ => Err(options.wrong("confirm_publish", &value, "true, false or \"later\"")),
+        }
+    }
+}
+
 /// The settings of one RabbitMQ server, or of several that stand in for each other.
 #[derive(Clone)]
 pub struct AmqpConfig {
@@ -90,8 +115,10 @@ pub struct AmqpConfig {
     pub(super) keep_alive: Option<KeepAlive>,
     pub(super) max_connections: usize,
     pub(super) frame_max: usize,
-    /// A publish returns when the server has the message.
-    pub(super) confirms: bool,
+    /// Whether a call waits for the server.
+    pub(super) confirms: Wanted,
+    /// Messages that are to be sent again.
+    pub(super) adrift: Arc<Adrift>,
     /// `x-queue-type` of the queues where messages wait for their time.
     pub(super) delay_queue_type: &'static str,
     /// Results go to those who called, as messages.
@@ -153,7 +180,8 @@ impl AmqpConfig {
             keep_alive: KeepAlive::read(options)?,
             max_connections: options.count("max_connections", MAX_CONNECTIONS)?,
             frame_max: frame_max(options)?,
-            confirms: options.flag("confirm_publish", true)?,
+            confirms: Wanted::read(options)?,
+            adrift: Arc::default(),
             delay_queue_type: ["quorum", "classic"][delay],
             replies: options.flag("replies", false)?,
             results_persist: options.flag("result_persistent", false)?,
@@ -212,7 +240,7 @@ mod tests {
                 "frame_max": 9000, "max_retries": 3, "interval_start": 0, "read_timeout": 1.5}"#,
         )
         .unwrap();
-        assert_eq!((config.confirms, config.login, config.frame_max), (false, Login::AmqPlain, 9000));
+        assert_eq!((config.confirms, config.login, config.frame_max), (Wanted::Never, Login::AmqPlain, 9000));
         assert_eq!((config.heartbeat.as_secs(), config.publish_timeout.as_millis()), (7, 1500));
         assert_eq!(config.places.all.len(), 2);
         assert!(!config.shown.contains("pw") && config.tls.is_none());
@@ -224,6 +252,7 @@ mod tests {
         for (url, json, hint) in [
             ("amqp://h:x", "", "the port in a URL"),
             ("amqp://h", r#"{"confirm_publsh": true}"#, "did you mean \"confirm_publish\""),
+            ("amqp://h", r#"{"confirm_publish": "never"}"#, "true, false or \"later\""),
             ("amqp://h", r#"{"frame_max": 100}"#, "8192"),
             ("amqp://h", r#"{"login_method": "GSSAPI"}"#, "PLAIN or AMQPLAIN or EXTERNAL"),
             ("amqps://h?ssl_ca_certs=/nowhere.pem", "", "/nowhere.pem"),

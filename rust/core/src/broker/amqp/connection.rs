@@ -1,18 +1,17 @@
 //! A client's connection. Blocking, in the caller's thread, over one channel that confirms what is published.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
-use super::config::AmqpConfig;
+use super::adrift::Adrift;
+use super::config::{AmqpConfig, Wanted};
 use super::confirms::Confirms;
-use super::error::{blocked, closed, refused, silent_refusal, unexpected};
+use super::error::{closed, silent_refusal, unexpected};
 use super::greeting::{Agreed, Greeting};
 use super::mailbox;
-use super::wire::call::{self, To};
-use super::wire::{Content, Inbox, Incoming, Method, properties};
+use super::wire::{Content, Inbox, Incoming, Method, call};
 use crate::broker::Publication;
 use crate::broker::net::{Dial, Stream};
 use crate::error::{Error, ErrorKind, Result};
@@ -21,28 +20,33 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) const CHANNEL: u16 = 1;
 /// A connection that was used so short a time ago is not looked at before it is used again.
 const FRESH: Duration = Duration::from_millis(50);
-/// So much is written at once.
-const PIECE: usize = 256 * 1024;
-/// So many messages may be on their way unconfirmed.
-const WINDOW: usize = 1024;
+/// Reading what has come takes no longer.
+const AT_ONCE: Duration = Duration::from_millis(20);
 
 /// An open connection.
 pub(crate) struct Handle {
     stream: Stream,
     inbox: Inbox,
-    out: Vec<u8>,
-    agreed: Agreed,
+    pub(super) out: Vec<u8>,
+    pub(super) agreed: Agreed,
     /// The server says when it has a message; without that nobody learns that it has not.
-    confirming: bool,
-    confirms: Confirms,
-    returned: Vec<Returned>,
+    pub(super) confirming: bool,
+    /// What is not confirmed, with the messages that nobody waits for ([`super::late`]).
+    pub(super) confirms: Confirms<Option<Box<Publication>>>,
+    /// When the server last confirmed something.
+    pub(super) confirmed_at: Instant,
+    pub(super) returned: Vec<Returned>,
+    /// Routing keys of each exchange where messages have arrived.
+    pub(super) addresses: HashMap<String, HashSet<String>>,
+    /// Where messages go that this connection cannot bring to an end.
+    pub(super) adrift: Arc<Adrift>,
     /// Why the server takes no messages, while it does not.
-    blocked: Option<String>,
+    pub(super) blocked: Option<String>,
     /// Exchanges that are known to exist.
     pub(super) exchanges: HashSet<String>,
     /// Something went wrong in the middle of a call.
-    broken: bool,
-    used: Instant,
+    pub(super) broken: bool,
+    pub(super) used: Instant,
 }
 
 /// A message that no queue took.
@@ -80,9 +84,12 @@ impl Handle {
             inbox: Inbox::default(),
             out: Vec::new(),
             agreed: Agreed { frame_max: 0, heartbeat: 0, channels: 0 },
-            confirming: config.confirms,
+            confirming: config.confirms != Wanted::Never,
             confirms: Confirms::default(),
+            confirmed_at: Instant::now(),
             returned: Vec::new(),
+            addresses: HashMap::new(),
+            adrift: Arc::clone(&config.adrift),
             blocked: None,
             exchanges: HashSet::new(),
             broken: false,
@@ -123,8 +130,10 @@ impl Handle {
 
     /// Opens the channel, anew after the server has closed it.
     fn open_channel(&mut self, until: Instant) -> Result<()> {
-        (self.confirms, self.broken) = (Confirms::default(), true);
-        self.returned.clear();
+        self.broken = true;
+        self.put_aside();
+        self.set_adrift();
+        self.addresses.clear();
         call::channel_open(CHANNEL, &mut self.out);
         if self.confirming {
             call::confirm_select(CHANNEL, &mut self.out);
@@ -234,79 +243,35 @@ impl Handle {
         Ok(None)
     }
 
-    /// Sends messages and waits until the server has them, where that is wanted; gives back those that no queue took.
-    pub(super) fn publish(&mut self, publications: &[Publication], until: Instant) -> Result<Vec<Returned>> {
-        self.out.clear();
-        let mut properties = Vec::new();
-        for publication in publications {
-            properties.clear();
-            let message = &publication.message;
-            let (headers, others) = (&message.headers, &message.properties);
-            if let Err(error) = properties::write(headers, others, publication.priority, &mut properties) {
-                // What was written before it is a part of a whole that will not be.
-                self.broken |= !self.out.is_empty();
-                return Err(error);
+    /// Waits for the next thing that comes, which is no answer.
+    pub(super) fn hear_next(&mut self, until: Instant) -> Result<()> {
+        let incoming = self.receive(until)?;
+        match self.hear(incoming, until)? {
+            Some(answer) => Err(unexpected(&answer)),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes in what has come, without waiting.
+    ///
+    /// # Errors
+    /// When the connection is of no more use; a channel that was closed is open again.
+    pub(super) fn take_in(&mut self) -> Result<()> {
+        let soon = Instant::now() + AT_ONCE;
+        loop {
+            while let Some(incoming) = self.inbox.next()? {
+                if let Err(error) = self.hear(incoming, soon)
+                    && self.broken
+                {
+                    return Err(error);
+                }
             }
-            let to = To {
-                exchange: &publication.exchange,
-                routing_key: &publication.routing_key,
-                mandatory: self.confirming,
-            };
-            self.send(to, &properties, &message.body, until)?;
-        }
-        self.sent(until)
-    }
-
-    /// Sends messages that came back once more.
-    pub(super) fn publish_again(&mut self, returned: &[Returned], until: Instant) -> Result<Vec<Returned>> {
-        for again in returned {
-            let mut properties = Vec::new();
-            let known = &again.content.properties;
-            properties::write(&known.headers, &known.others, known.priority, &mut properties)?;
-            let to = To { exchange: &again.exchange, routing_key: &again.routing_key, mandatory: true };
-            self.send(to, &properties, &again.content.body, until)?;
-        }
-        self.sent(until)
-    }
-
-    /// Writes one message of several.
-    pub(super) fn send(&mut self, to: To<'_>, properties: &[u8], body: &Bytes, until: Instant) -> Result<()> {
-        call::publish(CHANNEL, to, properties, body, self.agreed.frame_max, &mut self.out);
-        if self.confirming {
-            self.confirms.sent();
-        }
-        if self.out.len() >= PIECE || self.confirms.waiting() >= WINDOW {
-            self.broken = true;
-            self.flush(until)?;
-            if self.confirms.waiting() >= WINDOW {
-                self.confirmed(WINDOW / 2, until)?;
+            if !self.stream.is_stale() {
+                return Ok(());
             }
+            let read = self.stream.read(self.inbox.room(), soon).inspect_err(|_| self.broken = true);
+            self.inbox.came(read?);
         }
-        Ok(())
-    }
-
-    /// Ends what [`Handle::send`] began.
-    pub(super) fn sent(&mut self, until: Instant) -> Result<Vec<Returned>> {
-        self.broken = true;
-        self.flush(until)?;
-        self.confirmed(0, until)?;
-        (self.broken, self.used) = (false, Instant::now());
-        let returned = std::mem::take(&mut self.returned);
-        if self.confirms.take_refused() > 0 { Err(refused()) } else { Ok(returned) }
-    }
-
-    /// Waits until no more than so many messages are unconfirmed.
-    fn confirmed(&mut self, most: usize, until: Instant) -> Result<()> {
-        while self.confirms.waiting() > most {
-            let incoming = self.receive(until).map_err(|error| match &self.blocked {
-                Some(reason) if error.kind() == ErrorKind::Timeout => blocked(reason),
-                _ => error,
-            })?;
-            if let Some(answer) = self.hear(incoming, until)? {
-                return Err(unexpected(&answer));
-            }
-        }
-        Ok(())
     }
 
     /// The next message, for connections that listen; `None` when nothing came in time, or the alarm rang.
@@ -335,7 +300,7 @@ impl Handle {
         !self.inbox.is_empty()
     }
 
-    fn flush(&mut self, until: Instant) -> Result<()> {
+    pub(super) fn flush(&mut self, until: Instant) -> Result<()> {
         let written = self.stream.write(&self.out, until);
         self.out.clear();
         written
@@ -349,6 +314,11 @@ impl Handle {
             let count = self.stream.read(self.inbox.room(), until)?;
             self.inbox.came(count);
         }
+    }
+
+    /// Whether this process opened it.
+    pub(super) fn is_ours(&self) -> bool {
+        self.stream.is_ours()
     }
 
     /// Whether something went wrong, so that it can be used no more.
@@ -366,14 +336,9 @@ impl Handle {
         if idle < FRESH {
             return true;
         }
-        while self.stream.is_stale() || self.has_more() {
-            // Something was said meanwhile: that it is blocked, or the end.
-            let soon = Instant::now() + Duration::from_millis(20);
-            match self.receive(soon).and_then(|incoming| self.hear(incoming, soon)) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Timeout => break,
-                Err(_) => return false,
-            }
+        // Something may have been said meanwhile: that it is blocked, or the end.
+        if self.take_in().is_err() {
+            return false;
         }
         if config.health_check_interval.is_none_or(|interval| idle < interval) {
             return true;
@@ -383,11 +348,6 @@ impl Handle {
             Ok(1)
         });
         asked.is_ok()
-    }
-
-    /// Why the server takes no messages, while it does not.
-    pub(super) fn blocked(&self) -> Option<&str> {
-        self.blocked.as_deref()
     }
 }
 

@@ -73,7 +73,9 @@ impl AmqpSession {
             if has_come || self.link.is_none() || !self.notices.is_empty() {
                 return;
             }
-            let retry_at = self.sources.iter().filter_map(|source| source.retry_at).min();
+            let due_at =
+                |source: &Source| [source.retry_at, source.ring.due_at()].into_iter().flatten().min();
+            let due_at = self.sources.iter().filter_map(due_at).min();
             let Some(link) = &mut self.link else { return };
             tokio::select! {
                 waited = link.wait() => if let Err(error) = waited {
@@ -81,7 +83,7 @@ impl AmqpSession {
                     self.trouble = Some(error);
                     return;
                 },
-                () = until(retry_at) => return,
+                () = until(due_at) => return,
             }
             if let Err(error) = self.take_in() {
                 self.trouble = Some(error);

@@ -28,8 +28,8 @@ struct Letter {
 
 impl AmqpBroker {
     pub(super) fn count(&self) -> Result<Vec<Depth>> {
-        let names = self.names.all();
-        self.keeper.lend("depths", |handle, until| {
+        let names = self.sender.names.all();
+        self.sender.keeper.lend("depths", |handle, until| {
             let mut depths = Vec::new();
             for queue in &names {
                 let ready = ready(handle, queue, until)?;
@@ -44,7 +44,7 @@ impl AmqpBroker {
     }
 
     pub(super) fn empty(&self, queue: &str) -> Result<u64> {
-        let emptied = self.keeper.lend("purge", |handle, until| {
+        let emptied = self.sender.keeper.lend("purge", |handle, until| {
             let asked = handle.ask(until, |out| {
                 call::queue_purge(CHANNEL, queue, out);
                 Ok(1)
@@ -59,7 +59,7 @@ impl AmqpBroker {
 
     pub(super) fn letters(&self, queue: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>> {
         let queues = self.chosen_queues(queue);
-        self.keeper.lend("dead letters", |handle, until| {
+        self.sender.keeper.lend("dead letters", |handle, until| {
             let mut letters = Vec::new();
             for queue in &queues {
                 let held = take_all(handle, queue, until)?;
@@ -77,7 +77,7 @@ impl AmqpBroker {
     pub(super) fn settle_letters(&self, queue: Option<&str>, ids: &[String], again: bool) -> Result<u64> {
         let queues = self.chosen_queues(queue);
         let operation = if again { "requeue dead letters" } else { "drop dead letters" };
-        self.keeper.lend(operation, |handle, until| {
+        self.sender.keeper.lend(operation, |handle, until| {
             let mut count = 0;
             for queue in &queues {
                 let held = take_all(handle, queue, until)?;
@@ -101,7 +101,7 @@ impl AmqpBroker {
     }
 
     fn chosen_queues(&self, queue: Option<&str>) -> Vec<String> {
-        queue.map_or_else(|| self.names.all(), |queue| vec![queue.to_owned()])
+        queue.map_or_else(|| self.sender.names.all(), |queue| vec![queue.to_owned()])
     }
 }
 

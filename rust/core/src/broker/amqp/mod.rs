@@ -6,8 +6,10 @@
 //! [`session`].
 
 mod address;
+mod adrift;
 mod commit;
 mod config;
+mod confirmer;
 mod confirms;
 mod connection;
 mod consume;
@@ -17,6 +19,7 @@ mod error;
 mod greeting;
 mod inbound;
 mod inspect;
+mod late;
 mod ledger;
 mod link;
 mod mailbox;
@@ -25,15 +28,16 @@ mod names;
 mod publish;
 mod publisher;
 mod replies;
+mod rescue;
 mod ring;
+mod sending;
 mod session;
 mod source;
 mod topology;
 mod wire;
 
-use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::net::{Home, Terms};
@@ -50,6 +54,7 @@ use config::PEER;
 use connection::{CHANNEL, Handle};
 pub(crate) use mailbox::{Letter, Mailbox};
 use names::Names;
+use publish::Sender;
 use session::AmqpSession;
 
 /// The connections of a client's process.
@@ -57,11 +62,7 @@ type Keeper = super::net::Keeper<AmqpConfig>;
 
 /// A broker on a RabbitMQ server. Nothing is opened before the first use.
 pub struct AmqpBroker {
-    keeper: Arc<Keeper>,
-    names: Names,
-    /// Exchanges of type fanout that were declared here: nobody may listen to them. Taken inside the gate only.
-    fanouts: Mutex<HashSet<String>>,
-    clock: Clock,
+    sender: Arc<Sender>,
 }
 
 impl AmqpBroker {
@@ -69,21 +70,16 @@ impl AmqpBroker {
     pub fn new(config: AmqpConfig, clock: Clock) -> Self {
         let names = Names::default();
         names.note(config.queues.iter().map(String::as_str));
-        Self { keeper: Keeper::new(config), names, fanouts: Mutex::default(), clock }
-    }
-
-    /// Held for a moment, never while the server is asked.
-    fn fanouts(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.fanouts.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { sender: Arc::new(Sender::new(Keeper::new(config), names, clock)) }
     }
 
     fn note(&self, queues: &[Queue]) {
-        self.names.note(queues.iter().map(|queue| queue.name.as_str()));
+        self.sender.names.note(queues.iter().map(|queue| queue.name.as_str()));
         let is_fanout = |queue: &&Queue| {
             ExchangeKind::parse(&queue.exchange_type).is_ok_and(|kind| kind == ExchangeKind::Fanout)
         };
         let fanouts = queues.iter().filter(is_fanout).map(|queue| queue.exchange.clone());
-        self.fanouts().extend(fanouts);
+        self.sender.fanouts().extend(fanouts);
     }
 }
 
@@ -109,7 +105,7 @@ impl Broker for AmqpBroker {
     }
 
     fn declare(&self, queues: &[Queue]) -> Result<()> {
-        self.keeper.lend("declare", |handle, until| {
+        self.sender.keeper.lend("declare", |handle, until| {
             for queue in queues {
                 let declared = handle.ask_some(until, |out| topology::declare(CHANNEL, queue, out));
                 declared.map_err(|error| error.with("queue", &queue.name))?;
@@ -123,12 +119,15 @@ impl Broker for AmqpBroker {
     }
 
     fn publish_within(&self, publications: &[Publication], within: Option<Duration>) -> Result<()> {
-        if publications.is_empty() {
-            return Ok(());
-        }
-        let most = self.keeper.config.publish_timeout;
-        let until = Instant::now() + within.map_or(most, |within| within.min(most));
-        self.keeper.lend_until("publish", until, |handle, until| self.send_over(handle, publications, until))
+        if publications.is_empty() { Ok(()) } else { self.sender.send(publications, within) }
+    }
+
+    fn publish_later(&self, publication: &Publication, within: Option<Duration>) -> Result<()> {
+        self.sender.send_late(publication, within)
+    }
+
+    fn flush(&self, within: Option<Duration>) -> Result<()> {
+        self.sender.flush(within)
     }
 
     fn purge(&self, queue: &str) -> Result<u64> {
@@ -166,15 +165,21 @@ impl Broker for AmqpBroker {
 
     fn subscribe<'a>(&'a self, subscription: Subscription) -> BoxFuture<'a, Result<Box<dyn Session>>> {
         Box::pin(async move {
-            let config = Arc::new(self.keeper.config.clone());
-            let (clock, names) = (self.clock.clone(), self.names.clone());
+            let config = Arc::new(self.sender.keeper.config.clone());
+            let (clock, names) = (self.sender.clock.clone(), self.sender.names.clone());
             let session = AmqpSession::begin(config, clock, names, subscription).await?;
             Ok(Box::new(session) as Box<dyn Session>)
         })
     }
 
     fn close(&self) {
-        self.keeper.close();
+        self.sender.close();
+    }
+}
+
+impl Drop for AmqpBroker {
+    fn drop(&mut self) {
+        self.sender.confirmer.leave();
     }
 }
 

@@ -1,31 +1,104 @@
 //! A client's messages: sent together, confirmed together; what no queue takes is an error, and a queue that is
 //! addressed by its name is made.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::AmqpBroker;
+use super::config::Wanted;
+use super::confirmer::Confirmer;
 use super::connection::{CHANNEL, Handle, Returned};
 use super::error::blocked;
-use super::{delay, topology};
+use super::names::Names;
+use super::{Keeper, delay, topology};
 use crate::broker::topology::unroutable;
 use crate::broker::{Publication, Queue};
-use crate::clock::WallTime;
+use crate::clock::{Clock, WallTime};
 use crate::error::{ErrorKind, Result};
 use crate::message::task::Headers;
 
 /// Making the queues of delays takes longer than sending a message, and happens once.
 const DELAYS_MADE_WITHIN: Duration = Duration::from_secs(30);
 
-impl AmqpBroker {
-    /// Sends messages over a connection that is lent.
-    pub(super) fn send_over(
-        &self,
-        handle: &mut Handle,
-        publications: &[Publication],
-        until: Instant,
+/// What a client's process sends with.
+pub(super) struct Sender {
+    pub(super) keeper: Arc<Keeper>,
+    pub(super) names: Names,
+    /// Exchanges of type fanout that were declared here: nobody may listen to them. Taken inside the gate only.
+    fanouts: Mutex<HashSet<String>>,
+    pub(super) clock: Clock,
+    pub(super) confirmer: Confirmer,
+}
+
+impl Sender {
+    pub(super) fn new(keeper: Arc<Keeper>, names: Names, clock: Clock) -> Self {
+        Self { keeper, names, fanouts: Mutex::default(), clock, confirmer: Confirmer::default() }
+    }
+
+    /// Held for a moment, never while the server is asked.
+    pub(super) fn fanouts(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.fanouts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends messages, and returns when the server has them where that is wanted at all.
+    pub(super) fn send(&self, publications: &[Publication], within: Option<Duration>) -> Result<()> {
+        let until = self.until(within);
+        self.rescue_first(until)?;
+        self.send_until(publications, until)
+    }
+
+    /// Sends a message whose confirmation is awaited behind the calls, where that may be.
+    pub(super) fn send_late(
+        self: &Arc<Self>,
+        publication: &Publication,
+        within: Option<Duration>,
     ) -> Result<()> {
-        if let Some(reason) = handle.blocked() {
+        let config = &self.keeper.config;
+        if config.confirms != Wanted::Later || config.max_connections == 0 {
+            return self.send(std::slice::from_ref(publication), within);
+        }
+        let until = self.until(within);
+        self.rescue_first(until)?;
+        let is_held = held(publication, self.clock.wall()).is_some();
+        let was_late = self.keeper.lend_until("publish", until, |handle, until| {
+            handle.look()?;
+            if is_held || !handle.can_be_late(publication) {
+                self.send_over(handle, std::slice::from_ref(publication), until)?;
+                handle.learn(publication);
+                return Ok(false);
+            }
+            if let Some(reason) = &handle.blocked {
+                return Err(blocked(reason));
+            }
+            handle.send_late(publication, until)?;
+            Ok(true)
+        })?;
+        if was_late {
+            self.confirmer.wake(self);
+        }
+        Ok(())
+    }
+
+    pub(super) fn send_until(&self, publications: &[Publication], until: Instant) -> Result<()> {
+        self.keeper.lend_until("publish", until, |handle, until| self.send_over(handle, publications, until))
+    }
+
+    fn until(&self, within: Option<Duration>) -> Instant {
+        let most = self.keeper.config.publish_timeout;
+        Instant::now() + within.map_or(most, |within| within.min(most))
+    }
+
+    /// What an earlier call could not bring to an end goes first. That it cannot be sent at all is no fault of this one.
+    fn rescue_first(&self, until: Instant) -> Result<()> {
+        match self.rescue(until) {
+            Err(error) if error.is_temporary() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends messages over a connection that is lent.
+    fn send_over(&self, handle: &mut Handle, publications: &[Publication], until: Instant) -> Result<()> {
+        if let Some(reason) = &handle.blocked {
             return Err(blocked(reason));
         }
         look_for_exchanges(handle, publications, until)?;

@@ -43,7 +43,7 @@ pub(super) struct Publisher {
     config: Arc<AmqpConfig>,
     name: String,
     link: Option<Link>,
-    confirms: Confirms,
+    confirms: Confirms<()>,
     returned: Vec<Returned>,
     /// Exchanges that are known to exist.
     exchanges: HashSet<String>,
@@ -184,7 +184,7 @@ impl Publisher {
             };
             let frame_max = link.agreed.frame_max;
             call::publish(CHANNEL, to, &parcel.properties, &parcel.body, frame_max, &mut link.out);
-            self.confirms.sent();
+            self.confirms.sent(());
             if link.out.len() >= PIECE || self.confirms.waiting() >= WINDOW {
                 link.flush().await?;
                 if self.confirms.waiting() >= WINDOW {
@@ -194,7 +194,7 @@ impl Publisher {
         }
         self.confirmed(0).await?;
         let returned = std::mem::take(&mut self.returned);
-        if self.confirms.take_refused() > 0 { Err(refused()) } else { Ok(returned) }
+        if self.confirms.take_refused().is_empty() { Ok(returned) } else { Err(refused()) }
     }
 
     /// Waits until no more than so many messages are unconfirmed.

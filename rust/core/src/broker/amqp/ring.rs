@@ -2,8 +2,15 @@
 //! Pure.
 
 use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::wire::call;
+
+/// How long one that is done may wait for those before it. Children that finish their batches at different times are
+/// nearly in order, and a server takes one acknowledgement for many at a small part of the cost of many.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// What has become of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,11 +30,13 @@ pub(super) struct Ring {
     states: VecDeque<State>,
     open: usize,
     is_due: bool,
+    /// Since when some are done and wait for those before them.
+    waiting_since: Option<Instant>,
 }
 
 impl Default for Ring {
     fn default() -> Self {
-        Self { first: 1, states: VecDeque::new(), open: 0, is_due: false }
+        Self { first: 1, states: VecDeque::new(), open: 0, is_due: false, waiting_since: None }
     }
 }
 
@@ -68,11 +77,36 @@ impl Ring {
         }
     }
 
-    /// Writes the acknowledgements that are due: one for all up to the first that is open, others one by one.
-    pub(super) fn flush(&mut self, channel: u16, out: &mut Vec<u8>) {
-        if !std::mem::take(&mut self.is_due) {
+    /// When those that wait for others are to be acknowledged at the latest.
+    pub(super) fn due_at(&self) -> Option<Instant> {
+        self.waiting_since.map(|since| since + PATIENCE)
+    }
+
+    /// Writes the acknowledgements that are due: one for all up to the first that is open. Those behind it wait a little,
+    /// as long as they are no more than `most`, and are then acknowledged one by one.
+    pub(super) fn flush(&mut self, channel: u16, now: Instant, most: usize, out: &mut Vec<u8>) {
+        let is_over = self.due_at().is_some_and(|due_at| due_at <= now);
+        if !std::mem::take(&mut self.is_due) && !is_over {
             return;
         }
+        self.flush_closed(channel, out);
+        let waiting = self.states.iter().filter(|state| **state == State::Done).count();
+        if waiting == 0 {
+            self.waiting_since = None;
+        } else if is_over || waiting > most {
+            self.flush_waiting(channel, out);
+        } else {
+            self.waiting_since.get_or_insert(now);
+        }
+    }
+
+    /// Writes every acknowledgement there is: nothing comes after it.
+    pub(super) fn flush_all(&mut self, channel: u16, out: &mut Vec<u8>) {
+        self.flush_closed(channel, out);
+        self.flush_waiting(channel, out);
+    }
+
+    fn flush_closed(&mut self, channel: u16, out: &mut Vec<u8>) {
         let closed = self.states.iter().take_while(|state| **state != State::Open).count();
         let (mut last, mut count) = (None, 0);
         for (place, state) in self.states.drain(..closed).enumerate() {
@@ -85,10 +119,14 @@ impl Ring {
             // The server must know the tag: so it is that of one that was not settled yet.
             call::ack(channel, last, count > 1, out);
         }
+    }
+
+    fn flush_waiting(&mut self, channel: u16, out: &mut Vec<u8>) {
         for (place, state) in self.states.iter_mut().enumerate().filter(|(_, state)| **state == State::Done) {
             call::ack(channel, self.first + place as u64, false, out);
             *state = State::Settled;
         }
+        self.waiting_since = None;
     }
 }
 
@@ -113,8 +151,43 @@ mod tests {
 
     fn flushed(ring: &mut Ring) -> Vec<(u64, bool)> {
         let mut out = Vec::new();
-        ring.flush(7, &mut out);
+        ring.flush(7, Instant::now(), 0, &mut out);
         acks(&out)
+    }
+
+    #[test]
+    fn those_behind_an_open_one_wait_for_it_a_little() {
+        let (mut ring, now) = (Ring::default(), Instant::now());
+        let flushed_at = |ring: &mut Ring, now| {
+            let mut out = Vec::new();
+            ring.flush(7, now, 3, &mut out);
+            acks(&out)
+        };
+        (1..=9).for_each(|tag| ring.delivered(tag));
+        ring.done(2);
+        ring.done(4);
+        assert_eq!(flushed_at(&mut ring, now), []);
+        assert_eq!(ring.due_at(), Some(now + PATIENCE));
+        ring.done(1);
+        assert_eq!(flushed_at(&mut ring, now + PATIENCE / 2), [(2, true)]);
+        assert_eq!(flushed_at(&mut ring, now + PATIENCE), [(4, false)]);
+        assert_eq!((flushed_at(&mut ring, now + PATIENCE), ring.due_at()), (vec![], None));
+        (5..=8).for_each(|tag| ring.done(tag));
+        let more_than_may_wait = [(5, false), (6, false), (7, false), (8, false)];
+        assert_eq!(flushed_at(&mut ring, now + PATIENCE), more_than_may_wait);
+        ring.done(3);
+        assert_eq!((flushed_at(&mut ring, now + PATIENCE), ring.due_at()), (vec![(3, false)], None));
+    }
+
+    #[test]
+    fn at_the_end_nothing_waits() {
+        let (mut ring, mut out) = (Ring::default(), Vec::new());
+        (1..=3).for_each(|tag| ring.delivered(tag));
+        ring.done(2);
+        ring.flush(7, Instant::now(), 3, &mut out);
+        ring.done(3);
+        ring.flush_all(7, &mut out);
+        assert_eq!((acks(&out), ring.due_at()), (vec![(2, false), (3, false)], None));
     }
 
     #[test]

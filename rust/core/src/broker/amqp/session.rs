@@ -218,13 +218,23 @@ impl AmqpSession {
     /// Writes what is due, acknowledgements first.
     pub(super) async fn flush(&mut self) -> Result<()> {
         let Some(link) = &mut self.link else { return Err(broke()) };
+        let now = Instant::now();
         for source in self.sources.iter_mut().filter(|source| source.state != State::Closed) {
-            source.ring.flush(source.channel, &mut link.out);
+            source.flush(now, &mut link.out);
         }
         match link.flush().await {
             Ok(()) => Ok(()),
             Err(error) => Err(self.lose(error)),
         }
+    }
+
+    /// As [`AmqpSession::flush`], with all that waits for others, before the connection is closed.
+    async fn flush_all(&mut self) -> Result<()> {
+        let Some(link) = &mut self.link else { return Ok(()) };
+        for source in self.sources.iter_mut().filter(|source| source.state != State::Closed) {
+            source.ring.flush_all(source.channel, &mut link.out);
+        }
+        self.flush().await
     }
 
     async fn settle_and_take(&mut self, commits: &mut Vec<Commit>, credit: usize) -> Result<Harvest> {
@@ -317,7 +327,7 @@ impl Session for AmqpSession {
     {
         Box::pin(async move {
             let mut session = self;
-            let flushed = if session.link.is_some() { session.flush().await } else { Ok(()) };
+            let flushed = session.flush_all().await;
             for link in [session.link.take(), session.publisher.take_link()].into_iter().flatten() {
                 link.close(CLOSE_WITHIN).await;
             }

@@ -129,6 +129,12 @@ impl Source {
         .map(drop)
     }
 
+    /// Writes the acknowledgements that are due. Those that wait for others keep the server from sending as many: so
+    /// they are few.
+    pub(super) fn flush(&mut self, now: tokio::time::Instant, out: &mut Vec<u8>) {
+        self.ring.flush(self.channel, now, self.prefetch / 4, out);
+    }
+
     /// Whether its consumer waits for us to settle something, and not we for it.
     fn is_full(&self) -> bool {
         self.ring.open() >= self.prefetch

@@ -127,6 +127,25 @@ impl<H: Home> Keeper<H> {
         result
     }
 
+    /// Looks at each connection that nobody uses, and ends those that turn out to be broken; how many are in use.
+    pub(crate) fn visit(&self, mut look: impl FnMut(&mut H::Handle)) -> usize {
+        let _inside = fork::enter();
+        let count = self.lock().idle.len();
+        for _ in 0..count {
+            let mut kept = self.lock();
+            if kept.idle.is_empty() {
+                break;
+            }
+            // From the front, and back to the end: their order stays.
+            let (handle, closings) = (kept.idle.remove(0), kept.closings);
+            kept.lent += 1;
+            drop(kept);
+            let mut loan = Loan { keeper: self, handle: Some(handle), closings };
+            loan.handle.iter_mut().for_each(&mut look);
+        }
+        self.lock().lent
+    }
+
     /// Ends the connections. The next call opens a new one.
     pub(crate) fn close(&self) {
         let _inside = fork::enter();
