@@ -56,6 +56,8 @@ class Template(NamedTuple):
     """The properties, a format with places for id and the queue for answers."""
     embed: dict[str, Any]
     """What the body says besides arguments."""
+    embed_text: bytes
+    """The same as JSON, written once, where the body is JSON; empty where there is nothing in it, or the body is not."""
     serializer: str | None
     levels: int
     declare: list[Any]
@@ -81,10 +83,14 @@ class Template(NamedTuple):
         Raises:
             EncodeError: the arguments cannot be written in the format of the serializer.
         """
-        route, head, tail, embed, serializer, levels, _, _, indexed = self
+        route, head, tail, embed, embed_text, serializer, levels, _, _, indexed = self
         quoted = b'"%b"' % task_id.encode()
         root, parent = above or (quoted, b"null")
-        _, _, body = registry.dumps([args, kwargs, embed], serializer)
+        if embed_text:
+            # Members of a chord say all the same, which is longer than their arguments.
+            body = b"%b,%b]" % (json.dumps([args, kwargs])[:-1], embed_text)
+        else:
+            _, _, body = registry.dumps([args, kwargs, embed], serializer)
         shown = _text(saferepr(tuple(args), REPR_LIMIT, levels))
         named = _text(saferepr(kwargs, REPR_LIMIT, levels)) if kwargs else _NO_KEYWORDS
         own = (quoted, b"%d" % index) if indexed else (quoted,)
@@ -134,6 +140,7 @@ def make_template(
         head=head,
         tail=tail,
         embed=draft.body[2],
+        embed_text=json.dumps(draft.body[2]) if content_type == registry.JSON and any(draft.body[2].values()) else b"",
         serializer=draft.serializer,
         levels=app.conf.task_repr_maxlevels,
         declare=draft.declare,

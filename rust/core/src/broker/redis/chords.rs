@@ -76,7 +76,7 @@ pub(crate) fn begin(
 }
 
 /// Parts of one chord each, in the order in which they stand.
-pub(crate) fn by_chord(parts: &[Part]) -> Vec<Vec<&Part>> {
+pub(crate) fn by_chord<'a>(parts: impl IntoIterator<Item = &'a Part>) -> Vec<Vec<&'a Part>> {
     let mut chords: Vec<Vec<&Part>> = Vec::new();
     for part in parts {
         match chords.iter_mut().find(|chord| chord[0].group_id == part.group_id) {

@@ -17,7 +17,7 @@ use crate::ident::Tag;
 use crate::job::ending::{Commit, Verdict};
 use crate::job::limits::Limits;
 use crate::message::envelope::readdress;
-use crate::store::Chords;
+use crate::store::{Chords, Part};
 use crate::store::redis::{write, write_over};
 
 /// What a session needs to carry out Commits.
@@ -51,7 +51,7 @@ impl Carrier<'_> {
     /// # Errors
     /// `Encode` when something cannot be written; then nothing must be sent.
     pub(super) fn carry_out(mut self, commits: &[Commit]) -> Result<Carried> {
-        let (mut refused, mut bounded) = (Vec::new(), Vec::new());
+        let (mut refused, mut bounded, mut parts) = (Vec::new(), Vec::new(), Vec::new());
         for commit in commits {
             if let Some((receipt, verdict)) = &commit.settle
                 && !self.settle(receipt, verdict)
@@ -71,12 +71,14 @@ impl Carrier<'_> {
                 chords::end(self.config, group_id, &commands, self.internal, self.now, self.batch);
             }
             if let Some(chords) = &commit.chords {
-                self.count(chords)?;
+                self.begin(chords);
+                parts.extend(&chords.parts);
             }
             if let Some(limits) = commit.limits.as_deref() {
                 bounded.push((limits, commit));
             }
         }
+        self.count(&parts)?;
         self.loosen(&bounded)?;
         self.put_in_front();
         self.mirror.remove(&self.unmirrored, self.batch);
@@ -123,13 +125,17 @@ impl Carrier<'_> {
         true
     }
 
-    fn count(&mut self, work: &Chords) -> Result<()> {
-        let Self { config, chord_expires: expires, now, internal, .. } = *self;
+    fn begin(&mut self, work: &Chords) {
         for chord in &work.begun {
-            chords::begin(config, chord, expires, now, self.batch);
+            chords::begin(self.config, chord, self.chord_expires, self.now, self.batch);
         }
-        for parts in chords::by_chord(&work.parts) {
-            self.counts = true;
+    }
+
+    /// Counts the members of all Commits, those of one chord by one command: it costs the server as much as ten tasks.
+    fn count(&mut self, parts: &[&Part]) -> Result<()> {
+        let Self { config, chord_expires: expires, now, internal, .. } = *self;
+        self.counts = !parts.is_empty();
+        for parts in chords::by_chord(parts.iter().copied()) {
             chords::released(config, &parts, expires, now, internal, self.batch)?;
         }
         Ok(())
