@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tests.faults.conftest import Place
 from tests.faults.redis.faults import FOR_THE_WORKER_ONLY, Fault, Scene
-from tests.faults.redis.sender import Sender
+from tests.faults.sender import Sender
 from tests.support.follow import Follower
 from tests.support.wait import wait_for
 
