@@ -10,7 +10,7 @@ import secrets
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -134,9 +134,12 @@ class RabbitMQServer(RabbitMQNode):
         folder: where it keeps everything.
         epmd_port: of the name service, when it shall share one with the other nodes of a cluster.
         cookie: what the nodes of a cluster know each other by.
+        settings: more lines of rabbitmq.conf.
     """
 
-    def __init__(self, folder: Path, epmd_port: int | None = None, cookie: str = "") -> None:
+    def __init__(
+        self, folder: Path, epmd_port: int | None = None, cookie: str = "", settings: Mapping[str, object] | None = None
+    ) -> None:
         self._kind = RabbitMQ()
         self._program = self._kind.find()
         if self._program is None:
@@ -146,6 +149,8 @@ class RabbitMQServer(RabbitMQNode):
         super().__init__(folder / "rabbitmqctl", free_port())
         self.epmd_port = epmd_port or free_port()
         self._environment = self._kind.node(str(self._program), folder, self.port, self.epmd_port, cookie)
+        with (folder / "rabbitmq.conf").open("a") as file:
+            file.writelines(f"{name} = {value}\n" for name, value in (settings or {}).items())
         self.name = self._environment["RABBITMQ_NODENAME"]
         self._process: subprocess.Popen[bytes] | None = None
 

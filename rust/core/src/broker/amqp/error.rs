@@ -58,6 +58,12 @@ pub(super) fn refused() -> Error {
     Error::new(ErrorKind::Busy, sentence)
 }
 
+/// A server that speaks TLS answers what is none with an alert.
+pub(super) fn speaks_tls() -> Error {
+    let sentence = "the server speaks TLS: write amqps:// in place of amqp://, or set broker_use_ssl";
+    Error::new(ErrorKind::Unreachable, sentence).permanent()
+}
+
 const LOGIN: &str = "the RabbitMQ server refused user name or password: correct them in the URL, or set \
                      broker_login_method";
 const RIGHT: &str = "the RabbitMQ user may not do this: give it the right (rabbitmqctl set_permissions)";

@@ -17,8 +17,8 @@ use crate::ident::Tag;
 use crate::job::ending::{Commit, Verdict};
 use crate::job::limits::Limits;
 use crate::message::envelope::readdress;
-use crate::store::{Chords, Part};
 use crate::store::redis::{write, write_over};
+use crate::store::{Chords, Part};
 
 /// What a session needs to carry out Commits.
 pub(super) struct Carrier<'a> {

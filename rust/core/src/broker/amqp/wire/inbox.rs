@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::super::error::{malformed, other_protocol};
+use super::super::error::{malformed, other_protocol, speaks_tls};
 use super::method::Method;
 use super::properties::{self, Properties};
 use super::read::Reader;
@@ -22,6 +22,8 @@ pub(super) const BODY: u8 = 3;
 pub(super) const HEARTBEAT: u8 = 8;
 pub(super) const END: u8 = 0xCE;
 
+/// How a record of TLS with an alert begins (RFC 8446, 5.1).
+const TLS_ALERT: &[u8] = &[21, 3];
 /// Bytes before the payload.
 const HEAD: usize = 7;
 /// How much is read at once, at least.
@@ -120,6 +122,9 @@ impl Inbox {
             let [kind, c0, c1, l0, l1, l2, l3] = *head;
             let (channel, length) =
                 (u16::from_be_bytes([c0, c1]), u32::from_be_bytes([l0, l1, l2, l3]) as usize);
+            if head.starts_with(TLS_ALERT) {
+                return Err(speaks_tls());
+            }
             if !matches!(kind, METHOD | HEADER | BODY | HEARTBEAT) || length > self.frame_max {
                 return Err(malformed("what came is no frame, or a longer one than was agreed on"));
             }
@@ -278,6 +283,9 @@ mod tests {
         for bytes in [&b"HTTP/1.1 400 Bad Request\r\n"[..], long, no_end, body_alone] {
             assert!(all(&mut Inbox::default(), bytes, 64).is_err(), "{bytes:?}");
         }
+        let alert = b"\x15\x03\x03\x00\x02\x02\x46";
+        let error = all(&mut Inbox::default(), alert, 3).unwrap_err();
+        assert!(error.to_string().contains("write amqps://"), "{error}");
         let error = all(&mut Inbox::default(), b"AMQP\x03\x01\x00\x00", 3).unwrap_err();
         assert!(error.to_string().contains("version"), "{error}");
     }
