@@ -121,9 +121,7 @@ def test_a_queue_that_was_deleted_is_made_again_for_what_comes_back(
     wait_for(lambda: node.lengths(vhost).get("celery") == 3, "all have arrived", limit=30)
 
 
-def test_with_confirm_publish_each_call_waits(
-    make_client: MakeClient, proxy: Proxy, count: Callable[[], int]
-) -> None:
+def test_with_confirm_publish_each_call_waits(make_client: MakeClient, proxy: Proxy, count: Callable[[], int]) -> None:
     client = make_client(broker_transport_options={"confirm_publish": True})
     with proxy.stalled(), pytest.raises(OperationalError):
         client.send_task(RECORD, (0,), retry=False)
