@@ -57,7 +57,7 @@ class Template(NamedTuple):
     embed: dict[str, Any]
     """What the body says besides arguments."""
     embed_text: bytes
-    """The same as JSON, written once, where the body is JSON; empty where there is nothing in it, or the body is not."""
+    """The same as JSON, written once; empty where it says nothing, or the body is in another format."""
     serializer: str | None
     levels: int
     declare: list[Any]
