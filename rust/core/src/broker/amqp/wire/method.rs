@@ -139,7 +139,7 @@ fn connection(method: u16, reader: &mut Reader<'_>) -> Result<Method> {
         41 => Method::OpenOk,
         50 => Method::CloseConnection(closing(reader)?),
         51 => Method::CloseConnectionOk,
-        60 => Method::Blocked(reader.short()?),
+        60 => Method::Blocked(reader.short()?.into_owned()),
         61 => Method::Unblocked,
         71 => Method::UpdateSecretOk,
         _ => return Err(unknown(10, method)),
@@ -158,9 +158,11 @@ fn channel(method: u16, reader: &mut Reader<'_>) -> Result<Method> {
 
 fn queue(method: u16, reader: &mut Reader<'_>) -> Result<Method> {
     Ok(match method {
-        11 => {
-            Method::QueueDeclareOk { queue: reader.short()?, ready: reader.u32()?, consumers: reader.u32()? }
-        }
+        11 => Method::QueueDeclareOk {
+            queue: reader.short()?.into_owned(),
+            ready: reader.u32()?,
+            consumers: reader.u32()?,
+        },
         21 | 51 => Method::QueueBindOk,
         31 => Method::QueuePurgeOk(reader.u32()?),
         41 => Method::QueueDeleteOk(reader.u32()?),
@@ -171,25 +173,29 @@ fn queue(method: u16, reader: &mut Reader<'_>) -> Result<Method> {
 fn basic(method: u16, reader: &mut Reader<'_>) -> Result<Method> {
     Ok(match method {
         11 => Method::QosOk,
-        21 => Method::ConsumeOk(reader.short()?),
-        30 => Method::Cancelled(reader.short()?),
-        31 => Method::CancelOk(reader.short()?),
+        21 => Method::ConsumeOk(reader.short()?.into_owned()),
+        30 => Method::Cancelled(reader.short()?.into_owned()),
+        31 => Method::CancelOk(reader.short()?.into_owned()),
         50 => {
             let (code, _text) = (reader.u16()?, reader.short()?);
-            Method::Return { code, exchange: reader.short()?, routing_key: reader.short()? }
+            Method::Return {
+                code,
+                exchange: reader.short()?.into_owned(),
+                routing_key: reader.short()?.into_owned(),
+            }
         }
         60 => Method::Deliver {
-            consumer: reader.short()?,
+            consumer: reader.short()?.into_owned(),
             tag: reader.u64()?,
             redelivered: reader.u8()? & 1 == 1,
-            exchange: reader.short()?,
-            routing_key: reader.short()?,
+            exchange: reader.short()?.into_owned(),
+            routing_key: reader.short()?.into_owned(),
         },
         71 => Method::GetOk {
             tag: reader.u64()?,
             redelivered: reader.u8()? & 1 == 1,
-            exchange: reader.short()?,
-            routing_key: reader.short()?,
+            exchange: reader.short()?.into_owned(),
+            routing_key: reader.short()?.into_owned(),
         },
         72 => Method::GetEmpty,
         80 => Method::Ack { tag: reader.u64()?, multiple: reader.u8()? & 1 == 1 },
@@ -199,7 +205,7 @@ fn basic(method: u16, reader: &mut Reader<'_>) -> Result<Method> {
 }
 
 fn closing(reader: &mut Reader<'_>) -> Result<Closing> {
-    Ok(Closing { code: reader.u16()?, text: reader.short()? })
+    Ok(Closing { code: reader.u16()?, text: reader.short()?.into_owned() })
 }
 
 fn unknown(class: u16, method: u16) -> crate::error::Error {

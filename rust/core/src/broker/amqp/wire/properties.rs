@@ -14,6 +14,8 @@ use crate::message::object::{RawObject, quote, text};
 /// Transient and persistent.
 pub(in super::super) const TRANSIENT: u8 = 1;
 const PERSISTENT: u8 = 2;
+/// The headers of a task have less than this, mostly: so their JSON is written without moving it.
+const ROOM: usize = 768;
 
 /// The properties in the order of their bits, from 15 down, and how each is written.
 const KNOWN: [(&str, Kind); 14] = [
@@ -117,7 +119,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Properties> {
     if flags & 0b11 != 0 {
         return Err(malformed("a content header has properties that nobody knows"));
     }
-    let mut found = Properties { headers: Vec::new(), others: vec![b'{'], priority: None };
+    let mut found = Properties { headers: Vec::with_capacity(ROOM), others: vec![b'{'], priority: None };
     let mut of_content = Vec::new();
     for (position, (name, kind)) in KNOWN.into_iter().enumerate() {
         if flags & (1 << (15 - position)) == 0 {

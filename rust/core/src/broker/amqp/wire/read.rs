@@ -1,5 +1,7 @@
 //! Reading the parts of a frame, none of which may reach past its end.
 
+use std::borrow::Cow;
+
 use super::super::error::malformed;
 use crate::error::Result;
 
@@ -48,9 +50,9 @@ impl<'a> Reader<'a> {
     }
 
     /// A text of at most 255 bytes.
-    pub(super) fn short(&mut self) -> Result<String> {
+    pub(super) fn short(&mut self) -> Result<Cow<'a, str>> {
         let length = self.u8()?;
-        Ok(String::from_utf8_lossy(self.take(usize::from(length))?).into_owned())
+        Ok(text(self.take(usize::from(length))?))
     }
 
     /// Bytes with a length of four bytes before them.
@@ -58,4 +60,9 @@ impl<'a> Reader<'a> {
         let length = self.u32()?;
         self.take(length as usize)
     }
+}
+
+/// Bytes as text; what is no UTF-8 is replaced. Nearly all is, and is looked at faster so.
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }

@@ -1,12 +1,10 @@
 //! Field tables as JSON objects, and back. Values keep their order; types are chosen as py-amqp chooses them, so that a
 //! Celery worker reads what a Celery client would have written.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
 use super::super::error::malformed;
-use super::read::Reader;
+use super::read::{self, Reader};
 use super::write::Write;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::object::{RawObject, quote, text};
@@ -133,7 +131,7 @@ fn read_value(reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: usize) -> Resul
             let (scale, value) = (reader.u8()?, reader.u32()?.cast_signed());
             float(f64::from(value) / 10_f64.powi(i32::from(scale)), out);
         }
-        b'S' | b'x' => quote(&lossy(reader.long()?), out),
+        b'S' | b'x' => quote(&read::text(reader.long()?), out),
         b'F' => read_object(reader, out, depth + 1)?,
         b'A' => {
             let mut items = Reader::new(reader.long()?);
@@ -151,10 +149,6 @@ fn read_value(reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: usize) -> Resul
         _ => return Err(malformed("a table holds a value of an unknown type")),
     }
     Ok(())
-}
-
-fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
 }
 
 fn integer(number: i64, out: &mut Vec<u8>) {
