@@ -34,6 +34,11 @@ def send_many(numbers: Sequence[int]) -> list[Any]:
     return noop.apply_async_many((number,) for number in numbers)
 
 
+def confirm() -> None:
+    """Wait until the server has everything that was published."""
+    app.producer.flush(60.0)
+
+
 def result(handle: Any) -> Any:
     """Return a task's result, waiting for it."""
     return handle.get(timeout=60)
