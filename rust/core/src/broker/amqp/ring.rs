@@ -77,6 +77,11 @@ impl Ring {
         }
     }
 
+    /// Whether something was done since the last flush.
+    pub(super) fn is_due(&self) -> bool {
+        self.is_due
+    }
+
     /// When those that wait for others are to be acknowledged at the latest.
     pub(super) fn due_at(&self) -> Option<Instant> {
         self.waiting_since.map(|since| since + PATIENCE)

@@ -147,7 +147,8 @@ impl Source {
             State::Open => true,
             State::Consuming => self.is_full(),
         };
-        !self.shelf.is_empty() || (wants && !self.is_left)
+        // What was done before and came back is acknowledged at once: it keeps others from coming.
+        !self.shelf.is_empty() || self.ring.is_due() || (wants && !self.is_left)
     }
 
     /// How many messages to ask for anew; `None`: what is asked for is right. `credit`: how many more the worker wants;
@@ -267,6 +268,16 @@ mod tests {
         assert_eq!(source(4, 4).wants(3, 10, 3), Some(8));
         assert_eq!(source(4, 4).wants(6, 10, 3), Some(10));
         assert_eq!(source(10, 10).wants(0, 10, 3), None);
+    }
+
+    #[test]
+    fn what_was_only_acknowledged_is_something_to_do() {
+        let mut source = source(4, 2);
+        assert!(!source.wants_exchange());
+        source.ring.done(2);
+        assert!(source.wants_exchange());
+        source.flush(tokio::time::Instant::now(), &mut Vec::new());
+        assert!(!source.wants_exchange());
     }
 
     #[test]
