@@ -63,6 +63,8 @@ impl Machine {
             self.wait_for_ack(tag, effects);
         }
         self.abandoned.retain(|_, (holder, _)| *holder != id);
+        let before = slot.after();
+        self.slots.values_mut().for_each(|other| other.outlive(id, before));
         let several = slot.permits() > 1;
         for Sent { sequence, tag, .. } in slot.eof().into_iter().rev() {
             if sequence > started {
@@ -255,7 +257,7 @@ impl Machine {
 fn commit(held: &mut Held, decision: Decision, exception: &Exception, now: WallTime) -> Option<Commit> {
     let job = &mut held.job;
     let wanted = !job.ignores_result() || job.policy.store_errors_even_if_ignored;
-    let mut records = Vec::new();
+    let mut commit = Commit::default();
     if decision.store_failure && wanted {
         records.push(Record::of_exception(&job.id, "FAILURE", exception, now));
     }

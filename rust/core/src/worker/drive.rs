@@ -23,7 +23,9 @@ use crate::job::ending::Commit;
 use crate::job::policy::Policies;
 use crate::pool::link::LinkEvent;
 use crate::pool::nursery::NurseryEvent;
-use crate::pool::{Departure, Pool, SeatId};
+use crate::pool::{Pool, SeatId};
+
+pub(super) use crate::pool::succession::Succession;
 
 /// What the loop hears.
 pub(super) struct Ears {
@@ -52,10 +54,10 @@ pub(super) struct Drive {
     pub(super) tell: Tell,
     pub(super) stats: Arc<Stats>,
     pub(super) stop: Stop,
-    /// Slots that the nursery fills.
+    /// Children in service, at the beginning.
     pub(super) children: u32,
-    /// As many it may fill when there is work for them.
-    pub(super) most_children: u32,
+    /// Who follows whom, and the slots that the nursery fills.
+    pub(super) succession: Succession,
     /// Decides how many; `None`: always the same.
     pub(super) scale: Option<Scale>,
     pub(super) queues: String,
@@ -93,7 +95,7 @@ impl Drive {
     /// Turns until the worker has stopped; returns whether everything was settled or given back.
     pub(super) async fn run(mut self, mut ears: Ears) -> bool {
         for slot in 0..self.children {
-            self.spawn(SlotId(slot));
+            self.spawn(SlotId(slot), None);
         }
         loop {
             self.turn();
@@ -145,12 +147,13 @@ impl Drive {
         // Not before: what was heard earlier is meant for the executor that was there then, and what it brings about
         // must not be sent to its successor.
         for slot in self.pool.replacements(now.monotonic) {
-            self.spawn(slot);
+            self.refill(slot);
         }
         self.step_all(now);
         self.stats.gauge(self.machine.counts());
         self.scale(now);
         self.order(now);
+        self.prepare_successor();
         self.end(now);
     }
 
@@ -216,9 +219,9 @@ impl Drive {
         match change {
             Change::Stay => return,
             Change::Grow(more) => {
-                let vacant = (0..self.most_children).map(SlotId).filter(|slot| self.pool.is_vacant(*slot));
+                let vacant = self.succession.places().filter(|slot| self.pool.is_vacant(*slot));
                 for slot in vacant.take(more).collect::<Vec<_>>() {
-                    self.spawn(slot);
+                    self.spawn(slot, None);
                 }
             }
             Change::Shrink(fewer) => {
@@ -231,16 +234,6 @@ impl Drive {
         self.step_all(now);
         let slots = self.machine.load().slots as u64;
         self.tell.put(Event::new(EventKind::Scaled).with("from", load.slots as u64).with("to", slots));
-    }
-
-    fn spawn(&mut self, slot: SlotId) {
-        match self.pool.spawn(slot, self.clock.now()) {
-            Ok(()) => self.desk.inputs.push_back(Input::SlotMade { slot, killable: true }),
-            Err(error) => {
-                self.tell.put(Event::new(EventKind::Bug).with("reason", error.to_string()));
-                self.pool.replace(&Departure::of_nobody(slot), self.clock.now());
-            }
-        }
     }
 
     /// Goes on with a stop that has begun: see [`Stop`] for the order of closing.

@@ -55,7 +55,7 @@ impl Stepper {
             Error::new(ErrorKind::Config, "the clock of these queues cannot be turned by hand")
         })?;
         let session = broker.take_all(subscription)?;
-        let made = [Input::SlotMade { slot: SLOT, killable: false }, Input::SlotUp(SLOT)];
+        let made = [Input::SlotMade { slot: SLOT, killable: false, after: None }, Input::SlotUp(SLOT)];
         Ok(Self {
             clock: Clock::Hand(Arc::clone(&hand)),
             session,
