@@ -91,6 +91,7 @@ pub(super) struct Desk {
 impl Drive {
     /// After the first thing heard, so many more are taken before effects are performed.
     const AT_ONCE: usize = 64;
+    const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
     /// Turns until the worker has stopped; returns whether everything was settled or given back.
     pub(super) async fn run(mut self, mut ears: Ears) -> bool {
@@ -115,7 +116,10 @@ impl Drive {
     async fn listen(&mut self, ears: &mut Ears) -> Heard {
         let now = self.now();
         let scale = self.scale.as_ref().and_then(|scale| scale.next_wake(self.machine.load().slots));
-        let wakes = [self.machine.next_wake(now), self.pool.next_wake(), self.stop.next_wake(), scale];
+        // Nobody tells when Python has caught up.
+        let catching_up = self.tell.is_full().then(|| now.monotonic.after(Self::LOOK_AGAIN));
+        let wakes =
+            [self.machine.next_wake(now), self.pool.next_wake(), self.stop.next_wake(), scale, catching_up];
         let wake = wakes.into_iter().flatten().min();
         tokio::select! {
             biased;
@@ -149,11 +153,11 @@ impl Drive {
         for slot in self.pool.replacements(now.monotonic) {
             self.refill(slot);
         }
+        self.prepare_successor();
         self.step_all(now);
         self.stats.gauge(self.machine.counts());
         self.scale(now);
         self.order(now);
-        self.prepare_successor();
         self.end(now);
     }
 
@@ -196,17 +200,26 @@ impl Drive {
     fn order(&mut self, now: Now) {
         if !self.desk.commits.is_empty() {
             Stats::add(&self.stats.committed, self.desk.commits.len());
+            self.hand_on();
             let _ = self.orders.send(Order::Settle(std::mem::take(&mut self.desk.commits)));
         }
         let asks = self.machine.asks(now);
         if !asks.is_empty() {
             let _ = self.orders.send(Order::Ask(asks));
         }
-        let credit = if self.stop.has_begun() { 0 } else { self.machine.credit(now) };
+        let takes_none = self.stop.has_begun() || self.tell.is_full();
+        let credit = if takes_none { 0 } else { self.machine.credit(now) };
         let told = (credit, self.machine.is_hungry() || self.stop.has_begun(), self.desk.harvest);
         if self.desk.told != Some(told) {
             self.desk.told = Some(told);
             let _ = self.orders.send(Order::Take { credit: told.0, hurry: told.1, seen: told.2 });
+        }
+    }
+
+    /// Tells Python of states that it is to store.
+    fn hand_on(&mut self) {
+        for handed_on in self.desk.commits.iter_mut().flat_map(|commit| commit.handed_on.drain(..)) {
+            self.tell.put(Event::unstored(handed_on));
         }
     }
 

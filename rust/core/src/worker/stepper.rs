@@ -163,7 +163,7 @@ impl Stepper {
                             self.chosen.extend(parsed);
                         }
                     }
-                    Effect::Settle(commit) => self.commits.push(commit),
+                    Effect::Settle(commit) => self.keep(commit),
                     Effect::Tell(event) => self.events.push(event),
                     // A job that was handed out has started, and nobody but its caller can end it.
                     Effect::Reclaim(_)
@@ -176,6 +176,11 @@ impl Stepper {
             }
         }
         Ok(())
+    }
+
+    fn keep(&mut self, mut commit: Commit) {
+        self.events.extend(commit.handed_on.drain(..).map(Event::unstored));
+        self.commits.push(commit);
     }
 
     /// Carries out what is to be, and takes what may be taken; returns whether there was anything.
@@ -197,7 +202,7 @@ impl Stepper {
                 Accepted::Job(job) => self.inputs.push_back(Input::Arrived(job)),
                 Accepted::Settled(commit, event) => {
                     self.events.push(event);
-                    self.commits.push(commit);
+                    self.keep(commit);
                 }
             }
         }
