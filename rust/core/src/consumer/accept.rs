@@ -124,6 +124,10 @@ mod tests {
     use crate::message::Message;
 
     fn accepted(headers: &'static str) -> Accepted {
+        accepted_by(&Policies::new([Policy::named("add")]), headers)
+    }
+
+    fn accepted_by(policies: &Policies, headers: &'static str) -> Accepted {
         let delivery = Delivery {
             receipt: Receipt::new(Tag(1), 1),
             queue: "celery".into(),
@@ -135,7 +139,7 @@ mod tests {
             deaths: 0,
             message: Message { headers: headers.into(), ..Message::default() },
         };
-        accept(delivery, &Policies::new([Policy::named("add")]), Instant(0), WallTime(0))
+        accept(delivery, policies, Instant(0), WallTime(0))
     }
 
     #[test]
@@ -176,5 +180,17 @@ mod tests {
         let Accepted::Settled(commit, event) = accepted(r#"{"task":"sub","id":"1"}"#) else { panic!() };
         assert_eq!(event.kind, EventKind::Unknown);
         assert!(String::from_utf8_lossy(&commit.records[0].body).contains("NotRegistered"));
+    }
+
+    #[test]
+    fn what_the_core_cannot_store_is_handed_on_under_the_name_of_the_task() {
+        let mut policies = Policies::new([]);
+        policies.results_elsewhere = true;
+        let Accepted::Settled(commit, _) = accepted_by(&policies, r#"{"task":"sub","id":"1"}"#) else {
+            panic!()
+        };
+        assert!(commit.records.is_empty());
+        let handed_on = &commit.handed_on[0];
+        assert_eq!((handed_on.name.as_str(), handed_on.record.state.as_str()), ("sub", "FAILURE"));
     }
 }
