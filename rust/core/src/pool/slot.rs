@@ -123,6 +123,7 @@ impl Slot {
     }
 
     /// A slot whose executor follows that of another, which finishes what it has.
+    #[must_use]
     pub fn following(self, after: Option<SlotId>) -> Self {
         Self { after, ..self }
     }

@@ -42,13 +42,14 @@ impl Matcher {
             return Ok(glob(pattern.as_bytes(), name.as_bytes()));
         }
         let whole = format!(r"\A(?:{pattern})");
-        let expression = RegexBuilder::new(&whole).backtrack_limit(MOST_STEPS).build();
-        expression.and_then(|expression| expression.is_match(name)).map_err(|error| {
+        let useless = |error: fancy_regex::Error| {
             let shown: String = pattern.chars().take(100).collect();
             Error::new(ErrorKind::Config, "the pattern is no regular expression that can be used here")
                 .with("pattern", shown)
                 .because(error)
-        })
+        };
+        let expression = RegexBuilder::new(&whole).backtrack_limit(MOST_STEPS).build().map_err(useless)?;
+        expression.is_match(name).map_err(useless)
     }
 }
 
