@@ -49,7 +49,9 @@ fn machine() -> Machine {
     let mut machine = Machine::new(Prefetch::Auto, true);
     let mut effects = Effects::new();
     for slot in [SlotId(0), SlotId(1)] {
-        machine.step(Now::default(), Input::SlotMade { slot, killable: true }, &mut effects).expect("fits");
+        machine
+            .step(Now::default(), Input::SlotMade { slot, killable: true, after: None }, &mut effects)
+            .expect("fits");
         machine.step(Now::default(), Input::SlotUp(slot), &mut effects).expect("fits");
     }
     machine

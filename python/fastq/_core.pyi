@@ -213,6 +213,8 @@ class Port:
         """Say that a run that was to be ended holds its permit no more. Takes the place of `finish`."""
     def store(self, records: Sequence[Record]) -> None:
         """Store states of a run that goes on (STARTED, progress). Sent at once."""
+    def retire_soon(self) -> None:
+        """Say that this executor will retire before long, so that its successor is made meanwhile."""
     def retire(self) -> None:
         """Say that this executor takes no more jobs; `next` raises EOFError once all are finished."""
     def flush(self) -> None: ...

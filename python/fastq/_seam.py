@@ -168,6 +168,8 @@ class Policy:
     """Runs that may go on at the same time, in all workers together."""
     retries_when_lost: int | None = None
     """A run whose child died is retried, up to so many times in all; None: it is not."""
+    results_elsewhere: bool = False
+    """Its results are kept where the core cannot write: what it has to store of a run it tells as an Event."""
 
 
 @dataclass(frozen=True, slots=True)

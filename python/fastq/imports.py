@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Container, Iterator, Mapping
     from importlib.metadata import EntryPoint
 
 __all__ = [
@@ -19,10 +20,12 @@ __all__ = [
     "import_from_cwd",
     "qualified_name",
     "symbol_by_name",
+    "use_entry_points",
     "working_directory_importable",
 ]
 
 _MISSING: Final = object()
+_logger: Final = logging.getLogger("celery.imports")
 
 
 def symbol_by_name(
@@ -138,3 +141,22 @@ def entry_points(*groups: str) -> dict[str, EntryPoint]:
         for point in installed(group=group):
             found.setdefault(point.name, point)
     return found
+
+
+def use_entry_points(
+    points: Mapping[str, EntryPoint], known: Container[str], use: Callable[[str, Any], object]
+) -> None:
+    """Load entry points and use what they stand for; one that fails is logged, and the others are used.
+
+    Args:
+        points: by name.
+        known: names that are taken already; those are not loaded.
+        use: called with the name and what was loaded.
+    """
+    for name, point in points.items():
+        if name in known:
+            continue
+        try:
+            use(name, point.load())
+        except Exception as error:  # noqa: BLE001 - it is another package's code
+            _logger.warning("The entry point %r (%s) cannot be used: %r", name, point.value, error)

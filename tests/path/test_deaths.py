@@ -137,6 +137,17 @@ def test_a_child_is_replaced_after_so_many_tasks(client: FastQ, start_worker: An
     assert "is gone" not in worker.log, "a retirement is no death"
 
 
+def test_a_child_that_leaves_is_followed_by_one_made_before(client: FastQ, start_worker: Any, file: Name) -> None:
+    worker = start_worker(SHOP, ("-c", "1", "--max-tasks-per-child", "1"))
+    # Each child runs one task, so whoever is there beside the one that runs was made before that has ended.
+    running = client.send_task("shop.wait", (file("begun"), file("go on")))
+    wait_for(Path(file("begun")).exists, "its start")
+    both = worker.children(2)
+    Path(file("go on")).touch()
+    assert running.get(timeout=20) == "done"
+    assert client.send_task("shop.who").get(timeout=20)["pid"] in both
+
+
 def test_a_child_is_replaced_when_its_memory_has_grown(client: FastQ, start_worker: Any) -> None:
     start_worker(SHOP, ("-c", "1", "--max-memory-per-child", "1000"))
     pids = [client.send_task("shop.who").get(timeout=20)["pid"] for _ in range(3)]

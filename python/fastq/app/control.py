@@ -7,9 +7,10 @@ broadcasts it (protocol.md §6), and they obey it for as long as they remember i
 
 from __future__ import annotations
 
+import re
 import signal as signals
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -45,6 +46,7 @@ class Control:
         signal: str | int = TERM,
         *,
         pattern: str | None = None,
+        matcher: str | None = None,
         expires: float | None = None,
         **options: Any,
     ) -> None:
@@ -59,12 +61,13 @@ class Control:
                 does not know. Only where the broker carries remote commands (Redis).
             terminate: also end the run, if it has begun: that very run, never another one that follows it.
             signal: sent to the process that runs the task in the prefork pool; docs/pools.md has the others.
-            pattern: as `destination`, for names that match it: with `*`, `?` and `[…]`.
+            pattern: as `destination`, for names that match it.
+            matcher: how: `glob`, as file names in a shell (`*`, `?`, `[…]`), the default; or `pcre`, as `re.match`.
             expires: seconds for which it is remembered; `task_revoke_expires` by default.
             **options: accepted as Celery accepts them: `timeout`, `connection` and the like have no meaning here.
 
         Raises:
-            ValueError: there is no such signal.
+            ValueError: there is no such signal or matcher, or the pattern is no regular expression.
             NotSupported: `destination` or `pattern` on a broker without remote commands; or `reply`.
             OperationalError: the broker could not be reached in time.
         """
@@ -73,7 +76,12 @@ class Control:
         arguments = {"task_id": ids, "terminate": terminate, "signal": name}
         mark = {"signal": name} if terminate else {}
         self._call_off(
-            [{"id": one, **mark} for one in ids], "revoke", arguments, destination, pattern, expires, options
+            [{"id": one, **mark} for one in ids],
+            "revoke",
+            arguments,
+            _Receivers.of(destination, pattern, matcher),
+            expires,
+            options,
         )
 
     def terminate(
@@ -94,6 +102,7 @@ class Control:
         signal: str | int = TERM,
         *,
         pattern: str | None = None,
+        matcher: str | None = None,
         expires: float | None = None,
         **options: Any,
     ) -> None:
@@ -105,6 +114,7 @@ class Control:
             terminate: as for `revoke`.
             signal: as for `revoke`.
             pattern: as for `revoke`.
+            matcher: as for `revoke`.
             expires: as for `revoke`.
             **options: as for `revoke`.
         """
@@ -112,7 +122,8 @@ class Control:
         mark = {"signal": name} if terminate else {}
         stamps = [{"stamp": key, "value": one, **mark} for key, value in headers.items() for one in _listed(value)]
         arguments = {"headers": dict(headers), "terminate": terminate, "signal": name}
-        self._call_off(stamps, "revoke_by_stamped_headers", arguments, destination, pattern, expires, options)
+        receivers = _Receivers.of(destination, pattern, matcher)
+        self._call_off(stamps, "revoke_by_stamped_headers", arguments, receivers, expires, options)
 
     async def arevoke(self, task_id: Any, *arguments: Any, **options: Any) -> None:
         """Call off tasks from a coroutine, as `revoke` does; the event loop goes on meanwhile."""
@@ -156,15 +167,19 @@ class Control:
             destination: names of the only workers that are to obey; None: all.
             reply: not part of this version.
             pattern: only workers whose names match it.
-            matcher: how they are matched: `glob`, the default.
+            matcher: how they are matched: `glob`, the default, or `pcre`; as for `revoke`.
             **options: accepted as Celery accepts them.
 
         Raises:
+            ValueError: there is no such matcher, or the pattern is no regular expression.
             NotSupported: the broker carries no remote commands; or `reply`.
             OperationalError: the broker could not be reached in time.
         """
         if reply or options.get("callback"):
             raise NotSupported(f"broadcast({command!r}, reply=True): {_REPLIES}; `fastq status` shows the workers.")
+        self._tell(command, arguments, _Receivers.of(destination, pattern, matcher))
+
+    def _tell(self, command: str, arguments: Mapping[str, Any] | None, receivers: _Receivers) -> None:
         if not self._producer.capabilities()["mailbox"]:
             raise NotSupported(
                 f"The broker carries no remote commands, so {command!r} reaches no worker: give no destination and no "
@@ -173,9 +188,7 @@ class Control:
         body = {
             "method": command,
             "arguments": dict(arguments or {}),
-            "destination": None if destination is None else _listed(destination),
-            "pattern": pattern,
-            "matcher": matcher,
+            **receivers._asdict(),
         }
         route = Route(f"{self._app.conf.control_exchange}.pidbox", "")
         properties = b'{"content_type":"application/json","content_encoding":"utf-8","delivery_mode":2}'
@@ -191,8 +204,7 @@ class Control:
         demands: list[dict[str, Any]],
         command: str,
         arguments: Mapping[str, Any],
-        destination: Iterable[str] | None,
-        pattern: str | None,
+        receivers: _Receivers,
         expires: float | None,
         options: Mapping[str, Any],
     ) -> None:
@@ -201,13 +213,44 @@ class Control:
         if not demands:
             return
         conf, can = self._app.conf, self._producer.capabilities()
-        if destination is None and pattern is None and can["revocations"]:
+        if receivers.are_all and can["revocations"]:
             self._producer.revoke(
                 orjson.dumps(demands, default=str), conf.task_revoke_expires if expires is None else expires
             )
             if not (can["mailbox"] and conf.worker_enable_remote_control):
                 return
-        self.broadcast(command, arguments, destination, pattern=pattern)
+        self._tell(command, arguments, receivers)
+
+
+class _Receivers(NamedTuple):
+    """Which workers a command is for, as the message says it: each decides for itself."""
+
+    destination: list[str] | None
+    pattern: str | None
+    matcher: str | None
+
+    @classmethod
+    def of(cls, destination: Iterable[str] | None, pattern: str | None, matcher: str | None) -> _Receivers:
+        """Return them, as a caller has named them.
+
+        Raises:
+            ValueError: there is no such matcher, or the pattern is no regular expression.
+        """
+        if matcher not in (None, "glob", "pcre"):
+            raise ValueError(f"There is no matcher {matcher!r}: use 'glob' or 'pcre'.")
+        if matcher == "pcre" and pattern is not None:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"The pattern {pattern!r} is no regular expression: {error}.") from None
+        if pattern is not None and matcher is None:
+            matcher = "glob"  # Celery's workers look at a pattern only where a matcher is named
+        return cls(None if destination is None else _listed(destination), pattern, matcher)
+
+    @property
+    def are_all(self) -> bool:
+        """Every worker is meant."""
+        return self.destination is None and self.pattern is None
 
 
 def _ids(given: Any) -> list[str]:

@@ -8,6 +8,7 @@ import random
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
@@ -20,7 +21,7 @@ from fastq.execute.termination import HEEDED, Termination, ends_run
 from fastq.execute.trace import Executor
 from fastq.log import finish_lines, name_process
 from fastq.platforms.title import set_title, worker_title
-from fastq.pool.recycle import worn_out
+from fastq.pool.recycle import Wear, wear_of
 from fastq.states import FAILURE
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Childhood:
         """Keep what every child needs; called in the parent."""
         self._app = app
         self._settings = settings
+        self._born = 0.0
 
     def in_nursery(self) -> None:
         """Name the process."""
@@ -57,6 +59,7 @@ class Childhood:
     def in_child(self, seat: Seat) -> None:
         """Set up, work until the port ends, and leave cleanly."""
         settings = self._settings
+        self._born = time.monotonic()
         _become_child(seat.slot, settings)
         port = Port.from_fd(*seat)
         limits.guard.is_ending = port.is_ending
@@ -77,13 +80,18 @@ class Childhood:
         settings = self._settings
         executor = Executor(self._app, hostname=settings.node, store=port.store)
         signals.worker_process_init.send(sender=settings.node)
-        is_worn_out = worn_out(settings.max_tasks_per_child, settings.max_memory_per_child)
+        wear = self.wear(port)
         try:
-            take_and_run(self._app, port, executor, is_worn_out)
+            take_and_run(self._app, port, executor, wear)
         except Termination:
             executor.close()  # a coroutine that was to end cleans up
             port.flush()
             raise
+
+    def wear(self, port: Port, side_by_side: int = 1) -> Wear | None:
+        """Return how this child, which is ready now, is worn out; None: it never is."""
+        limits = self._settings.max_tasks_per_child, self._settings.max_memory_per_child
+        return wear_of(port, *limits, self._born, side_by_side)
 
     def _leave(self, exit_code: int) -> None:
         if signals.worker_process_shutdown:
@@ -104,14 +112,14 @@ class Runner(Protocol):
         """Run a job and return how it ended."""
 
 
-def take_and_run(app: App, port: Port, executor: Runner, is_worn_out: Callable[[], bool] | None = None) -> None:
+def take_and_run(app: App, port: Port, executor: Runner, wear: Wear | None = None) -> None:
     """Run jobs until the port ends.
 
     Args:
         app: keeps results.
         port: where jobs come from and outcomes go.
         executor: runs them.
-        is_worn_out: asked after each job; when it says yes, no further job is taken.
+        wear: told of each job; it retires the port when there were enough.
     """
     take, finish, run = port.next, port.finish, executor.run
     process = os.getpid()
@@ -121,6 +129,7 @@ def take_and_run(app: App, port: Port, executor: Runner, is_worn_out: Callable[[
             job = take()
             if job is None:
                 continue
+            began = time.monotonic() if wear is not None else 0.0
             outcome = run(job)
             finish_lines()
             if os.getpid() != process:
@@ -129,8 +138,8 @@ def take_and_run(app: App, port: Port, executor: Runner, is_worn_out: Callable[[
                 finish(job, outcome)
             except FastQError as error:
                 finish_as_failure(app, port, job, error)
-            if is_worn_out is not None and is_worn_out():
-                port.retire()
+            if wear is not None:
+                wear.ran(time.monotonic() - began)
     except EOFError:
         return
 

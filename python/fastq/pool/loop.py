@@ -18,13 +18,13 @@ from fastq.execute.trace import Executor
 from fastq.pool.child import Childhood
 from fastq.pool.helpers import Helpers
 from fastq.pool.prefork import PreforkPool
-from fastq.pool.recycle import worn_out
 from fastq.pool.runs import PATIENCE_SECONDS, Run, Runs
 
 if TYPE_CHECKING:
     from fastq._core import Job, Port
     from fastq.app.protocol import App
     from fastq.execute.coroutines import Interruptible
+    from fastq.pool.recycle import Wear
 
 __all__ = ["AsyncioPool"]
 
@@ -72,11 +72,11 @@ class _LoopChildhood(Childhood):
     def work(self, port: Port) -> None:
         """Run jobs until the port ends."""
         settings = self._settings
-        is_worn_out = worn_out(settings.max_tasks_per_child, settings.max_memory_per_child)
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         signals.worker_process_init.send(sender=settings.node)
-        runs = _LoopRuns(self._app, port, settings.concurrency, is_worn_out)
+        wear = self.wear(port, settings.concurrency)
+        runs = _LoopRuns(self._app, port, settings.concurrency, wear)
         try:
             loop.run_until_complete(runs.serve(settings.node))
         finally:
@@ -107,8 +107,8 @@ class _LoopRun(Run):
 class _LoopRuns(Runs[_LoopRun]):
     """Jobs side by side on one event loop."""
 
-    def __init__(self, app: App, port: Port, permits: int, is_worn_out: Callable[[], bool] | None) -> None:
-        super().__init__(app, port, permits, is_worn_out)
+    def __init__(self, app: App, port: Port, permits: int, wear: Wear | None) -> None:
+        super().__init__(app, port, permits, wear)
         self._traces: dict[str, AsyncTrace | None] = {}
 
     async def serve(self, node: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from fastq._core import Job, Port
     from fastq._seam import Outcome
     from fastq.app.protocol import App
+    from fastq.pool.recycle import Wear
 
 __all__ = ["PATIENCE_SECONDS", "Run", "Runs"]
 
@@ -37,6 +39,7 @@ class Run:
     def __init__(self, job: Job) -> None:
         """Nothing carries it yet."""
         self.job = job
+        self.began = time.monotonic()
         self.carrier: Any = None
         """What it runs in; None: a thread beside."""
         self.is_cancelled = False
@@ -52,13 +55,13 @@ class Runs(ABC, Generic[R]):
         app: whose tasks are run.
         port: where jobs come from and outcomes go.
         permits: how many jobs run at the same time.
-        is_worn_out: asked after each job; when it says yes, no further job is taken.
+        wear: told of each job; it retires the port when there were enough.
     """
 
-    def __init__(self, app: App, port: Port, permits: int, is_worn_out: Callable[[], bool] | None = None) -> None:
+    def __init__(self, app: App, port: Port, permits: int, wear: Wear | None = None) -> None:
         """Take nothing yet."""
         self._app, self._port, self._permits = app, port, permits
-        self._is_worn_out = is_worn_out
+        self._wear = wear
         self._running: dict[int, R] = {}
         self._given_up = 0
         self._takes = True
@@ -152,8 +155,8 @@ class Runs(ABC, Generic[R]):
                 port.finish(job, outcome)
             except FastQError as error:
                 finish_as_failure(self._app, port, job, error)
-        if self._is_worn_out is not None and self._is_worn_out():
-            port.retire()
+        if self._wear is not None:
+            self._wear.ran(time.monotonic() - run.began)
         if not self._comes_round:
             self._comes_round = True
             self.soon(self._come_round)

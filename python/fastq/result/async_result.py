@@ -10,7 +10,7 @@ from fastq.imports import symbol_by_name
 from fastq.result import wait as waiting
 from fastq.result.remote import RemoteTraceback
 from fastq.result.revoking import Revocable
-from fastq.result.tree import Tree
+from fastq.result.tree import Tree, leaves
 from fastq.states import FAILURE, PROPAGATE_STATES, READY_STATES, SUCCESS
 from fastq.text import saferepr
 from fastq.time import from_iso
@@ -200,6 +200,11 @@ class AsyncResult(Revocable, Tree, Generic[R]):
                 yield parent
             parent = parent.parent
 
+    @property
+    def supports_native_join(self) -> bool:
+        """Whether the store tells of results as they come."""
+        return self.backend.capability.push
+
     def maybe_throw(self, propagate: bool = True, callback: Callable[[str, R], object] | None = None) -> Any:
         """Raise what the task raised, if it has failed; otherwise return its result, None while there is none.
 
@@ -309,7 +314,7 @@ class AsyncResult(Revocable, Tree, Generic[R]):
         self._meta = None
         ids, above = [self.id], self.parent
         while above is not None:
-            for result in _leaves(above):
+            for result in leaves(above):
                 ids.append(result.id)
                 result._meta = None  # noqa: SLF001 - one of us
             above = above.parent
@@ -379,16 +384,6 @@ class AsyncResult(Revocable, Tree, Generic[R]):
     def __reduce__(self) -> tuple[Any, ...]:
         # Without app and backend: where it is unpickled the current app knows both.
         return type(self), (self.id, None, self._task_name, None, self.parent)
-
-
-def _leaves(result: Any) -> Iterator[AsyncResult[Any]]:
-    """Yield a result; those of its members in place of a group's."""
-    members = getattr(result, "results", None)
-    if members is None:
-        yield result
-        return
-    for member in members:
-        yield from _leaves(member)
 
 
 def _text_of(task_id: Any) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from fastq.result.graph import DependencyGraph, GraphFormatter
 
-__all__ = ["Tree"]
+__all__ = ["Tree", "leaves"]
 
 
 class Tree:
@@ -87,3 +87,13 @@ class Tree:
     def graph(self) -> DependencyGraph:
         """The graph of the results that can be reached from here by now; tasks that have not ended are leaves."""
         return self.build_graph(intermediate=True)
+
+
+def leaves(result: Any) -> Iterator[Any]:
+    """Yield a result; those of its members in place of a group's."""
+    members = getattr(result, "results", None)
+    if members is None:
+        yield result
+        return
+    for member in members:
+        yield from leaves(member)

@@ -24,7 +24,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from fastq.exceptions import DecodeError, EncodeError, SerializerNotInstalled
-from fastq.imports import entry_points
+from fastq.imports import entry_points, use_entry_points
 
 __all__ = ["MAX_BYTES", "compress", "content_types", "decompress", "register"]
 
@@ -123,9 +123,8 @@ def _find(name: str) -> _Method | None:
 @lru_cache(maxsize=1)
 def _load_entry_points() -> bool:
     """Register what other packages bring, once, when a name is asked for that is not our own. Always true."""
-    for name, point in entry_points("fastq.compressions").items():
-        if name not in _by_name:
-            register(*point.load(), name)
+    found = entry_points("fastq.compressions")
+    use_entry_points(found, _by_name, lambda name, arguments: register(*arguments, name))
     return True
 
 

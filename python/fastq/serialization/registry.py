@@ -22,7 +22,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fastq.exceptions import ContentDisallowed, DecodeError, EncodeError, SerializationError, SerializerNotInstalled
-from fastq.imports import entry_points
+from fastq.imports import entry_points, use_entry_points
 from fastq.serialization import json as _json
 from fastq.serialization import msgpack as _msgpack
 from fastq.serialization import pickle as _pickle
@@ -245,9 +245,8 @@ def _find(name: str) -> _Serializer:
 @lru_cache(maxsize=1)
 def _load_entry_points() -> bool:
     """Register what other packages bring, once, when a name is asked for that is not our own. Always true."""
-    for name, point in entry_points("fastq.serializers", "kombu.serializers").items():
-        if name not in _by_name:
-            register(name, *point.load())
+    found = entry_points("fastq.serializers", "kombu.serializers")
+    use_entry_points(found, _by_name, lambda name, arguments: register(name, *arguments))
     return True
 
 

@@ -13,6 +13,7 @@ from fastq.app import current
 from fastq.exceptions import FastQError, NotRegistered, TimeLimitExceeded, WorkerLostError
 from fastq.text import plural
 from fastq.time import to_iso
+from fastq.worker import unstored
 from fastq.worker.request import Request
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class Attendance:
             "expired": self._expired,
             "revoked": self._revoked,
             "terminating": self._terminating,
+            "unstored": self._unstored,
+            "unheeded": self._unheeded,
             "deaf": self._deaf,
             "buried": self._buried,
             "refused": self._refused,
@@ -186,6 +189,9 @@ class Attendance:
             fields["reason"],
         )
 
+    def _unheeded(self, fields: Fields) -> None:
+        _logger.error("A remote command was not obeyed: %s.", fields["reason"])
+
     def _notice(self, fields: Fields) -> None:
         _logger.warning("The broker: %s", fields["text"])
 
@@ -221,6 +227,9 @@ class Attendance:
         _logger.info("Task %s[%s] received.%s", fields["name"], fields["id"], later)
         if signals.task_received:
             signals.task_received.send(sender=self._consumer, request=self._request(fields))
+
+    def _unstored(self, fields: Fields) -> None:
+        unstored.store(self._app, fields)
 
     def _lost(self, fields: Fields) -> None:
         deaths, reason = fields["deaths"], fields["reason"]

@@ -55,6 +55,7 @@ def policy(task: Task[..., Any], max_deaths: int) -> Policy:
         rate_is_global=_is_global(task),
         max_concurrency=task.max_concurrency,
         retries_when_lost=_retries_when_lost(task),
+        results_elsewhere=_are_results_elsewhere(task),
     )
 
 
@@ -77,6 +78,12 @@ def _rate(task: Task[..., Any]) -> float | None:
         raise ImproperlyConfigured(
             f"Task {task.name}: rate_limit is {value!r}: write runs per second, or text such as 10/s, 10/m or 10/h."
         ) from None
+
+
+def _are_results_elsewhere(task: Task[..., Any]) -> bool:
+    """Tell whether the core cannot write where the results of a task are kept: there, or in a store of its own."""
+    backend = task.backend
+    return backend.capability.stores and not (backend.capability.native and backend is task.app.backend)
 
 
 def _retries_when_lost(task: Task[..., Any]) -> int | None:

@@ -146,6 +146,11 @@ impl Port {
         self.send_if(py, gathered)
     }
 
+    fn retire_soon(&self, py: Python<'_>) -> PyResult<()> {
+        let port = self.here(py)?;
+        enter(py, || port.retire_soon())
+    }
+
     fn retire(&self, py: Python<'_>) -> PyResult<()> {
         let port = self.here(py)?;
         enter(py, || port.retire())

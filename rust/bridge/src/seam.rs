@@ -81,6 +81,7 @@ pub(crate) struct PolicySpec {
     rate_is_global: bool,
     max_concurrency: Option<u32>,
     retries_when_lost: Option<u32>,
+    results_elsewhere: bool,
 }
 
 impl PolicySpec {
@@ -101,6 +102,7 @@ impl PolicySpec {
             rate_is_global: self.rate_is_global,
             max_concurrency: self.max_concurrency,
             retries_when_lost: self.retries_when_lost,
+            results_elsewhere: self.results_elsewhere,
         })
     }
 }

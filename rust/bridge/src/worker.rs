@@ -68,7 +68,9 @@ impl Worker {
     fn new(py: Python<'_>, config: ConfigSpec, policies: Vec<PolicySpec>) -> PyResult<Self> {
         let policies: Vec<_> =
             policies.into_iter().map(|policy| policy.policy(py)).collect::<PyResult<_>>()?;
-        let plan = Plan::read(py, config, Policies::new(policies))?;
+        let mut policies = Policies::new(policies);
+        policies.results_elsewhere = config.store_url.is_none();
+        let plan = Plan::read(py, config, policies)?;
         Ok(Self { plan: Mutex::new(Some(plan)), running: OnceLock::new() })
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::job::ending::HandedOn;
+
 /// One fact.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
@@ -69,6 +71,11 @@ kinds! {
     Revoked = "revoked",
     /// A run is being ended because it was called off: `id`, `name`, `slot`, `signal`.
     Terminating = "terminating",
+    /// Python is to store a state, because nobody else writes where the results of the task are kept: `id`, `name`,
+    /// `state`, `body` (the record as JSON).
+    Unstored = "unstored",
+    /// A remote command for this worker cannot be obeyed: `reason`.
+    Unheeded = "unheeded",
     /// It cannot be heard what is called off from now on: `reason`.
     Deaf = "deaf",
     /// It was set aside: `id`, `name`, `queue`, `reason`.
@@ -92,12 +99,24 @@ impl EventKind {
     pub const fn on_request(self) -> bool {
         matches!(self, Self::Received)
     }
+
+    /// Whether something is missing where it is not told.
+    const fn must_arrive(self) -> bool {
+        matches!(self, Self::Unstored)
+    }
 }
 
 impl Event {
     /// An Event without facts.
     pub fn new(kind: EventKind) -> Self {
         Self { kind, fields: Vec::new() }
+    }
+
+    /// Of a state that Python is to store.
+    pub fn unstored(HandedOn { name, record }: HandedOn) -> Self {
+        let body = String::from_utf8_lossy(&record.body).into_owned();
+        let event = Self::new(EventKind::Unstored).with("id", record.task_id).with("name", name);
+        event.with("state", record.state).with("body", body)
     }
 
     /// Adds a fact.
@@ -144,7 +163,8 @@ impl From<bool> for Value {
     }
 }
 
-/// Events waiting for Python, bounded: when Python does not come, the oldest go and are counted.
+/// Events waiting for Python, bounded: when Python does not come, the oldest go and are counted. Those that must arrive
+/// stay; while there are too many of them the worker takes no more messages ([`Outbox::is_full`]).
 #[derive(Debug, Default)]
 pub struct Outbox {
     waiting: VecDeque<Event>,
@@ -154,16 +174,29 @@ pub struct Outbox {
 impl Outbox {
     /// Events kept while Python is busy.
     pub const CAPACITY: usize = 10_000;
+    const LOOKED_AT: usize = 100;
 
     /// Adds an Event; returns whether the box was empty, so that Python must be woken.
     pub fn put(&mut self, event: Event) -> bool {
         let was_empty = self.waiting.is_empty();
-        if self.waiting.len() == Self::CAPACITY {
-            self.waiting.pop_front();
-            self.dropped += 1;
+        if self.waiting.len() >= Self::CAPACITY {
+            self.drop_one();
         }
         self.waiting.push_back(event);
         was_empty
+    }
+
+    /// The oldest goes that may. They are looked for at the front only: behind so many that must arrive there is no end.
+    fn drop_one(&mut self) {
+        let oldest = self.waiting.iter().take(Self::LOOKED_AT).position(|event| !event.kind.must_arrive());
+        if oldest.is_some_and(|place| self.waiting.remove(place).is_some()) {
+            self.dropped += 1;
+        }
+    }
+
+    /// Whether Python has to catch up before there may be more that must arrive.
+    pub fn is_full(&self) -> bool {
+        self.waiting.len() >= Self::CAPACITY
     }
 
     /// Takes at most `limit` Events, oldest first.
@@ -180,5 +213,27 @@ impl Outbox {
     /// Events dropped so far.
     pub fn dropped(&self) -> u64 {
         self.dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_go_when_nobody_comes_but_what_must_arrive_stays() {
+        let mut outbox = Outbox::default();
+        outbox.put(Event::new(EventKind::Unstored));
+        for _ in 0..Outbox::CAPACITY {
+            outbox.put(Event::new(EventKind::Revoked));
+        }
+        assert_eq!((outbox.dropped(), outbox.is_full()), (1, true));
+        assert_eq!(outbox.take(1)[0].kind, EventKind::Unstored);
+        assert!(!outbox.is_full());
+        for _ in 0..2 * Outbox::CAPACITY {
+            outbox.put(Event::new(EventKind::Unstored));
+        }
+        let kept = outbox.take(usize::MAX).into_iter().filter(|event| event.kind == EventKind::Unstored);
+        assert_eq!(kept.count(), 2 * Outbox::CAPACITY);
     }
 }

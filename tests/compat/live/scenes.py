@@ -163,11 +163,18 @@ def purge(works: Works, queue: str) -> int:
 
 
 def control(
-    works: Works, command: str, answers: int = 1, destination: Sequence[str] | None = None, **arguments: Any
+    works: Works,
+    command: str,
+    answers: int = 1,
+    destination: Sequence[str] | None = None,
+    pattern: str | None = None,
+    matcher: str | None = None,
+    **arguments: Any,
 ) -> dict[str, Any]:
     """Broadcast a command, as only Celery can, and wait for so many answers; return them by the workers' names."""
     options = {"reply": True, "timeout": LIMIT, "limit": answers, "destination": destination}
-    replies = works.app.control.broadcast(command, arguments=arguments, **options)
+    matched = {"pattern": pattern, "matcher": matcher}
+    replies = works.app.control.broadcast(command, arguments=arguments, **options, **matched)
     return {name: answer for reply in replies for name, answer in reply.items()}
 
 

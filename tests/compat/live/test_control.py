@@ -149,6 +149,31 @@ def test_a_destination_names_the_only_worker_that_obeys(town: Town) -> None:
     town.release(name)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "matcher", "expected"),
+    [
+        ("fastq*", None, {NODE}),
+        ("celery?@*", "glob", {"celery0@town"}),
+        (r"(fastq|rabbit)\d@", "pcre", {NODE}),
+        (r"(?!fastq)\w+@town$", "pcre", {"celery0@town"}),
+        (r".*\d@town", "pcre", {NODE, "celery0@town"}),
+    ],
+)
+def test_workers_of_both_decide_alike_which_of_them_a_pattern_means(
+    town: Town, pattern: str, matcher: str | None, expected: set[str]
+) -> None:
+    # A revocation by a pattern is asked about afterwards, so that who must not answer has had its time.
+    task_id = uuid.uuid4().hex
+    town.client(FASTQ).do(scenes.revoke, task_id=task_id, pattern=pattern, matcher=matcher)
+    heard = {node for node in (NODE, "celery0@town") if task_id in _asked(town, "revoked", node)[node]}
+    # Celery's workers look at a pattern only where a matcher is named; clients of fastq name it.
+    options = {"answers": len(expected), "pattern": pattern, "matcher": matcher or "glob"}
+    answered = town.client(CELERY).do(scenes.control, command="ping", **options)
+
+    assert heard == expected
+    assert set(answered) == expected
+
+
 def test_celery_sees_what_a_worker_of_fastq_does(town: Town) -> None:
     name, client = uuid.uuid4().hex, town.client(CELERY)
     task_id = client.do(scenes.send, task="live.hold", args=(name,), queue=FASTQ)

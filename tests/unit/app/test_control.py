@@ -118,6 +118,35 @@ def test_a_destination_is_a_message_to_some_and_no_record(app: FastQ, shared: Br
     assert shared.last.route.exchange == "shop.pidbox"
 
 
+def test_workers_are_matched_in_the_two_ways_that_celery_knows(app: FastQ, shared: Broker) -> None:
+    app.control.broadcast("ping", pattern="a@*")
+    app.control.broadcast("ping", pattern="b@*", matcher="glob")
+    app.control.revoke("1", pattern="^a@(x|y)$", matcher="pcre")
+    app.control.revoke_by_stamped_headers({"a": "x"}, pattern="a@", matcher="pcre")
+    assert [(body["pattern"], body["matcher"]) for body in shared.commands] == [
+        ("a@*", "glob"),
+        ("b@*", "glob"),
+        ("^a@(x|y)$", "pcre"),
+        ("a@", "pcre"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matcher", "said"), [("*", "sql", "no matcher 'sql'"), ("(", "pcre", "no regular")]
+)
+def test_receivers_that_no_worker_could_tell_are_refused(
+    app: FastQ, shared: Broker, pattern: str, matcher: str, said: str
+) -> None:
+    for tell in (
+        lambda: app.control.broadcast("ping", pattern=pattern, matcher=matcher),
+        lambda: app.control.revoke("1", pattern=pattern, matcher=matcher),
+        lambda: app.control.revoke_by_stamped_headers({"a": 1}, pattern=pattern, matcher=matcher),
+    ):
+        with pytest.raises(ValueError, match=said):
+            tell()
+    assert shared.commands == shared.record == []
+
+
 def test_a_broker_without_a_record_is_told_by_broadcast(app: FastQ) -> None:
     app.producer = broker = Broker(revocations=False, mailbox=True)
     app.control.revoke("1")

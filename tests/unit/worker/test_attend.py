@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import json
 import logging
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fastq import FastQ, signals
 from fastq._seam import Event
-from fastq.exceptions import NotRegistered, TimeLimitExceeded, WorkerLostError
+from fastq.exceptions import NotRegistered, TaskRevokedError, TimeLimitExceeded, WorkerLostError
 from fastq.worker.attend import Attendance
 
 if TYPE_CHECKING:
@@ -229,3 +231,38 @@ def test_the_end_of_the_core_is_remembered(attendance: Attendance, caplog: pytes
     attendance.see_to(Event("stopped", {"clean": False, "reason": "disk full"}))
     assert attendance.stopped == {"clean": False, "reason": "disk full"}
     assert "disk full" in caplog.text
+
+
+def test_a_state_that_only_python_can_store_is_stored_where_the_task_keeps_its_results(
+    app: FastQ, attendance: Attendance, tmp_path: Path
+) -> None:
+    app.conf.result_backend = f"file://{tmp_path}/results"
+    result = {"exc_type": "TaskRevokedError", "exc_message": ["expired"], "exc_module": "celery.exceptions"}
+    body = json.dumps({"status": "REVOKED", "result": result})
+
+    attendance.see_to(Event("unstored", {"id": "i1", "name": "shop.add", "state": "REVOKED", "body": body}))
+    attendance.see_to(Event("unstored", {"id": "i2", "name": "shop.unknown", "state": "REVOKED", "body": body}))
+
+    for task_id in ("i1", "i2"):
+        with pytest.raises(TaskRevokedError, match="expired"):
+            app.AsyncResult(task_id).get(timeout=0)
+
+
+def test_a_state_that_cannot_be_stored_is_logged(
+    app: FastQ, attendance: Attendance, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.conf.result_backend = f"file://{tmp_path}/results"
+    assert app.backend is not None  # it was found while there was nothing in the way
+    (tmp_path / "results").write_text("in the way")
+    body = json.dumps({"status": "FAILURE", "result": {"exc_type": "KeyError", "exc_message": [1]}})
+
+    attendance.see_to(Event("unstored", {"id": "i1", "name": "shop.add", "state": "FAILURE", "body": body}))
+
+    assert "its state FAILURE could not be stored" in caplog.text
+
+
+def test_a_remote_command_that_cannot_be_obeyed_is_logged(
+    attendance: Attendance, caplog: pytest.LogCaptureFixture
+) -> None:
+    attendance.see_to(Event("unheeded", {"reason": "there is no matcher of that name"}))
+    assert "A remote command was not obeyed: there is no matcher of that name." in caplog.text

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,3 +113,10 @@ def test_a_run_that_is_lost_is_retried_as_often_as_the_task_may_be() -> None:
     assert made().retries_when_lost is None
     assert made({"retry_on_worker_lost": True, "max_retries": 5}).retries_when_lost == 5
     assert made({"max_retries": None}, task_retry_on_worker_lost=True).retries_when_lost == 2**32 - 1
+
+
+def test_results_that_the_core_cannot_write_are_elsewhere(tmp_path: Path) -> None:
+    files = f"file://{tmp_path}/results"
+    assert not made(result_backend=f"sqlite:///{tmp_path}/queue.db").results_elsewhere
+    assert made(result_backend=files).results_elsewhere
+    assert not made(result_backend="disabled://").results_elsewhere, "there are none"

@@ -14,9 +14,11 @@ use crate::clock::Instant;
 use crate::ident::Tag;
 use crate::job::limits::{Ask, Asked, Granted};
 
-/// A gate that waits for tokens is asked for again after so long, or so many times longer as there are such gates.
-const LOOK: Duration = Duration::from_secs(3);
-const LOOK_LATE: u32 = 10;
+/// A gate that waits for tokens is asked for again after so long. Each ask costs the server some commands, and a worker
+/// that only waits shall cost next to nothing.
+const LOOK: Duration = Duration::from_secs(30);
+/// So long after the server could not be asked.
+const TRY_AGAIN: Duration = Duration::from_secs(3);
 /// Turns are asked for so long before the first of them may come.
 const LEAD: Duration = Duration::from_millis(10);
 /// For each slot so many gates are asked for: most may turn out to be shut.
@@ -181,13 +183,8 @@ impl Gates {
 
     /// A gate that was asked for and had no answer waits a moment: the server could not be asked.
     fn shut_unanswered(&mut self, now: Instant) {
-        let late = u32::try_from(self.all.values().filter(|gate| gate.in_line).count()).unwrap_or(u32::MAX);
-        for gate in self.all.values_mut() {
-            if gate.asked > 0 {
-                (gate.asked, gate.shut_until) = (0, Some(now.after(LOOK)));
-            } else if gate.in_line && gate.shut_until == Some(now.after(LOOK)) {
-                gate.shut_until = Some(now.after(LOOK * late.clamp(1, LOOK_LATE)));
-            }
+        for gate in self.all.values_mut().filter(|gate| gate.asked > 0) {
+            (gate.asked, gate.shut_until) = (0, Some(now.after(TRY_AGAIN)));
         }
     }
 

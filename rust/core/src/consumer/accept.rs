@@ -29,17 +29,21 @@ pub fn accept(delivery: Delivery, policies: &Policies, now: Instant, wall: WallT
     let message = delivery.message.clone(); // three pointers, so that headers can be read while the Delivery moves on
     let headers = match message.check_size().and_then(|()| Headers::parse(&message.headers)) {
         Ok(headers) => headers,
-        Err(error) => return unreadable(delivery, &error.to_string(), wall),
+        Err(error) => return unreadable(delivery, policies, &error.to_string(), wall),
     };
     let (Some(name), Some(id)) = (headers.task.as_deref(), headers.id.as_deref()) else {
-        return unreadable(delivery, "it has no task or id header: not a message of task protocol 2", wall);
+        let reason = "it has no task or id header: not a message of task protocol 2";
+        return unreadable(delivery, policies, reason, wall);
     };
-    let Some(policy) = policies.find(name) else { return unknown(delivery, name, id, &headers, wall) };
+    let Some(policy) = policies.find(name) else {
+        return unknown(delivery, policies, &headers, (name, id), wall);
+    };
     let times = headers.eta().and_then(|due| Ok((due, headers.expires()?)));
     let (due, expires) = match times {
         Ok(times) => times,
         Err(error) => {
-            return unreadable(delivery, &format!("its eta or expires cannot be read: {error}"), wall);
+            let reason = format!("its eta or expires cannot be read: {error}");
+            return unreadable(delivery, policies, &reason, wall);
         }
     };
     let (hard, soft) = headers.time_limits();
@@ -69,7 +73,7 @@ fn correlation_id(properties: &[u8]) -> Option<String> {
 }
 
 /// Set aside; where the id can be told the caller hears of it.
-fn unreadable(delivery: Delivery, reason: &str, wall: WallTime) -> Accepted {
+fn unreadable(delivery: Delivery, policies: &Policies, reason: &str, wall: WallTime) -> Accepted {
     let (name, id) = Headers::names(&delivery.message.headers);
     // Of a message whose headers say nothing, the properties may tell whose caller waits.
     let id = id.or_else(|| correlation_id(&delivery.message.properties));
@@ -80,19 +84,28 @@ fn unreadable(delivery: Delivery, reason: &str, wall: WallTime) -> Accepted {
     let exception = Exception::invalid(reason);
     commit.chords = Chords::of(part_of(&delivery.message, "FAILURE", &exception));
     if !id.is_empty() {
-        commit.records.push(Record::of_exception(&id, "FAILURE", &exception, wall));
+        let elsewhere =
+            policies.find(&name).map_or(policies.results_elsewhere, |policy| policy.results_elsewhere);
+        commit.add_state(&name, Record::of_exception(&id, "FAILURE", &exception, wall), elsewhere);
     }
     Accepted::Settled(commit, event)
 }
 
-fn unknown(delivery: Delivery, name: &str, id: &str, headers: &Headers<'_>, wall: WallTime) -> Accepted {
+fn unknown(
+    delivery: Delivery,
+    policies: &Policies,
+    headers: &Headers<'_>,
+    (name, id): (&str, &str),
+    wall: WallTime,
+) -> Accepted {
     let event = told(EventKind::Unknown, &delivery, name, id);
     let verdict =
         Verdict::Bury { reason: format!("no task named {name:?} is registered in the worker"), died: false };
     let mut commit = Commit::settle(delivery.receipt, verdict);
     let exception = Exception::not_registered(name);
     commit.chords = Chords::of(part_of(&delivery.message, "FAILURE", &exception));
-    commit.records.push(Record::of_exception(id, "FAILURE", &exception, wall));
+    let record = Record::of_exception(id, "FAILURE", &exception, wall);
+    commit.add_state(name, record, policies.results_elsewhere);
     let unlock = headers.unique_key.as_deref().map(|key| (key.to_owned(), id.to_owned()));
     commit.limits = Limits { unlock, ..Limits::default() }.boxed();
     Accepted::Settled(commit, event)
@@ -111,6 +124,10 @@ mod tests {
     use crate::message::Message;
 
     fn accepted(headers: &'static str) -> Accepted {
+        accepted_by(&Policies::new([Policy::named("add")]), headers)
+    }
+
+    fn accepted_by(policies: &Policies, headers: &'static str) -> Accepted {
         let delivery = Delivery {
             receipt: Receipt::new(Tag(1), 1),
             queue: "celery".into(),
@@ -122,7 +139,7 @@ mod tests {
             deaths: 0,
             message: Message { headers: headers.into(), ..Message::default() },
         };
-        accept(delivery, &Policies::new([Policy::named("add")]), Instant(0), WallTime(0))
+        accept(delivery, policies, Instant(0), WallTime(0))
     }
 
     #[test]
@@ -163,5 +180,17 @@ mod tests {
         let Accepted::Settled(commit, event) = accepted(r#"{"task":"sub","id":"1"}"#) else { panic!() };
         assert_eq!(event.kind, EventKind::Unknown);
         assert!(String::from_utf8_lossy(&commit.records[0].body).contains("NotRegistered"));
+    }
+
+    #[test]
+    fn what_the_core_cannot_store_is_handed_on_under_the_name_of_the_task() {
+        let mut policies = Policies::new([]);
+        policies.results_elsewhere = true;
+        let Accepted::Settled(commit, _) = accepted_by(&policies, r#"{"task":"sub","id":"1"}"#) else {
+            panic!()
+        };
+        assert!(commit.records.is_empty());
+        let handed_on = &commit.handed_on[0];
+        assert_eq!((handed_on.name.as_str(), handed_on.record.state.as_str()), ("sub", "FAILURE"));
     }
 }

@@ -59,7 +59,7 @@ impl Machine {
     /// A free slot, else the slot with the least to do that may take one more short job.
     fn choose(&self, estimate: Option<Duration>) -> Option<SlotId> {
         if self.permits > 1 {
-            let free = self.slots.values().filter(|slot| slot.is_free());
+            let free = self.slots.values().filter(|slot| self.has_room(slot));
             if let Some(slot) = free.min_by_key(|slot| slot.sent().len()) {
                 return Some(slot.id());
             }
@@ -67,7 +67,7 @@ impl Machine {
         let mut best: Option<(Duration, SlotId)> = None;
         for (id, slot) in &self.slots {
             let backlog = match slot.state() {
-                SlotState::Idle if slot.is_free() => return Some(*id),
+                SlotState::Idle if self.has_room(slot) => return Some(*id),
                 _ if estimate.is_some() && slot.takes_several() && slot.sent().len() < BATCH => {
                     slot.backlog()
                 }
@@ -81,6 +81,18 @@ impl Machine {
             }
         }
         best.map(|(_, id)| id)
+    }
+
+    /// Whether a slot has a permit left. Runs that go on in those it follows use its permits: a child that finishes what
+    /// it has and its successor run no more together than one may.
+    pub(super) fn has_room(&self, slot: &Slot) -> bool {
+        let mut taken = slot.taken();
+        let mut after = slot.after();
+        while let Some(before) = after.and_then(|id| self.slots.get(&id)) {
+            taken += before.taken();
+            after = before.after();
+        }
+        slot.is_free() && taken < slot.permits()
     }
 
     /// Sends a job, or first acknowledges it where that must happen before it can do anything.

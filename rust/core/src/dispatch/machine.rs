@@ -137,8 +137,10 @@ impl Machine {
     pub fn step(&mut self, now: Now, input: Input, effects: &mut Effects) -> Result<()> {
         match input {
             Input::Arrived(job) => self.arrived(now, job, effects),
-            Input::SlotMade { slot, killable } => {
-                self.slots.insert(slot, Slot::new(slot, killable, self.permits, now.monotonic));
+            Input::SlotMade { slot, killable, after } => {
+                let made = Slot::new(slot, killable, self.permits, now.monotonic);
+                let after = after.filter(|before| self.slots.contains_key(before));
+                self.slots.insert(slot, made.following(after));
             }
             Input::SlotUp(slot) => self.slot(slot)?.hello(now.monotonic)?,
             Input::SlotRetires(slot) => self.slot(slot)?.retire()?,
@@ -180,7 +182,7 @@ impl Machine {
     pub fn load(&self) -> Load {
         let comes = |slot: &&Slot| is_alive(slot.state()) || slot.state() == SlotState::Starting;
         let slots = self.slots.values().filter(comes).count();
-        let busy = self.slots.values().filter(|slot| !slot.is_free() && is_alive(slot.state())).count();
+        let busy = self.slots.values().filter(|slot| !self.has_room(slot) && is_alive(slot.state())).count();
         Load { slots, busy, pressed: self.buffer.ready() > 0 && busy == slots }
     }
 
@@ -309,7 +311,7 @@ impl Machine {
             let chords =
                 outcome.chords.take().or_else(|| held.job.chords_refused(outcome.ending, &outcome.reason));
             let Outcome { records, publications, .. } = outcome;
-            let commit = Commit { settle, records, publications, chords, limits, note: false };
+            let commit = Commit { settle, records, publications, chords, limits, ..Commit::default() };
             effects.push(Effect::Settle(commit));
         }
         Ok(())

@@ -46,6 +46,8 @@ pub enum Input {
         slot: SlotId,
         /// It is a process of its own.
         killable: bool,
+        /// Which slot it follows, where something may still run.
+        after: Option<SlotId>,
     },
     /// Its executor said hello.
     SlotUp(SlotId),

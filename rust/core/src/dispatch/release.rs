@@ -63,6 +63,8 @@ impl Machine {
             self.wait_for_ack(tag, effects);
         }
         self.abandoned.retain(|_, (holder, _)| *holder != id);
+        let before = slot.after();
+        self.slots.values_mut().for_each(|other| other.outlive(id, before));
         let several = slot.permits() > 1;
         for Sent { sequence, tag, .. } in slot.eof().into_iter().rev() {
             if sequence > started {
@@ -255,15 +257,15 @@ impl Machine {
 fn commit(held: &mut Held, decision: Decision, exception: &Exception, now: WallTime) -> Option<Commit> {
     let job = &mut held.job;
     let wanted = !job.ignores_result() || job.policy.store_errors_even_if_ignored;
-    let mut records = Vec::new();
+    let mut commit = Commit::default();
     if decision.store_failure && wanted {
-        records.push(Record::of_exception(&job.id, "FAILURE", exception, now));
+        let record = Record::of_exception(&job.id, "FAILURE", exception, now);
+        commit.add_state(&job.name, record, job.policy.results_elsewhere);
     }
-    let chords = if decision.store_failure { job.chords("FAILURE", exception) } else { None };
-    let limits = bounds::limits(held, decision.verdict.as_ref(), &[], now);
-    let settle = decision.verdict.and_then(|verdict| Some((held.job.delivery.receipt.spend()?, verdict)));
-    let is_something = settle.is_some() || !records.is_empty() || chords.is_some() || limits.is_some();
-    is_something.then(|| Commit { settle, records, chords, limits, ..Commit::default() })
+    commit.chords = if decision.store_failure { job.chords("FAILURE", exception) } else { None };
+    commit.limits = bounds::limits(held, decision.verdict.as_ref(), &[], now);
+    commit.settle = decision.verdict.and_then(|verdict| Some((held.job.delivery.receipt.spend()?, verdict)));
+    (!commit.is_nothing()).then_some(commit)
 }
 
 fn about(kind: EventKind, job: &Job) -> Event {

@@ -16,14 +16,15 @@ use crate::store::record::Exception;
 /// The Commit that sends the next try; `None` when the task does not want it, or has no tries left.
 pub(super) fn of_lost(held: &mut Held, exception: &Exception, now: WallTime) -> Option<Commit> {
     let publications = vec![next_try(&held.job)?];
-    let mut records = Vec::new();
+    let mut commit = Commit::default();
     if !held.job.ignores_result() {
-        records.push(Record::of_exception(&held.job.id, "RETRY", exception, now));
+        let record = Record::of_exception(&held.job.id, "RETRY", exception, now);
+        commit.add_state(&held.job.name, record, held.job.policy.results_elsewhere);
     }
     let verdict = (held.ack == Ack::Late).then_some(Verdict::Ack);
     let limits = bounds::limits(held, verdict.as_ref(), &publications, now);
     let settle = verdict.and_then(|verdict| Some((held.job.delivery.receipt.spend()?, verdict)));
-    Some(Commit { settle, records, publications, limits, ..Commit::default() })
+    Some(Commit { settle, publications, limits, ..commit })
 }
 
 fn next_try(job: &Job) -> Option<Publication> {

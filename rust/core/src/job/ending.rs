@@ -89,6 +89,8 @@ pub struct Commit {
     pub settle: Option<(Receipt, Verdict)>,
     /// States to store, in order.
     pub records: Vec<Record>,
+    /// States that no executor lives to store, of tasks whose results only Python writes.
+    pub handed_on: Vec<HandedOn>,
     /// Messages to publish.
     pub publications: Vec<Publication>,
     /// Chords that begin, are counted or end with it.
@@ -99,7 +101,35 @@ pub struct Commit {
     pub limits: Option<Box<Limits>>,
 }
 
+/// A state that Python is to store.
+#[derive(Debug, PartialEq, Eq)]
+pub struct HandedOn {
+    /// The task's name: it may have a store of its own.
+    pub name: String,
+    /// The state.
+    pub record: Record,
+}
+
 impl Commit {
+    /// Adds a state that no executor lives to store. `elsewhere`: only Python writes the results of this task.
+    pub fn add_state(&mut self, name: &str, record: Record, elsewhere: bool) {
+        if elsewhere {
+            self.handed_on.push(HandedOn { name: name.to_owned(), record });
+        } else {
+            self.records.push(record);
+        }
+    }
+
+    /// Whether there is nothing to carry out.
+    pub fn is_nothing(&self) -> bool {
+        self.settle.is_none()
+            && self.records.is_empty()
+            && self.handed_on.is_empty()
+            && self.publications.is_empty()
+            && self.chords.is_none()
+            && self.limits.is_none()
+    }
+
     /// A Commit that only settles.
     pub fn settle(receipt: Receipt, verdict: Verdict) -> Self {
         Self { settle: Some((receipt, verdict)), ..Self::default() }

@@ -36,6 +36,8 @@ pub struct Policy {
     pub max_concurrency: Option<u32>,
     /// A run whose child died is retried, up to so many times in all; `None`: it is not.
     pub retries_when_lost: Option<u32>,
+    /// Its results are kept where only Python writes.
+    pub results_elsewhere: bool,
 }
 
 impl Policy {
@@ -56,22 +58,28 @@ impl Policy {
             rate_is_global: false,
             max_concurrency: None,
             retries_when_lost: None,
+            results_elsewhere: false,
         }
     }
 }
 
 /// Policies by task name.
 #[derive(Clone, Debug, Default)]
-pub struct Policies(HashMap<String, Arc<Policy>>);
+pub struct Policies {
+    by_name: HashMap<String, Arc<Policy>>,
+    /// The results of tasks that are not registered belong where only Python writes.
+    pub results_elsewhere: bool,
+}
 
 impl Policies {
     /// A table of `policies`; the later of two with one name wins.
     pub fn new(policies: impl IntoIterator<Item = Policy>) -> Self {
-        Self(policies.into_iter().map(|policy| (policy.name.clone(), Arc::new(policy))).collect())
+        let by_name = policies.into_iter().map(|policy| (policy.name.clone(), Arc::new(policy))).collect();
+        Self { by_name, results_elsewhere: false }
     }
 
     /// The Policy of the task called `name`, if it is registered.
     pub fn find(&self, name: &str) -> Option<&Arc<Policy>> {
-        self.0.get(name)
+        self.by_name.get(name)
     }
 }

@@ -25,6 +25,7 @@
 //!   20 BYE      takes no more jobs
 //!   21 DROPPED  the job `tag` had been taken back and was not started
 //!   22 LET GO   the run of the job `tag`, which was to be cancelled, holds its permit no more
+//!   23 SOON     will say BYE before long: a successor may be made
 //!
 //! records       count u32 · { task id field · state field · content type field · body field }
 //! publications  count u32 · { exchange field · routing key field · priority i16 · due i64 (ms since 1970, least: none)
@@ -82,6 +83,8 @@ pub enum Kind {
     Dropped = 21,
     /// The run that was to be cancelled holds its permit no more.
     LetGo = 22,
+    /// Will take no more jobs before long.
+    Soon = 23,
 }
 
 impl Kind {
@@ -98,6 +101,7 @@ impl Kind {
             20 => Self::Bye,
             21 => Self::Dropped,
             22 => Self::LetGo,
+            23 => Self::Soon,
             _ => return None,
         })
     }

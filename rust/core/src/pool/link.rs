@@ -39,6 +39,8 @@ pub enum LinkEvent {
     Finished(Tag, Outcome),
     /// States of a run that goes on.
     Store(Vec<Record>),
+    /// It will take no more jobs before long.
+    Soon,
     /// It takes no more jobs: what it has not started (see the slot page) may go to others.
     Bye,
     /// It forgot a job that had been taken back from it.
@@ -293,6 +295,7 @@ fn event(frame: &Frame) -> Result<LinkEvent> {
         Kind::Started => LinkEvent::Started(frame.tag),
         Kind::Finished => LinkEvent::Finished(frame.tag, frame::parse_finished(&frame.payload)?),
         Kind::Store => LinkEvent::Store(frame::parse_store(&frame.payload)?),
+        Kind::Soon => LinkEvent::Soon,
         Kind::Bye => LinkEvent::Bye,
         Kind::Dropped => LinkEvent::Dropped(frame.tag),
         Kind::LetGo => LinkEvent::LetGo(frame.tag),

@@ -12,6 +12,7 @@ pub mod port;
 pub mod replace;
 mod seat;
 pub mod slot;
+pub mod succession;
 
 use std::collections::HashMap;
 use std::os::unix::net::UnixStream;
@@ -154,7 +155,7 @@ impl Pool {
     /// Notes that a slot's executor is ready.
     pub fn greeted(&mut self, slot: SlotId) {
         if let Some(seat) = self.seats.get_mut(&slot) {
-            seat.starting_since = None;
+            (seat.greeted, seat.starting_since) = (true, None);
         }
     }
 
@@ -163,11 +164,16 @@ impl Pool {
         self.replacement.got_on();
     }
 
-    /// Notes that a slot's executor says it leaves.
-    pub fn leaves(&mut self, slot: SlotId) {
-        if let Some(seat) = self.seats.get_mut(&slot) {
-            seat.expected = true;
-        }
+    /// Whether a slot's executor has said that it is ready.
+    pub fn is_ready(&self, slot: SlotId) -> bool {
+        self.seats.get(&slot).is_some_and(|seat| seat.greeted)
+    }
+
+    /// Notes that a slot's executor says it leaves; whether somebody is to follow it.
+    pub fn leaves(&mut self, slot: SlotId) -> bool {
+        let Some(seat) = self.seats.get_mut(&slot) else { return false };
+        seat.expected = true;
+        !seat.dismissed
     }
 
     /// Sends a slot's executor away; nobody is to follow it.

@@ -217,6 +217,15 @@ impl Port {
         Ok(())
     }
 
+    /// Tells the parent that this executor will retire before long, so that its successor can be made meanwhile.
+    ///
+    /// # Errors
+    /// `Unreachable` when the socket fails.
+    pub fn retire_soon(&self) -> Result<()> {
+        self.outgoing.put_bare(Kind::Soon, Tag(0));
+        self.outgoing.flush()
+    }
+
     /// Sends what is gathered.
     ///
     /// # Errors

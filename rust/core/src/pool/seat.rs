@@ -25,6 +25,8 @@ pub(super) struct Seat {
     pub(super) expected: bool,
     /// It was sent away for want of work.
     pub(super) dismissed: bool,
+    /// It has said hello.
+    pub(super) greeted: bool,
     /// A child that has not said hello was asked for at this time.
     pub(super) starting_since: Option<Instant>,
     /// Why it is being ended, when that is not plain from how it ends.
@@ -53,6 +55,7 @@ impl Seat {
             status: None,
             expected: false,
             dismissed: false,
+            greeted: false,
             starting_since: None,
             note: None,
         }

@@ -94,6 +94,8 @@ pub struct Slot {
     known: u64,
     progress_at: Instant,
     killable: bool,
+    /// The slot it follows, as long as something runs there: those runs hold permits of this one.
+    after: Option<SlotId>,
 }
 
 impl Slot {
@@ -116,7 +118,14 @@ impl Slot {
             known: 0,
             progress_at: now,
             killable,
+            after: None,
         }
+    }
+
+    /// A slot whose executor follows that of another, which finishes what it has.
+    #[must_use]
+    pub fn following(self, after: Option<SlotId>) -> Self {
+        Self { after, ..self }
     }
 
     /// Its name.
@@ -137,6 +146,18 @@ impl Slot {
     /// Whether a hard limit can end it.
     pub fn is_killable(&self) -> bool {
         self.killable
+    }
+
+    /// The slot that it follows, while that is there.
+    pub fn after(&self) -> Option<SlotId> {
+        self.after
+    }
+
+    /// The slot `gone` is no more; that one had followed `before`.
+    pub fn outlive(&mut self, gone: SlotId, before: Option<SlotId>) {
+        if self.after == Some(gone) {
+            self.after = before;
+        }
     }
 
     /// How many jobs it runs at the same time.
@@ -258,10 +279,14 @@ impl Slot {
         self.progress_at = now;
     }
 
-    /// Whether it can take a job that must go to a free slot.
+    /// How many permits are in use, or kept for a job.
+    pub fn taken(&self) -> usize {
+        self.sent.len() + self.reserved.len() + self.abandoned
+    }
+
+    /// Whether it can take a job that must go to a free slot, as far as it alone is concerned.
     pub fn is_free(&self) -> bool {
-        let taken = self.sent.len() + self.reserved.len() + self.abandoned;
-        matches!(self.state, SlotState::Idle | SlotState::Busy) && taken < self.permits
+        matches!(self.state, SlotState::Idle | SlotState::Busy) && self.taken() < self.permits
     }
 
     /// Whether it has nothing to do.

@@ -14,8 +14,10 @@ pub fn revoked(job: &mut Job, why: &str, now: WallTime) -> Option<Commit> {
     let wanted = !job.ignores_result() || job.policy.store_errors_even_if_ignored;
     let exception = Exception::revoked(why);
     let chords = job.chords("REVOKED", &exception);
-    let records =
-        if wanted { vec![Record::of_exception(&job.id, "REVOKED", &exception, now)] } else { Vec::new() };
-    let something = settle.is_some() || !records.is_empty() || chords.is_some();
-    something.then(|| Commit { settle, chords, ..Commit::store(records) })
+    let mut commit = Commit { settle, chords, ..Commit::default() };
+    if wanted {
+        let record = Record::of_exception(&job.id, "REVOKED", &exception, now);
+        commit.add_state(&job.name, record, job.policy.results_elsewhere);
+    }
+    (!commit.is_nothing()).then_some(commit)
 }

@@ -9,7 +9,7 @@ use crate::broker::Queue;
 pub use crate::consumer::credit::Prefetch;
 use crate::event::EventKind;
 use crate::job::policy::Policies;
-use crate::pool::page::Page;
+use crate::pool::page::{Page, SLOTS};
 use crate::store::Patience;
 
 /// The settings of one worker.
@@ -60,6 +60,16 @@ pub struct WorkerConfig {
     pub eta_limit: Option<u32>,
     /// Events told only on request that are wanted from the first moment on.
     pub watch: Vec<EventKind>,
+}
+
+impl WorkerConfig {
+    /// Slots that the nursery fills: one more than children may be in service, where a successor is made.
+    pub fn places(&self) -> u32 {
+        match self.children.max(self.most_children) {
+            0 => 0,
+            most => (most + 1).min(SLOTS as u32),
+        }
+    }
 }
 
 /// The slot page, mapped by the bridge.

@@ -23,7 +23,9 @@ use crate::job::ending::Commit;
 use crate::job::policy::Policies;
 use crate::pool::link::LinkEvent;
 use crate::pool::nursery::NurseryEvent;
-use crate::pool::{Departure, Pool, SeatId};
+use crate::pool::{Pool, SeatId};
+
+pub(super) use crate::pool::succession::Succession;
 
 /// What the loop hears.
 pub(super) struct Ears {
@@ -52,10 +54,10 @@ pub(super) struct Drive {
     pub(super) tell: Tell,
     pub(super) stats: Arc<Stats>,
     pub(super) stop: Stop,
-    /// Slots that the nursery fills.
+    /// Children in service, at the beginning.
     pub(super) children: u32,
-    /// As many it may fill when there is work for them.
-    pub(super) most_children: u32,
+    /// Who follows whom, and the slots that the nursery fills.
+    pub(super) succession: Succession,
     /// Decides how many; `None`: always the same.
     pub(super) scale: Option<Scale>,
     pub(super) queues: String,
@@ -89,11 +91,12 @@ pub(super) struct Desk {
 impl Drive {
     /// After the first thing heard, so many more are taken before effects are performed.
     const AT_ONCE: usize = 64;
+    const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
     /// Turns until the worker has stopped; returns whether everything was settled or given back.
     pub(super) async fn run(mut self, mut ears: Ears) -> bool {
         for slot in 0..self.children {
-            self.spawn(SlotId(slot));
+            self.spawn(SlotId(slot), None);
         }
         loop {
             self.turn();
@@ -113,7 +116,10 @@ impl Drive {
     async fn listen(&mut self, ears: &mut Ears) -> Heard {
         let now = self.now();
         let scale = self.scale.as_ref().and_then(|scale| scale.next_wake(self.machine.load().slots));
-        let wakes = [self.machine.next_wake(now), self.pool.next_wake(), self.stop.next_wake(), scale];
+        // Nobody tells when Python has caught up.
+        let catching_up = self.tell.is_full().then(|| now.monotonic.after(Self::LOOK_AGAIN));
+        let wakes =
+            [self.machine.next_wake(now), self.pool.next_wake(), self.stop.next_wake(), scale, catching_up];
         let wake = wakes.into_iter().flatten().min();
         tokio::select! {
             biased;
@@ -145,8 +151,9 @@ impl Drive {
         // Not before: what was heard earlier is meant for the executor that was there then, and what it brings about
         // must not be sent to its successor.
         for slot in self.pool.replacements(now.monotonic) {
-            self.spawn(slot);
+            self.refill(slot);
         }
+        self.prepare_successor();
         self.step_all(now);
         self.stats.gauge(self.machine.counts());
         self.scale(now);
@@ -193,17 +200,26 @@ impl Drive {
     fn order(&mut self, now: Now) {
         if !self.desk.commits.is_empty() {
             Stats::add(&self.stats.committed, self.desk.commits.len());
+            self.hand_on();
             let _ = self.orders.send(Order::Settle(std::mem::take(&mut self.desk.commits)));
         }
         let asks = self.machine.asks(now);
         if !asks.is_empty() {
             let _ = self.orders.send(Order::Ask(asks));
         }
-        let credit = if self.stop.has_begun() { 0 } else { self.machine.credit(now) };
+        let takes_none = self.stop.has_begun() || self.tell.is_full();
+        let credit = if takes_none { 0 } else { self.machine.credit(now) };
         let told = (credit, self.machine.is_hungry() || self.stop.has_begun(), self.desk.harvest);
         if self.desk.told != Some(told) {
             self.desk.told = Some(told);
             let _ = self.orders.send(Order::Take { credit: told.0, hurry: told.1, seen: told.2 });
+        }
+    }
+
+    /// Tells Python of states that it is to store.
+    fn hand_on(&mut self) {
+        for handed_on in self.desk.commits.iter_mut().flat_map(|commit| commit.handed_on.drain(..)) {
+            self.tell.put(Event::unstored(handed_on));
         }
     }
 
@@ -216,9 +232,9 @@ impl Drive {
         match change {
             Change::Stay => return,
             Change::Grow(more) => {
-                let vacant = (0..self.most_children).map(SlotId).filter(|slot| self.pool.is_vacant(*slot));
+                let vacant = self.succession.places().filter(|slot| self.pool.is_vacant(*slot));
                 for slot in vacant.take(more).collect::<Vec<_>>() {
-                    self.spawn(slot);
+                    self.spawn(slot, None);
                 }
             }
             Change::Shrink(fewer) => {
@@ -231,16 +247,6 @@ impl Drive {
         self.step_all(now);
         let slots = self.machine.load().slots as u64;
         self.tell.put(Event::new(EventKind::Scaled).with("from", load.slots as u64).with("to", slots));
-    }
-
-    fn spawn(&mut self, slot: SlotId) {
-        match self.pool.spawn(slot, self.clock.now()) {
-            Ok(()) => self.desk.inputs.push_back(Input::SlotMade { slot, killable: true }),
-            Err(error) => {
-                self.tell.put(Event::new(EventKind::Bug).with("reason", error.to_string()));
-                self.pool.replace(&Departure::of_nobody(slot), self.clock.now());
-            }
-        }
     }
 
     /// Goes on with a stop that has begun: see [`Stop`] for the order of closing.

@@ -30,7 +30,7 @@ impl Drive {
                 }
             }
             Command::Adopt(slot, socket) => match self.pool.adopt(slot, socket) {
-                Ok(()) => self.desk.inputs.push_back(Input::SlotMade { slot, killable: false }),
+                Ok(()) => self.desk.inputs.push_back(Input::SlotMade { slot, killable: false, after: None }),
                 Err(error) => self.tell.put(Event::new(EventKind::Bug).with("reason", error.to_string())),
             },
             // The consumer ends last: who stops needs no other queues.
@@ -49,7 +49,9 @@ impl Drive {
             match event {
                 LinkEvent::Hello => {
                     self.pool.greeted(slot);
-                    self.desk.inputs.push_back(Input::SlotUp(slot));
+                    if !self.succession.stands_by(slot) {
+                        self.desk.inputs.push_back(Input::SlotUp(slot));
+                    }
                 }
                 LinkEvent::Started(tag) => self.desk.inputs.push_back(Input::Started(slot, tag)),
                 LinkEvent::Finished(tag, outcome) => {
@@ -58,10 +60,8 @@ impl Drive {
                     self.desk.inputs.push_back(Input::Finished(slot, tag, Box::new(outcome)));
                 }
                 LinkEvent::Store(records) => self.desk.commits.push(Commit::store(records)),
-                LinkEvent::Bye => {
-                    self.pool.leaves(slot);
-                    self.desk.inputs.push_back(Input::SlotRetires(slot));
-                }
+                LinkEvent::Soon => self.succession.leaves_soon(slot),
+                LinkEvent::Bye => self.leaves(slot),
                 LinkEvent::LetGo(tag) => self.desk.inputs.push_back(Input::LetGo(slot, tag)),
                 LinkEvent::Dropped(tag) => self.desk.inputs.push_back(Input::Dropped(slot, tag)),
                 LinkEvent::Gone(error) => self.pipe_ended(slot, error),
@@ -77,7 +77,7 @@ impl Drive {
             self.pool.kill(slot);
         }
         let departure = self.pool.pipe_ended(slot, self.clock.now());
-        if departure.is_none() {
+        if departure.is_none() && !self.succession.stands_by(slot) {
             self.desk.inputs.push_back(Input::SlotRetires(slot));
             self.reclaim(slot);
         }
@@ -209,10 +209,9 @@ impl Drive {
         if !departure.expected && !self.stop.has_begun() {
             Stats::add(&self.stats.lost, 1);
         }
-        if departure.slot.0 < self.most_children && !departure.dismissed && !self.stop.has_begun() {
-            self.pool.replace(&departure, self.clock.now());
-        }
-        if departure.slot.0 >= self.most_children {
+        if self.succession.has(departure.slot) {
+            self.follow(&departure);
+        } else {
             self.free_slots.lock().unwrap_or_else(PoisonError::into_inner).push(departure.slot);
         }
         self.desk.inputs.push_back(Input::SlotGone {

@@ -2,6 +2,8 @@
 //!
 //! A command that is not known here, or cannot be read, is none of this worker's business: others may obey it.
 
+mod matcher;
+
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -14,6 +16,7 @@ use crate::clock::WallTime;
 use crate::error::Result;
 use crate::job::revocation::{Revocation, Target, signal};
 use crate::message::Message;
+use matcher::Matcher;
 
 /// A larger command is not read.
 const LARGEST_BYTES: usize = 8 * 1024 * 1024;
@@ -89,12 +92,12 @@ pub fn read(message: &Message, node: &str, now: WallTime, keep: Duration) -> Opt
         return None;
     }
     let body: Body = serde_json::from_slice(&message.body).ok()?;
-    if !body.is_for(node) {
-        return None;
-    }
-    let arguments = body.arguments.unwrap_or_default();
-    let command = command(&body.method, &arguments, now.after(keep))
-        .unwrap_or_else(|error| Some(Command::Impossible(error.to_string())))?;
+    let command = match body.is_for(node) {
+        Ok(false) => return None,
+        Ok(true) => command(&body.method, &body.arguments.unwrap_or_default(), now.after(keep)),
+        Err(error) => Err(error),
+    };
+    let command = command.unwrap_or_else(|error| Some(Command::Impossible(error.to_string())))?;
     let reply_to = body.ticket.zip(body.reply_to).map(|(ticket, address)| ReplyTo {
         exchange: address.exchange,
         routing_key: address.routing_key,
@@ -104,14 +107,12 @@ pub fn read(message: &Message, node: &str, now: WallTime, keep: Duration) -> Opt
 }
 
 impl Body {
-    fn is_for(&self, node: &str) -> bool {
+    fn is_for(&self, node: &str) -> Result<bool> {
         let named = self.destination.as_ref().is_none_or(|nodes| nodes.iter().any(|name| name == node));
-        let is_glob = self.matcher.as_deref().is_none_or(|matcher| matcher == "glob");
-        named
-            && self
-                .pattern
-                .as_deref()
-                .is_none_or(|pattern| is_glob && glob(pattern.as_bytes(), node.as_bytes()))
+        match &self.pattern {
+            Some(pattern) if named => Matcher::named(self.matcher.as_deref())?.matches(pattern, node),
+            _ => Ok(named),
+        }
     }
 }
 
@@ -218,66 +219,6 @@ impl ReplyTo {
         };
         Word::Answer { exchange: self.exchange, routing_key: self.routing_key, message }
     }
-}
-
-/// Whether a name matches a pattern of shells: `*`, `?` and `[…]`, as Python's `fnmatch`. In steps that are at most as
-/// many as pattern and name are long, multiplied.
-fn glob(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut rest, mut left) = (pattern, name);
-    // Where to go on when the star that came last has to take one letter more.
-    let mut star: Option<(&[u8], &[u8])> = None;
-    loop {
-        match (rest.first(), left.first()) {
-            (None, None) => return true,
-            (Some(b'*'), _) => {
-                rest = &rest[1..];
-                star = Some((rest, left));
-            }
-            (_, letter) => match letter.and_then(|letter| one(rest, *letter)) {
-                Some(after) => (rest, left) = (after, &left[1..]),
-                None => match star {
-                    Some((after, taken)) if !taken.is_empty() => {
-                        (rest, left) = (after, &taken[1..]);
-                        star = Some((after, left));
-                    }
-                    _ => return false,
-                },
-            },
-        }
-    }
-}
-
-/// What follows the first piece of a pattern, if that piece matches a letter.
-fn one(pattern: &[u8], letter: u8) -> Option<&[u8]> {
-    match pattern.first()? {
-        b'?' => Some(&pattern[1..]),
-        b'[' => match class(&pattern[1..], letter) {
-            Some((matches, rest)) => matches.then_some(rest),
-            None => (letter == b'[').then_some(&pattern[1..]),
-        },
-        wanted => (*wanted == letter).then_some(&pattern[1..]),
-    }
-}
-
-/// Whether a letter is of the class that a pattern begins with, and what follows it; `None`: it never ends.
-fn class(pattern: &[u8], letter: u8) -> Option<(bool, &[u8])> {
-    let negated = pattern.first() == Some(&b'!');
-    let inner = &pattern[usize::from(negated)..];
-    // A bracket that stands first is one of the class.
-    let end = inner.iter().skip(1).position(|byte| *byte == b']')? + 1;
-    let (members, rest) = (&inner[..end], &inner[end + 1..]);
-    let mut found = false;
-    let mut at = 0;
-    while at < members.len() {
-        if at + 2 < members.len() && members[at + 1] == b'-' {
-            found |= (members[at]..=members[at + 2]).contains(&letter);
-            at += 3;
-        } else {
-            found |= members[at] == letter;
-            at += 1;
-        }
-    }
-    Some((found != negated, rest))
 }
 
 #[cfg(test)]

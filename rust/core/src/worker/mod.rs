@@ -11,6 +11,7 @@ mod obey;
 pub mod stats;
 pub mod stepper;
 mod stop;
+mod succeed;
 mod tell;
 
 use std::os::fd::BorrowedFd;
@@ -39,7 +40,7 @@ use crate::pool::page::SLOTS;
 use crate::store::Store;
 use command::Command;
 use config::{SlotPage, StopHow, WorkerConfig};
-use drive::{Control, Desk, Drive, Ears};
+use drive::{Control, Desk, Drive, Ears, Succession};
 use stats::Stats;
 use stop::Stop;
 use tell::Tell;
@@ -81,7 +82,7 @@ impl Worker {
         let stats = Arc::new(Stats::default());
         let (commands, commands_heard) = mpsc::unbounded_channel();
         let (opened, open) = sync_channel(1);
-        let next_slot = AtomicU32::new(config.children.max(config.most_children));
+        let next_slot = AtomicU32::new(config.places());
         let free_slots = FreeSlots::default();
         let assembly = Assembly {
             free_slots: Arc::clone(&free_slots),
@@ -231,7 +232,7 @@ impl Assembly {
         let (link_events, links) = mpsc::unbounded_channel();
         let (nursery_events, nursery_heard) = mpsc::unbounded_channel();
         let machine = machine(&config, broker.capabilities().delay);
-        let subscription = subscription(&config);
+        let (subscription, places) = (subscription(&config), config.places());
         let SlotPage { words, file, .. } = config.page;
         let nursery =
             config.nursery.zip(file).map(|(socket, page)| Nursery::new(socket, page, nursery_events));
@@ -247,8 +248,8 @@ impl Assembly {
             tell,
             stats,
             stop: Stop::new(config.stop_within, config.soft_stop_within),
+            succession: Succession::new(places),
             children: config.children,
-            most_children: config.children.max(config.most_children),
             scale: Scale::between(config.children, config.most_children),
             queues,
             control,

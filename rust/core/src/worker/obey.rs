@@ -61,7 +61,10 @@ impl Drive {
             }
             Command::Scheduled => self.scheduled(),
             Command::Query(ids) => self.query(&ids),
-            Command::Impossible(sentence) => json!({ "error": sentence }),
+            Command::Impossible(sentence) => {
+                self.tell.put(Event::new(EventKind::Unheeded).with("reason", sentence.as_str()));
+                json!({ "error": sentence })
+            }
         }
     }
 

@@ -55,7 +55,7 @@ impl Stepper {
             Error::new(ErrorKind::Config, "the clock of these queues cannot be turned by hand")
         })?;
         let session = broker.take_all(subscription)?;
-        let made = [Input::SlotMade { slot: SLOT, killable: false }, Input::SlotUp(SLOT)];
+        let made = [Input::SlotMade { slot: SLOT, killable: false, after: None }, Input::SlotUp(SLOT)];
         Ok(Self {
             clock: Clock::Hand(Arc::clone(&hand)),
             session,
@@ -163,7 +163,7 @@ impl Stepper {
                             self.chosen.extend(parsed);
                         }
                     }
-                    Effect::Settle(commit) => self.commits.push(commit),
+                    Effect::Settle(commit) => self.keep(commit),
                     Effect::Tell(event) => self.events.push(event),
                     // A job that was handed out has started, and nobody but its caller can end it.
                     Effect::Reclaim(_)
@@ -176,6 +176,11 @@ impl Stepper {
             }
         }
         Ok(())
+    }
+
+    fn keep(&mut self, mut commit: Commit) {
+        self.events.extend(commit.handed_on.drain(..).map(Event::unstored));
+        self.commits.push(commit);
     }
 
     /// Carries out what is to be, and takes what may be taken; returns whether there was anything.
@@ -197,7 +202,7 @@ impl Stepper {
                 Accepted::Job(job) => self.inputs.push_back(Input::Arrived(job)),
                 Accepted::Settled(commit, event) => {
                     self.events.push(event);
-                    self.commits.push(commit);
+                    self.keep(commit);
                 }
             }
         }

@@ -82,6 +82,11 @@ impl Tell {
         self.0.ear.as_fd()
     }
 
+    /// Whether Python has to catch up.
+    pub(super) fn is_full(&self) -> bool {
+        self.outbox().is_full()
+    }
+
     /// Events dropped because Python did not come.
     pub(super) fn dropped(&self) -> u64 {
         self.outbox().dropped()

@@ -87,6 +87,22 @@ fn a_session_that_begins_later_is_told_before_it_gets_a_message() {
 }
 
 #[test]
+fn what_was_called_off_before_it_was_sent_is_told_with_it_though_nobody_has_listened() {
+    each_that(CAN, |subject| async move {
+        let mut session = subject.session(&["q"]).await;
+        let _deaf = session.ear();
+        for id in ["1", "2"] {
+            subject.revoke(&[id]);
+            subject.send("q", id);
+            let harvest = take(&mut session, 1).await;
+            assert_eq!(ids(&harvest), [id]);
+            let told = named(&harvest.revoked);
+            assert!(told.contains(&format!(r#"{{"id":"{id}"}}"#)), "{}: {told:?}", subject.name);
+        }
+    });
+}
+
+#[test]
 fn every_worker_hears_what_is_called_off_while_it_takes_nothing() {
     each_that(CAN, |subject| async move {
         let mut sessions = [subject.session(&["q"]).await, subject.session(&["q"]).await];

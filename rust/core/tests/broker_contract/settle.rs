@@ -50,8 +50,7 @@ fn results_and_follow_ups_go_with_the_verdict() {
             records: vec![record("1", "STARTED"), record("1", "SUCCESS")],
             publications: vec![to("q", "next"), to("other", "callback")],
             chords: None,
-            note: false,
-            limits: None,
+            ..Commit::default()
         }];
         let harvest = exchange(&mut session, commits, 5).await;
         assert_eq!(ids(&harvest), ["next"]);
@@ -87,8 +86,7 @@ fn a_receipt_of_another_session_is_refused_and_nothing_of_its_commit_is_done() {
                 records: vec![record("1", "SUCCESS")],
                 publications: vec![to("q", "next")],
                 chords: None,
-                note: false,
-                limits: None,
+                ..Commit::default()
             },
             Commit::store(vec![record("2", "SUCCESS")]),
         ];
@@ -143,8 +141,7 @@ fn a_follow_up_that_no_queue_takes_is_set_aside_and_its_commit_stands() {
             records: vec![record("1", "SUCCESS")],
             publications: vec![lost],
             chords: None,
-            note: false,
-            limits: None,
+            ..Commit::default()
         }];
         session.exchange(&mut commits, 0).await.unwrap();
         subject.in_flight("q", 0);

@@ -3,6 +3,7 @@
 mod beside;
 mod chords;
 mod gates;
+mod lines;
 mod properties;
 mod revoked;
 mod stories;

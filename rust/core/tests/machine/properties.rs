@@ -24,6 +24,7 @@ enum Happening {
     Pass(u64),
     Heed(u32),
     Retire(u32),
+    Succeed(u32, u32),
     LoseSession,
     Answer,
     Revoke(usize, bool),
@@ -57,7 +58,7 @@ fn kinds() -> impl Strategy<Value = Kind> {
 }
 
 fn happenings() -> impl Strategy<Value = Happening> {
-    let slot = 0..3_u32;
+    let slot = 0..4_u32;
     prop_oneof![
         8 => prop::collection::vec(kinds(), 1..40).prop_map(Happening::Deliver),
         20 => slot.clone().prop_map(Happening::Begin),
@@ -67,13 +68,14 @@ fn happenings() -> impl Strategy<Value = Happening> {
         4 => slot.clone().prop_map(Happening::Birth),
         8 => (0..200_u64).prop_map(Happening::Pass),
         4 => slot.clone().prop_map(Happening::Heed),
-        1 => slot.prop_map(Happening::Retire),
+        1 => slot.clone().prop_map(Happening::Retire),
+        4 => (slot.clone(), slot).prop_map(|(slot, successor)| Happening::Succeed(slot, successor)),
         6 => Just(Happening::Answer),
         12 => Just(Happening::Serve),
         1 => Just(Happening::Freed),
         1 => Just(Happening::LoseSession),
         6 => (0..60_usize, any::<bool>()).prop_map(|(back, ends)| Happening::Revoke(back, ends)),
-        6 => (0..3_u32).prop_map(Happening::Heard),
+        6 => (0..4_u32).prop_map(Happening::Heard),
     ]
 }
 
@@ -120,6 +122,7 @@ fn happen(world: &mut World, happening: Happening) {
             world.step(Input::SlotRetires(SlotId(slot)));
         }
         Happening::Retire(_) => {}
+        Happening::Succeed(slot, successor) => world.succeed(SlotId(slot), SlotId(successor)),
         Happening::LoseSession => world.lose_session(),
         Happening::Heed(slot) => world.heed(SlotId(slot)),
         Happening::Answer => world.answer(),
@@ -163,7 +166,7 @@ proptest! {
         for happening in schedule {
             happen(&mut world, happening);
         }
-        for slot in 0..3 {
+        for slot in 0..4 {
             happen(&mut world, Happening::Die(slot));
             happen(&mut world, Happening::Birth(slot));
         }
@@ -186,7 +189,7 @@ proptest! {
         for happening in rest {
             happen(&mut world, happening);
         }
-        for slot in 0..3 {
+        for slot in 0..4 {
             happen(&mut world, Happening::Die(slot));
         }
         world.finish();

@@ -249,7 +249,7 @@ fn a_run_beside_others_is_cancelled_and_they_go_on() {
 fn in_a_slot_that_cannot_be_ended_the_run_tells_of_its_end() {
     let mut world = World::new(Prefetch::Auto, 0);
     world.children.insert(SLOT, crate::world::Child::default());
-    world.step(Input::SlotMade { slot: SLOT, killable: false });
+    world.step(Input::SlotMade { slot: SLOT, killable: false, after: None });
     world.step(Input::SlotUp(SLOT));
     let (tag, next) = (world.deliver(|_| {}), world.deliver(|_| {}));
     world.begin(SLOT);

@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub(crate) machine: Machine,
     pub(crate) now: Now,
     pub(crate) children: BTreeMap<SlotId, Child>,
+    /// Whom executors follow that may finish what they have.
+    pub(crate) before: BTreeMap<SlotId, SlotId>,
     /// Verdicts by delivery: session and tag.
     pub(crate) verdicts: HashMap<(u64, Tag), Verdict>,
     pub(crate) delivered: HashSet<(u64, Tag)>,
@@ -79,6 +81,7 @@ impl World {
             machine: Machine::new(prefetch, true),
             now: Now { monotonic: Instant(0), wall: WallTime(1_000_000) },
             children: BTreeMap::new(),
+            before: BTreeMap::new(),
             verdicts: HashMap::new(),
             delivered: HashSet::new(),
             void: HashSet::new(),
@@ -105,12 +108,6 @@ impl World {
             world.birth(SlotId(slot));
         }
         world
-    }
-
-    pub(crate) fn birth(&mut self, slot: SlotId) {
-        self.children.insert(slot, Child::default());
-        self.step(Input::SlotMade { slot, killable: true });
-        self.step(Input::SlotUp(slot));
     }
 
     pub(crate) fn pass(&mut self, time: Duration) {
@@ -287,6 +284,8 @@ impl World {
         let elsewhere =
             self.children.values().flat_map(|child| &child.running).filter(|other| **other == tag).count();
         assert_eq!(elsewhere, 1, "{tag:?} runs in two places");
+        let together = self.running_in_line(slot);
+        assert!(together <= self.machine.permits, "{together} run in one place");
         let reports = self.machine.job(tag).is_some_and(Job::must_report_start);
         if reports {
             self.step(Input::Started(slot, tag));
@@ -340,6 +339,7 @@ impl World {
 
     pub(crate) fn die(&mut self, slot: SlotId) {
         if let Some(child) = self.children.remove(&slot) {
+            self.leave_line(slot);
             self.step(Input::SlotGone {
                 slot,
                 started: child.started,

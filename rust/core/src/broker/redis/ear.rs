@@ -12,12 +12,14 @@ use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
 
 use super::config::RedisConfig;
+use super::heard::Heard;
 use super::link::Link;
 use super::wire::Batch;
 use super::{revoked, routes};
 use crate::broker::{BoxFuture, Ear, Said, Word};
 use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
+use crate::job::revocation::Revocation;
 use crate::message::envelope::{Address, open, seal};
 
 /// A server that says nothing for so long is asked whether it is there.
@@ -34,6 +36,7 @@ pub(super) struct RedisEar {
     clock: Clock,
     /// The channel of remote commands.
     mailbox: Option<String>,
+    heard: Arc<Heard>,
     open: Option<Open>,
     /// Heard, not told.
     said: VecDeque<Said>,
@@ -48,14 +51,19 @@ struct Open {
 }
 
 impl RedisEar {
-    pub(super) fn new(config: Arc<RedisConfig>, clock: Clock, mailbox: Option<&str>) -> Self {
+    pub(super) fn new(
+        config: Arc<RedisConfig>,
+        clock: Clock,
+        mailbox: Option<&str>,
+        heard: Arc<Heard>,
+    ) -> Self {
         let mailbox = mailbox.map(|exchange| routes::channel(&config, exchange, ""));
         let (pause, retry_at) = (FIRST_PAUSE, Instant::now());
-        Self { config, clock, mailbox, open: None, said: VecDeque::new(), pause, retry_at }
+        Self { config, clock, mailbox, heard, open: None, said: VecDeque::new(), pause, retry_at }
     }
 
     /// Begins to listen, then reads the record.
-    async fn begin(&self) -> Result<(Open, Said)> {
+    async fn begin(&self) -> Result<(Open, u64, Vec<Revocation>)> {
         let (ear, heard) = unbounded_channel();
         let mut link = Link::listen(&self.config, ear).await?;
         let now = WallTime(link.welcome.time);
@@ -68,8 +76,8 @@ impl RedisEar {
         link.call(&batch).await?.skip(batch.len())?;
         let mut batch = Batch::new();
         revoked::question(&self.config, now, &mut batch);
-        let record = revoked::answer(&mut link.call(&batch).await?)?;
-        Ok((Open { link, heard }, Said::Revoked(record)))
+        let (number, record) = revoked::answer(&mut link.call(&batch).await?)?;
+        Ok((Open { link, heard }, number, record))
     }
 
     /// What came over the channels.
@@ -89,8 +97,15 @@ impl RedisEar {
             let opened = open(&payload.into()).ok();
             self.said.extend(opened.map(|opened| Said::Command(opened.message)));
         } else {
-            self.said.push_back(Said::Revoked(revoked::told(&payload)));
+            let (number, demands) = revoked::told(&payload);
+            self.tell(number, demands);
         }
+    }
+
+    /// Between this and the moment at which it is said nothing else runs on this thread.
+    fn tell(&mut self, number: u64, demands: Vec<Revocation>) {
+        self.said.push_back(Said::Revoked(demands));
+        self.heard.note(number);
     }
 
     fn broke(&mut self, error: Error) {
@@ -104,9 +119,9 @@ impl RedisEar {
         let Some(open) = &mut self.open else {
             sleep_until(self.retry_at).await;
             return match self.begin().await {
-                Ok((open, record)) => {
+                Ok((open, number, record)) => {
                     (self.open, self.pause) = (Some(open), FIRST_PAUSE);
-                    self.said.push_back(record);
+                    self.tell(number, record);
                 }
                 Err(error) => self.broke(error),
             };

@@ -14,6 +14,7 @@
 //! fastq:d:<session>           hash     who that was
 //! fastq:due                   zset     lists with a delayed set, by a moment not later than its first
 //! fastq:revoked               zset     what is called off, as JSON (job/revocation.rs), by the moment it is forgotten
+//! fastq:notices               string   how many notices have told what is called off
 //! fastq:queues                hash     queue → the arguments it was declared with, "" when it was only used
 //! fastq:exchanges             hash     exchange → its type
 //! fastq:u:<key>               string   the id of the unique task that has this lock; expires

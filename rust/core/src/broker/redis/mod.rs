@@ -16,6 +16,7 @@ mod dead;
 mod ear;
 mod ending;
 mod error;
+mod heard;
 mod holds;
 mod inspect;
 mod keeper;

@@ -9,6 +9,7 @@ use redis::Value;
 
 use super::config::RedisConfig;
 use super::ear::RedisEar;
+use super::heard::Heard;
 use super::keeper::Keeper;
 use super::open;
 use super::routes;
@@ -32,6 +33,23 @@ fn record(config: &RedisConfig) -> String {
     config.keys.key("fastq:revoked")
 }
 
+fn number(config: &RedisConfig) -> String {
+    config.keys.key("fastq:notices")
+}
+
+/// Adds the question for the number of the last notice ([`super::heard`]).
+pub(super) fn ask_number(config: &RedisConfig, batch: &mut Batch) {
+    batch.add(&[b"GET", number(config).as_bytes()]);
+}
+
+/// Reads the answer to it.
+pub(super) fn number_of(value: Value) -> Result<u64> {
+    Ok(match value {
+        Value::Nil => 0,
+        value => string(value)?.parse().unwrap_or(0),
+    })
+}
+
 /// Adds the commands that write into the record. The times count from now on the server's clock, too. `all`: also what is
 /// known already is told.
 pub(super) fn revoke(
@@ -41,7 +59,8 @@ pub(super) fn revoke(
     all: bool,
     batch: &mut Batch,
 ) {
-    let (record, channel, most) = (record(config), channel(config), MOST.to_string());
+    let (record, number) = (record(config), number(config));
+    let (channel, most) = (channel(config), MOST.to_string());
     for some in revocations.chunks(AT_ONCE) {
         let entries: Vec<[String; 2]> = some
             .iter()
@@ -53,12 +72,13 @@ pub(super) fn revoke(
         let mut arguments: Vec<&[u8]> =
             vec![channel.as_bytes(), most.as_bytes(), if all { b"1" } else { b"0" }];
         arguments.extend(entries.iter().flatten().map(String::as_bytes));
-        batch.script(REVOKE, &[record.as_bytes()], &arguments);
+        batch.script(REVOKE, &[record.as_bytes(), number.as_bytes()], &arguments);
     }
 }
 
-/// Adds the question for all that holds now.
+/// Adds the question for all that holds now, and before it that for the number up to which this is all.
 pub(super) fn question(config: &RedisConfig, now: WallTime, batch: &mut Batch) {
+    ask_number(config, batch);
     let since = format!("({}", now.0);
     let record = record(config);
     batch.add(&[b"ZRANGEBYSCORE", record.as_bytes(), since.as_bytes(), b"+inf", b"WITHSCORES"]);
@@ -66,7 +86,8 @@ pub(super) fn question(config: &RedisConfig, now: WallTime, batch: &mut Batch) {
 
 /// Reads the answer to the [`question`]: in the second version of the protocol members and scores in turn, in the third
 /// a list of pairs.
-pub(super) fn answer(replies: &mut Replies) -> Result<Vec<Revocation>> {
+pub(super) fn answer(replies: &mut Replies) -> Result<(u64, Vec<Revocation>)> {
+    let number = number_of(replies.next()?)?;
     let answered = replies.array()?.into_iter().flat_map(|value| match value {
         Value::Array(pair) => pair,
         value => vec![value],
@@ -77,16 +98,16 @@ pub(super) fn answer(replies: &mut Replies) -> Result<Vec<Revocation>> {
             value => string(value),
         })
         .collect::<Result<_>>()?;
-    Ok(texts.chunks_exact(2).filter_map(|pair| read(&pair[1], &pair[0])).collect())
+    Ok((number, texts.chunks_exact(2).filter_map(|pair| read(&pair[1], &pair[0])).collect()))
 }
 
-/// Reads what was said on the [`channel`].
-pub(super) fn told(payload: &[u8]) -> Vec<Revocation> {
+/// Reads what was said on the [`channel`]: the number of the notice, and what is called off.
+pub(super) fn told(payload: &[u8]) -> (u64, Vec<Revocation>) {
     let text = String::from_utf8_lossy(payload);
-    text.lines()
-        .filter_map(|line| line.split_once(' '))
-        .filter_map(|(until, demand)| read(until, demand))
-        .collect()
+    let lines = || text.lines().filter_map(|line| line.split_once(' '));
+    let number = lines().find(|(mark, _)| *mark == "#").and_then(|(_, number)| number.parse().ok());
+    let demands = lines().filter_map(|(until, demand)| read(until, demand)).collect();
+    (number.unwrap_or(0), demands)
 }
 
 /// What another version has written and this one does not know is none of its business.
@@ -102,7 +123,7 @@ pub(super) fn all(keeper: &Arc<Keeper>) -> Result<Vec<Revocation>> {
     let now = open::time(keeper.call("list revoked tasks", &batch)?.array()?);
     let mut batch = Batch::new();
     question(&keeper.config, WallTime(now), &mut batch);
-    answer(&mut keeper.call("list revoked tasks", &batch)?)
+    Ok(answer(&mut keeper.call("list revoked tasks", &batch)?)?.1)
 }
 
 /// What a session knows of what is called off.
@@ -111,12 +132,17 @@ pub(super) struct Overheard {
     pub(super) record: Vec<Revocation>,
     /// What hears of the rest, until somebody asks for it.
     pub(super) ear: Option<RedisEar>,
+    /// How far it was heard.
+    pub(super) heard: Arc<Heard>,
+    /// The number of the last notice before something was taken last.
+    pub(super) number: u64,
 }
 
 impl Overheard {
     pub(super) fn new(config: &Arc<RedisConfig>, clock: &Clock, mailbox: Option<&str>) -> Self {
-        let ear = RedisEar::new(Arc::clone(config), clock.clone(), mailbox);
-        Self { record: Vec::new(), ear: Some(ear) }
+        let heard = Arc::<Heard>::default();
+        let ear = RedisEar::new(Arc::clone(config), clock.clone(), mailbox, Arc::clone(&heard));
+        Self { record: Vec::new(), ear: Some(ear), heard, number: 0 }
     }
 }
 
@@ -126,8 +152,18 @@ impl RedisSession {
         let mut batch = Batch::new();
         let now = WallTime(self.link.as_ref().map_or(0, |link| link.welcome.time));
         question(&self.config, now, &mut batch);
-        self.overheard.record = answer(&mut self.call(&batch).await?)?;
+        let (number, record) = answer(&mut self.call(&batch).await?)?;
+        self.overheard.record = record;
+        self.overheard.heard.note(number); // it is told before what is taken next
         Ok(())
+    }
+
+    /// What was taken may have been called off before it was sent: sees to it that this has been told, or is with it.
+    pub(super) async fn hear_first(&mut self) -> Result<()> {
+        if self.overheard.heard.wait_for(self.overheard.number).await {
+            return Ok(());
+        }
+        self.learn_revoked().await
     }
 }
 
@@ -139,7 +175,10 @@ mod tests {
     fn what_is_told_is_read_line_by_line_and_nonsense_passed_over() {
         let payload =
             b"1800000000000 {\"id\":\"1\"}\nnonsense\n5 {}\n7 {\"id\":\"2\",\"signal\":\"SIGKILL\"}\n\xff 3";
-        let read = told(payload);
+        let (number, read) = told(payload);
+        assert_eq!(number, 0);
         assert_eq!(read.iter().map(|one| one.until.0).collect::<Vec<_>>(), [1_800_000_000_000, 7]);
+        let (number, read) = told(b"# 12\n5 {\"id\":\"1\"}");
+        assert_eq!((number, read.len()), (12, 1));
     }
 }

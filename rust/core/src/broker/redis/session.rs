@@ -185,7 +185,7 @@ impl RedisSession {
             // What was taken so far is ours, whatever becomes of this one.
             let _ = self.transact(&[], left, false, false, &mut harvest).await;
         }
-        if let Err(error) = self.mirror().await {
+        if let Err(error) = self.before_handing_on(&harvest).await {
             self.keep_for_later(harvest);
             return Err(error);
         }
@@ -196,6 +196,14 @@ impl RedisSession {
             self.stop_waiting().await;
         }
         Ok(harvest)
+    }
+
+    /// What must be known before anybody hears of what was taken.
+    async fn before_handing_on(&mut self, harvest: &Harvest) -> Result<()> {
+        if !harvest.deliveries.is_empty() {
+            self.hear_first().await?;
+        }
+        self.mirror().await
     }
 
     /// Keeps what is held and nobody has heard of: it comes with the next exchange.

@@ -18,6 +18,7 @@ use std::time::Duration;
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use super::config::RedisConfig;
 use super::keys::Keys;
@@ -28,6 +29,9 @@ use super::waiter::Landing;
 use super::wire::{Batch, Replies, int};
 use crate::error::Result;
 use crate::job::limits::{Ask, Asked, Granted};
+
+/// How long after its connection broke an ear calls.
+const PAUSE: Duration = Duration::from_secs(1);
 
 const TURNS: &str = include_str!("scripts/turns.lua");
 const TOKENS: &str = include_str!("scripts/tokens.lua");
@@ -181,8 +185,8 @@ impl RedisSession {
     }
 }
 
-/// A task that listens for calls; it ends when this is dropped, or its connection breaks: then the next call is missed,
-/// and asking now and then makes up for it.
+/// A task that listens for calls; it ends when this is dropped, or its connection breaks. Then it calls itself a while
+/// later, for calls that were missed: whoever asks listens anew.
 struct Ear(JoinHandle<()>);
 
 impl Drop for Ear {
@@ -194,28 +198,32 @@ impl Drop for Ear {
 impl Ear {
     fn listen(config: Arc<RedisConfig>, channel: String, landed: UnboundedSender<Landing>) -> Self {
         Self(tokio::spawn(async move {
-            let (ear, mut heard) = unbounded_channel();
-            let Ok(mut link) = Link::listen(&config, ear).await else { return };
-            let mut batch = Batch::new();
-            batch.add(&[b"SUBSCRIBE", channel.as_bytes()]);
-            if link.call(&batch).await.is_err() {
-                return;
-            }
-            // What was given back before anybody listened.
-            drop(landed.send(Landing::Call));
-            while let Some(info) = heard.recv().await {
-                if info.kind == PushKind::Disconnection
-                    || (is_call(&info) && landed.send(Landing::Call).is_err())
-                {
-                    return;
-                }
-            }
+            let _ = attend(&config, &channel, &landed).await; // that it broke is all that matters
+            sleep(PAUSE).await;
+            let _ = landed.send(Landing::Call); // nobody listens only when the session is over
         }))
     }
 
     fn listens(&self) -> bool {
         !self.0.is_finished()
     }
+}
+
+/// Listens until the connection breaks.
+async fn attend(config: &RedisConfig, channel: &str, landed: &UnboundedSender<Landing>) -> Result<()> {
+    let (ear, mut heard) = unbounded_channel();
+    let mut link = Link::listen(config, ear).await?;
+    let mut batch = Batch::new();
+    batch.add(&[b"SUBSCRIBE", channel.as_bytes()]);
+    link.call(&batch).await?;
+    // What was given back before anybody listened.
+    drop(landed.send(Landing::Call));
+    while let Some(info) = heard.recv().await {
+        if info.kind == PushKind::Disconnection || (is_call(&info) && landed.send(Landing::Call).is_err()) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn is_call(info: &PushInfo) -> bool {

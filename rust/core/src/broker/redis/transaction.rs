@@ -10,6 +10,7 @@ use super::claim::{Offer, shares};
 use super::commit::{Carried, Carrier};
 use super::lease::lost;
 use super::promote::due;
+use super::revoked;
 use super::ring::Change;
 use super::session::RedisSession;
 use super::tokens::Returned;
@@ -36,6 +37,7 @@ enum Expected {
     Taken(usize),
     Length(usize),
     Due,
+    Number,
 }
 
 impl RedisSession {
@@ -162,6 +164,8 @@ impl RedisSession {
         self.ask_for_lengths(batch);
         expected.extend(self.book.looked_at().map(Expected::Length));
         expected.push(Expected::Due);
+        revoked::ask_number(&self.config, batch);
+        expected.push(Expected::Number);
     }
 
     pub(super) fn apply(&mut self, changes: &[Change]) {
@@ -189,6 +193,9 @@ impl RedisSession {
                     int(value).map(|length| self.book.sources[place].length = length as u64)
                 }
                 (Expected::Due, value) => due(value).map(|due| self.next_due = due),
+                (Expected::Number, value) => {
+                    revoked::number_of(value).map(|number| self.overheard.number = number)
+                }
             };
             if let Err(error) = read {
                 self.trouble = Some(error);

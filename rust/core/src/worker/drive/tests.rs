@@ -17,7 +17,9 @@ use crate::pool::nursery::Nursery;
 use crate::pool::port::tests::Words;
 
 const SLOT: SlotId = SlotId(0);
-/// No process has it: the kernel gives no number so high.
+/// Where successors are made.
+const SPARE: SlotId = SlotId(1);
+/// The child in that slot, those in others by as much less. No process has it: the kernel gives no number so high.
 const PID: u32 = i32::MAX as u32;
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -57,7 +59,7 @@ fn bench() -> Bench {
         stats: Arc::default(),
         stop: Stop::new(None, Duration::ZERO),
         children: 1,
-        most_children: 1,
+        succession: Succession::new(2),
         scale: None,
         queues: String::new(),
         free_slots: FreeSlots::default(),
@@ -84,7 +86,8 @@ impl Bench {
         }
         let socket = UnixStream::from(descriptors.remove(0));
         socket.set_nonblocking(true).unwrap();
-        self.tell_nursery([1, SLOT.0, PID, 0]);
+        let slot = u32::from_le_bytes(*record[4..].first_chunk().unwrap());
+        self.tell_nursery([1, slot, PID - slot, 0]);
         ChildEnd { socket, buffer: BytesMut::new() }
     }
 
@@ -158,7 +161,7 @@ impl ChildEnd {
 #[tokio::test]
 async fn a_job_heard_of_before_a_death_is_not_sent_to_the_successor_twice() {
     let mut bench = bench();
-    bench.drive.spawn(SLOT);
+    bench.drive.spawn(SLOT, None);
     let child = bench.ready_child().await;
     // All of it in one turn: a job arrives, the child is gone, its successor is due.
     bench.arrive(7);
@@ -180,7 +183,7 @@ async fn a_job_heard_of_before_a_death_is_not_sent_to_the_successor_twice() {
 #[tokio::test]
 async fn a_job_of_a_dead_child_goes_to_its_successor_though_a_grandchild_keeps_the_pipe() {
     let mut bench = bench();
-    bench.drive.spawn(SLOT);
+    bench.drive.spawn(SLOT, None);
     let mut kept_by_a_grandchild = bench.ready_child().await;
     bench.arrive(7);
     bench.drive.turn();
@@ -202,7 +205,7 @@ async fn a_job_of_a_dead_child_goes_to_its_successor_though_a_grandchild_keeps_t
 #[tokio::test]
 async fn what_a_child_has_not_begun_when_its_pipe_ends_waits_for_nobody() {
     let mut bench = bench();
-    bench.drive.spawn(SLOT);
+    bench.drive.spawn(SLOT, None);
     let child = bench.ready_child().await;
     bench.arrive(7);
     bench.drive.turn();
@@ -216,10 +219,94 @@ async fn what_a_child_has_not_begun_when_its_pipe_ends_waits_for_nobody() {
 #[tokio::test]
 async fn what_is_heard_of_an_executor_that_was_given_up_is_not_heeded() {
     let mut bench = bench();
-    bench.drive.spawn(SLOT);
+    bench.drive.spawn(SLOT, None);
     let _child = bench.ready_child().await;
     let late = SeatId { slot: SLOT, number: 0 };
     bench.drive.take_in(Heard::Link(late, vec![LinkEvent::Bye, LinkEvent::Gone(None)]));
     bench.drive.turn();
     assert!(bench.drive.machine.is_hungry() && bench.drive.pool.link(SLOT).is_some());
+}
+
+impl Bench {
+    /// The child says that it will leave before long; its successor, which is ready.
+    async fn successor_of(&mut self, child: &mut ChildEnd) -> ChildEnd {
+        child.say(Kind::Soon);
+        self.turn_until(|drive| drive.succession.stands_by(SPARE)).await;
+        let mut successor = self.give_birth();
+        successor.say(Kind::Hello);
+        self.turn_until(|drive| drive.pool.is_ready(SPARE) && drive.pool.pid(SPARE).is_some()).await;
+        successor
+    }
+}
+
+#[tokio::test]
+async fn a_child_that_leaves_is_followed_at_once_by_the_one_that_stands_by() {
+    let mut bench = bench();
+    bench.drive.spawn(SLOT, None);
+    let mut child = bench.ready_child().await;
+    let mut successor = bench.successor_of(&mut child).await;
+    bench.arrive(7);
+    bench.arrive(8);
+    bench.drive.turn();
+    assert_eq!(child.jobs().await, [(1, 7)]);
+    assert_eq!(successor.jobs().await, [], "it stands by");
+    child.say(Kind::Bye);
+    bench.turn_until(|drive| !drive.succession.stands_by(SPARE)).await;
+    assert_eq!(successor.jobs().await, [(1, 7)], "what was not begun is not waited for");
+    assert!(bench.drive.pool.pid(SLOT).is_some(), "its process may still be there");
+    bench.tell_nursery([2, SLOT.0, PID, 0]);
+    bench.turn_until(|drive| drive.pool.pid(SLOT).is_none()).await;
+    assert!(bench.drive.pool.is_vacant(SLOT), "nobody else follows it");
+    assert!(bench.is_well());
+}
+
+#[tokio::test]
+async fn a_child_that_dies_is_followed_by_the_one_that_stands_by_for_it() {
+    let mut bench = bench();
+    bench.drive.spawn(SLOT, None);
+    let mut child = bench.ready_child().await;
+    let mut successor = bench.successor_of(&mut child).await;
+    bench.arrive(7);
+    bench.drive.turn();
+    drop(child);
+    bench.tell_nursery([2, SLOT.0, PID, 9]);
+    bench.turn_until(|drive| drive.pool.pid(SLOT).is_none()).await;
+    assert_eq!(successor.jobs().await, [(1, 7)]);
+    assert!(bench.is_well());
+}
+
+#[tokio::test]
+async fn a_successor_that_dies_while_it_stands_by_takes_nothing_along_and_is_made_again() {
+    let mut bench = bench();
+    bench.drive.spawn(SLOT, None);
+    let mut child = bench.ready_child().await;
+    let first = bench.successor_of(&mut child).await;
+    drop(first);
+    bench.tell_nursery([2, SPARE.0, PID - SPARE.0, 9]);
+    bench.turn_until(|drive| !drive.pool.is_ready(SPARE)).await;
+    bench.arrive(7);
+    bench.drive.turn();
+    assert_eq!(child.jobs().await, [(1, 7)]);
+    let mut second = bench.give_birth();
+    second.say(Kind::Hello);
+    child.say(Kind::Bye);
+    bench.turn_until(|drive| drive.pool.is_ready(SPARE) && !drive.succession.stands_by(SPARE)).await;
+    assert_eq!(second.jobs().await, [(1, 7)]);
+    assert!(bench.is_well());
+}
+
+#[tokio::test]
+async fn a_child_that_leaves_without_a_word_before_is_followed_where_there_is_room() {
+    let mut bench = bench();
+    bench.drive.spawn(SLOT, None);
+    let mut child = bench.ready_child().await;
+    child.say(Kind::Bye);
+    bench.turn_until(|drive| !drive.pool.is_vacant(SPARE)).await;
+    let mut successor = bench.give_birth();
+    successor.say(Kind::Hello);
+    bench.turn_until(|drive| drive.machine.is_hungry()).await;
+    bench.arrive(7);
+    bench.drive.turn();
+    assert_eq!(successor.jobs().await, [(1, 7)]);
+    assert!(bench.is_well());
 }

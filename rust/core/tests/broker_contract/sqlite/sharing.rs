@@ -77,8 +77,7 @@ fn work(path: &std::path::Path, done: &AtomicUsize, all: usize) -> Vec<String> {
                     records: vec![record(&id, "SUCCESS")],
                     publications: Vec::new(),
                     chords: None,
-                    note: false,
-                    limits: None,
+                    ..Commit::default()
                 });
                 mine.push(id);
             }

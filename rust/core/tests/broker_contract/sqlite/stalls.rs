@@ -32,8 +32,7 @@ fn a_lease_that_ran_out_fences_its_worker() {
             records: vec![record("1", "SUCCESS")],
             publications: vec![to("q", "next")],
             chords: None,
-            note: false,
-            limits: None,
+            ..Commit::default()
         }];
         let error = stalled.exchange(&mut commits, 5).await.unwrap_err();
         assert!(error.kind() == ErrorKind::Closed && !error.is_temporary(), "{error}");
@@ -162,8 +161,7 @@ fn a_fenced_worker_stores_no_progress() {
             records: vec![record("1", "PROGRESS")],
             publications: vec![to("q", "next")],
             chords: None,
-            note: false,
-            limits: None,
+            ..Commit::default()
         }];
         let error = holder.exchange(&mut commits, 0).await.unwrap_err();
         assert!(error.kind() == ErrorKind::Closed && !error.is_temporary(), "{error}");

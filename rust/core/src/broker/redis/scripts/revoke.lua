@@ -1,4 +1,5 @@
--- Calls tasks off: writes each demand into the record and tells those who listen. KEYS: the record. ARGV: the channel, how
+-- Calls tasks off: writes each demand into the record and tells those who listen, in a notice that begins with its
+-- number. KEYS: the record, the number of the last notice. ARGV: the channel, how
 -- many are kept, 1 to tell of all or 0 to tell of what was not known, then for each its milliseconds and itself.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -12,5 +13,8 @@ end
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -ARGV[2] - 1)
 local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
 if last[2] then redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', last[2])) end
-if #told > 0 then redis.call('PUBLISH', ARGV[1], table.concat(told, '\n')) end
+if #told > 0 then
+  table.insert(told, 1, '# ' .. redis.call('INCR', KEYS[2]))
+  redis.call('PUBLISH', ARGV[1], table.concat(told, '\n'))
+end
 return #told
