@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 from fastq.app import current
 from fastq.app.internal import internal_queue
 from fastq.app.send import new_id
-from fastq.backends.chords import reference
+from fastq.backends.chords import body_id, reference
 from fastq.canvas import eager
 from fastq.canvas.groups import group
 from fastq.canvas.layout import leaves, sole
@@ -187,8 +187,9 @@ class chord(Signature[R]):
         body, keywords = self._parts(kwargs)
         app, header = self.app, self.tasks
         app.backend.ensure_chords_allowed()
-        group_id = _id_of(header) or new_id()
-        body, result = self._placed(body, merged, group_id)
+        own_id = _options_of(header).get("task_id")
+        group_id = own_id or new_id()
+        body, result = self._placed(body, merged, group_id, None if own_id else body_id(group_id))
         tells_parent = merged.get("add_to_parent", True)
         stands_for_body = dict(body) if app.conf.task_chord_expand else reference(group_id, body, internal_queue(app))
         of_members = {**_options_of(header), **_for_header(merged)}
@@ -217,10 +218,10 @@ class chord(Signature[R]):
         return body.clone(), {**self.kwargs["kwargs"], **given}
 
     @staticmethod
-    def _placed(body: Any, options: Mapping[str, Any], group_id: str) -> tuple[Any, Any]:
-        """Return the body with its id and place, and what will be its result."""
+    def _placed(body: Any, options: Mapping[str, Any], group_id: str, fresh_id: str | None) -> tuple[Any, Any]:
+        """Return the body with its id and place, and what will be its result; `fresh_id` is for one that has no id."""
         own = {key: value for key, value in options.items() if key not in _NOT_OF_THE_BODY}
-        task_id = options.get("task_id") if body.options.get("task_id") is None else None
+        task_id = None if body.options.get("task_id") else options.get("task_id") or fresh_id
         for callback in listed(options.get("link")):
             body.link(callback)
         for errback in listed(options.get("link_error")):
@@ -245,11 +246,15 @@ class chord(Signature[R]):
     ) -> AsyncResult[R]:
         """Give all its tasks their ids now, and return what will be the result of the body."""
         self.tasks = header = _as_group(self.tasks, self.app)
+        is_named = bool(header.options.get("task_id"))
         header_result = header.freeze(root_id=root_id, parent_id=parent_id)
         if self.body is None:
             raise TypeError("A chord needs a body: chord(header, body).")
         place = {"group_id": group_id, "chord": chord, "group_index": group_index}
-        result = self.body.freeze(_id or self.options.get("task_id"), root_id=root_id, **place)
+        own_id = _id or self.options.get("task_id")
+        if not (own_id or is_named or self.body.options.get("task_id")):
+            own_id = body_id(header_result.id)
+        result = self.body.freeze(own_id, root_id=root_id, **place)
         _first(result).parent = header_result
         self.options["task_id"] = header_result.id
         return cast("AsyncResult[R]", result)
@@ -369,10 +374,6 @@ def _listed(header: Any) -> Any:
 
 def _options_of(header: Any) -> dict[str, Any]:
     return header.options if isinstance(header, group) else {}
-
-
-def _id_of(header: Any) -> Any:
-    return _options_of(header).get("task_id")
 
 
 def _for_header(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from fastq.backends.chords import group_of
 from fastq.canvas import maybe_signature
 from fastq.canvas.sending import collect
 from fastq.exceptions import ChordError, Ignore
@@ -202,9 +203,10 @@ def stand_in(task: Any, results: Sequence[Any]) -> None:
         ChordError: nothing is known of the chord any more.
     """
     request = task.request
-    record = task.app.backend.chord_record(request.group) if request.group else None
+    group_id = request.group or group_of(request.id)
+    record = task.app.backend.chord_record(group_id) if group_id else None
     if record is None or record.body is None:
-        raise ChordError(f"Nothing is known of chord {request.group} any more, so that its body cannot be called.")
+        raise ChordError(f"Nothing is known of the chord of {request.id} any more, so that it cannot be called.")
     call_body(task, record.body, results)
     request.replaced = True
     raise Ignore("Replaced by the body of its chord")
