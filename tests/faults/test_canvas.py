@@ -1,4 +1,4 @@
-"""Random canvases while processes are killed: every one ends, and ends as it should."""
+"""Random canvases while processes are killed: every one ends as it should, and no step of it is sent twice."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from tests.canvas.judged import client, errors_of, send
 from tests.canvas.oracle import judge
+from tests.canvas.runs import doubled, noted
 from tests.faults.conftest import Place
 from tests.support.processes import alive, kill
 from tests.support.redis_server import RedisServer
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from tests.support.worker import RunningWorker
 
 APP = "tests.canvas.served"
+RUNS = 6
+"""How many runs a canvas takes, and rather more than less."""
 
 
 class Killers(Place):
@@ -36,7 +39,8 @@ class Killers(Place):
         from tests.support.worker import RunningWorker
 
         # A task that is killed again and again by chance must not be taken for one that kills its worker.
-        environment = {**self.environment, "FASTQ_TEST_LEDGER": str(self.runs), "FASTQ_TASK_MAX_DEATHS": "1000"}
+        settings = {"FASTQ_TEST_LEDGER": str(self.runs), "FASTQ_TEST_DIES": "0.05", "FASTQ_TASK_MAX_DEATHS": "1000"}
+        environment = {**self.environment, **settings}
         worker = RunningWorker(APP, self.folder, ("-c", "2"), environment)
         self._workers.append(worker)
         worker.start()
@@ -44,8 +48,8 @@ class Killers(Place):
         return worker
 
     def count(self) -> int:
-        """Return how many runs there were."""
-        return len(self.runs.read_text().splitlines()) if self.runs.exists() else 0
+        """Return how many runs have begun."""
+        return self.runs.read_bytes().count(b"\n") if self.runs.exists() else 0
 
     def kill(self) -> None:
         """Kill a child, or all of the worker, which is then started again."""
@@ -71,17 +75,24 @@ def killers(request: pytest.FixtureRequest, tmp_path: Path, chance: random.Rando
         made.close()
 
 
-def test_every_canvas_ends_whatever_is_killed(killers: Killers, chance: random.Random, long: bool) -> None:
+def test_every_canvas_ends_and_no_step_is_doubled_whatever_is_killed(
+    killers: Killers, chance: random.Random, long: bool
+) -> None:
     count, kills = (500, 100) if long else (30, 4)
+    runs_between = count * RUNS // kills
     first = chance.getrandbits(32)
     app = client(killers.url)
     sent = send(app, range(first, first + count))
     for number in range(kills):
-        enough = count * number // kills
+        enough = number * runs_between
         wait_for(lambda enough=enough: killers.count() >= enough, "more runs", limit=60.0)  # type: ignore[misc]
         killers.kill()
     wrong = errors_of(sent, 900.0 if long else 120.0)
     app.close()
-    failing = sum(bool(judge(one.tree).kinds) for one in sent)
-    print(f"{count} canvases, {failing} of them to fail, {killers.count()} runs, {kills} kills")
+    # What was sent twice may still wait: nobody waits for it, and it would run in the end.
+    wait_for(lambda: killers.left() == 0, "an empty broker", limit=60.0)
+    failing, runs = sum(bool(judge(one.tree).kinds) for one in sent), noted(killers.runs)
+    again = sum(run.redelivered for run in runs)
+    print(f"{count} canvases, {failing} of them to fail, {len(runs)} runs, {again} of them again, {kills} kills")
     assert not wrong, f"{len(wrong)} are wrong, among them:\n" + "\n".join(sorted(wrong, key=len)[:5])
+    assert not doubled(runs)
