@@ -11,6 +11,7 @@ from fastq.app.send import new_id
 from fastq.canvas import eager
 from fastq.canvas.layout import flattened, leaves, sole
 from fastq.canvas.lazy import Lazy
+from fastq.canvas.links import listed
 from fastq.canvas.members import Place, emit, members
 from fastq.canvas.sending import asend, send
 from fastq.canvas.signature import Signature, maybe_signature
@@ -136,6 +137,8 @@ class group(Signature[list[R]]):
         given, keywords, merged = self._merge(args, kwargs, options)
         if merged.get("link") is not None or merged.get("link_error") is not None:
             raise TypeError("A group has no callbacks: follow it with a task (group | task), or link its members.")
+        if merged.get("chain"):
+            return (yield from self._followed(given, _without_tasks(keywords), merged))
         group_id = merged.get("task_id") or new_id()
         place = Place(
             self.app, merged.get("group_id") or group_id, merged.get("chord"), merged.get("root_id"),
@@ -146,6 +149,27 @@ class group(Signature[list[R]]):
         result = self.result(group_id, results)
         if merged.get("add_to_parent", True) and results:
             yield Trail(result)
+        return result
+
+    def _followed(self, args: Any, kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> Steps:
+        """Yield what sending it takes where something follows it that a client of Celery's has not made a chord of.
+
+        Such a client leaves what follows a chord whose body is a group in the options of that group. Its members have
+        the group of the chord before, and are those of another one now.
+        """
+        from fastq.canvas.chords import chord
+
+        *rest, following = listed(options["chain"])
+        header: Any = self.clone()
+        header["options"] = {key: value for key, value in options.items() if key != "chain"}
+        header.tasks = [maybe_signature(task, self._app).clone() for task in self.tasks]
+        for task in header.tasks:
+            task.options.pop("group_id", None)
+        family = {key: options.get(key) for key in ("root_id", "parent_id", "add_to_parent") if key in options}
+        whole: chord[Any] = chord(header, following, app=self._app)
+        result = yield from whole.steps(args, kwargs, {**family, **({"chain": rest} if rest else {})})
+        while result.parent is not None:
+            result = result.parent
         return result
 
     def result(self, group_id: str, results: list[Any]) -> GroupResult[R]:

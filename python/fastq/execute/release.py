@@ -72,7 +72,9 @@ def release(task: Any, group_id: str, callback: Mapping[str, Any] | None = None,
     released = Released(ended=group_id)
     if isinstance(outcome, ChordError):
         journal.logger.warning("Chord %s failed: %s", group_id, outcome)
-        records, parts = fail_body(task, body, outcome)
+        # Whoever had the whole body at hand, and has failed it without us, has called its errbacks.
+        has_told = record.size is None and record.body is None
+        records, parts = fail_body(task, body, outcome, has_told=has_told)
         released = Released(records, parts, group_id)
     _take_along(task.request, released)
 
@@ -152,8 +154,16 @@ def call_body(task: Any, body: Mapping[str, Any], results: Sequence[Any]) -> Non
     collect(signature.steps((list(results),), {}, options), request.outgoing, request.chords, lambda _: None)
 
 
-def fail_body(task: Any, body: Mapping[str, Any], error: BaseException) -> tuple[tuple[Record, ...], tuple[Part, ...]]:
+def fail_body(
+    task: Any, body: Mapping[str, Any], error: BaseException, *, has_told: bool = False
+) -> tuple[tuple[Record, ...], tuple[Part, ...]]:
     """Compose what must follow when the body of a chord cannot be called: its errbacks are called.
+
+    Args:
+        task: whose run it is.
+        body: the signature of the body.
+        error: why.
+        has_told: whether a Celery worker has called the errbacks that are the body's own, or of a group's members.
 
     Returns:
         The failures of the body and of all that was to follow it, and their parts of other chords.
@@ -170,7 +180,8 @@ def fail_body(task: Any, body: Mapping[str, Any], error: BaseException) -> tuple
         backend.part(one, FAILURE, error) for one in never if backend.capability.counts and one.chord and one.group
     ]
     composing = callbacks.Composing(app, task)
-    for signature, errbacks in _errbacks(body):
+    is_told = has_told and ((body.get("options") or {}).get("link_error") or body.get("subtask_type") == "group")
+    for signature, errbacks in () if is_told else _errbacks(body):
         for request in list(never_run(signature))[:1]:
             callbacks.announce_failure(app, {"errbacks": errbacks}, request, shown, "", composing)
     task.request.outgoing.extend(composing.messages)
