@@ -100,6 +100,23 @@ def test_a_member_that_does_not_return_ends_the_chord(
     assert lines(file("ran")) == []
 
 
+def test_a_member_that_every_worker_dies_with_ends_the_chord(
+    client: FastQ, play: Any, start_worker: Callable[..., RunningWorker], file: Callable[[str], str]
+) -> None:
+    body = play("total", file=file("ran"))
+    body.link_error(play("sorry", file=file("sorry")))
+    result = chord([play("note", 1), play("pause", file("began"))], body, app=client)()
+    for deaths in range(1, 4):
+        worker = start_worker(ORCHESTRA, ("-c", "1"))
+        wait_for(lambda deaths=deaths: len(lines(file("began"))) == deaths, "the member")  # type: ignore[misc]
+        worker.kill()
+    start_worker(ORCHESTRA)
+    with pytest.raises(ChordError, match=r"3 workers died running it \(task_max_deaths = 3\)"):
+        result.get(timeout=LIMIT)
+    wait_for(lambda: lines(file("sorry")) == [result.id], "the errback of the body")
+    assert lines(file("ran")) == []
+
+
 def test_a_member_that_has_expired_ends_the_chord(
     client: FastQ, play: Any, start_worker: Callable[..., RunningWorker]
 ) -> None:
