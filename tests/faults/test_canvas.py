@@ -27,11 +27,19 @@ RUNS = 6
 
 
 class Killers(Place):
-    """A place whose workers run canvases, and lose processes."""
+    """A place whose workers run canvases, and lose processes.
 
-    def __init__(self, folder: Path, url: str, chance: random.Random) -> None:
+    Args:
+        folder: as for `Place`.
+        url: of the broker.
+        chance: says who is killed.
+        results: of the results, where they are elsewhere.
+    """
+
+    def __init__(self, folder: Path, url: str, chance: random.Random, results: str | None = None) -> None:
         super().__init__(folder, url)
-        self.chance = chance
+        self.chance, self.results = chance, results
+        self.environment["FASTQ_RESULT_BACKEND"] = results or url
         self.runs = folder / "runs.txt"
         self.running: RunningWorker = self._start()
 
@@ -62,15 +70,17 @@ class Killers(Place):
             self.running = self._start()
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(params=["sqlite", "redis", "apart"])
 def killers(request: pytest.FixtureRequest, tmp_path: Path, chance: random.Random) -> Iterator[Killers]:
+    file = f"sqlite:///{tmp_path}/queue.db"
     if request.param == "sqlite":
-        made = Killers(tmp_path, f"sqlite:///{tmp_path}/queue.db", chance)
+        made = Killers(tmp_path, file, chance)
         yield made
         made.close()
         return
     with RedisServer(tmp_path) as server:
-        made = Killers(tmp_path, server.url, chance)
+        is_apart = request.param == "apart"
+        made = Killers(tmp_path, file, chance, server.url) if is_apart else Killers(tmp_path, server.url, chance)
         yield made
         made.close()
 
@@ -81,7 +91,7 @@ def test_every_canvas_ends_and_no_step_is_doubled_whatever_is_killed(
     count, kills = (500, 100) if long else (30, 4)
     runs_between = count * RUNS // kills
     first = chance.getrandbits(32)
-    app = client(killers.url)
+    app = client(killers.url, killers.results)
     sent = send(app, range(first, first + count))
     for number in range(kills):
         enough = number * runs_between
@@ -95,4 +105,6 @@ def test_every_canvas_ends_and_no_step_is_doubled_whatever_is_killed(
     again = sum(run.redelivered for run in runs)
     print(f"{count} canvases, {failing} of them to fail, {len(runs)} runs, {again} of them again, {kills} kills")
     assert not wrong, f"{len(wrong)} are wrong, among them:\n" + "\n".join(sorted(wrong, key=len)[:5])
-    assert not doubled(runs)
+    if killers.results is None:
+        assert not doubled(runs)
+    # Where broker and store are two servers a crash between them may send a step once more.
