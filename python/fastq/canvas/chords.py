@@ -11,12 +11,12 @@ from fastq.app.internal import internal_queue
 from fastq.app.send import new_id
 from fastq.backends.chords import body_id, reference
 from fastq.canvas import eager
+from fastq.canvas.composed import Composed
 from fastq.canvas.groups import group
 from fastq.canvas.layout import leaves, sole
 from fastq.canvas.lazy import Lazy
 from fastq.canvas.links import listed
 from fastq.canvas.members import Header, Place, emit, members
-from fastq.canvas.sending import asend, send
 from fastq.canvas.signature import Signature, maybe_signature
 from fastq.canvas.stamping import gathered
 from fastq.canvas.steps import ChordSent, Trail
@@ -46,7 +46,7 @@ _OF_A_CHAIN: Final = frozenset(
 
 
 @Signature.register_type()
-class chord(Signature[R]):
+class chord(Composed[R]):
     """A task with the results of others; `R` is what it returns.
 
     `chord(header, body)` is the same as `group(header) | body`; `chord(header)(body)` sends it at once.
@@ -103,10 +103,7 @@ class chord(Signature[R]):
         """Return the chord that a dictionary describes."""
         inner = described["kwargs"]
         made: chord[Any] = cls(inner.get("header") or [], inner.get("body"), kwargs=inner.get("kwargs"), app=app)
-        made["args"] = described.get("args") or ()
-        made["options"] = dict(described.get("options") or {})
-        made["immutable"] = bool(described.get("immutable"))
-        return made
+        return made.as_described(described)
 
     @property
     def tasks(self) -> Any:
@@ -152,23 +149,7 @@ class chord(Signature[R]):
         Raises:
             NotSupported: results are not stored, or where a worker cannot count them.
         """
-        options = _given(options, route_name)
-        if self.app.conf.task_always_eager:
-            return self.apply(args, kwargs, **options)
-        return cast("AsyncResult[R]", send(self.app, self.steps(args, kwargs, options)))
-
-    async def aapply_async(
-        self,
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        route_name: str | None = None,
-        **options: Any,
-    ) -> AsyncResult[R]:
-        """Send it from a coroutine, as `apply_async` does; the event loop goes on meanwhile."""
-        options = _given(options, route_name)
-        if self.app.conf.task_always_eager:
-            return cast("AsyncResult[R]", await eager.elsewhere(self, args, kwargs, options))
-        return cast("AsyncResult[R]", await asend(self.app, self.steps(args, kwargs, options)))
+        return cast("AsyncResult[R]", self._send(args, kwargs, route_name, options))
 
     def apply(
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
@@ -379,8 +360,3 @@ def _options_of(header: Any) -> dict[str, Any]:
 def _for_header(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what options of a chord are those of its header's members."""
     return {key: value for key, value in options.items() if key not in _OF_THE_BODY}
-
-
-def _given(options: dict[str, Any], route_name: str | None) -> dict[str, Any]:
-    found = {key: value for key, value in options.items() if value is not None}
-    return found if route_name is None else {**found, "route_name": route_name}
