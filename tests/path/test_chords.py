@@ -169,6 +169,30 @@ def test_a_chord_whose_members_have_vanished_ends(
     assert record.state == "ended"
 
 
+def test_a_member_that_is_a_chain_has_not_vanished_while_its_first_step_waits(
+    client: FastQ, play: Any, start_worker: Callable[..., RunningWorker]
+) -> None:
+    waits = chain(play("note", 2).set(queue="later"), play("encore"), app=client)
+    result = chord([play("note", 1), waits], play("total"), app=client)()
+    start_worker(ORCHESTRA, environment={"FASTQ_RESULT_CHORD_PATIENCE": "0.5"})
+    with pytest.raises(TimeoutError):
+        result.get(timeout=2)
+    start_worker(ORCHESTRA, ("-c", "1", "-Q", "later,celery"))
+    assert result.get(timeout=LIMIT) == [1, ["encore", 2]]
+
+
+def test_members_that_are_chords_have_not_vanished_while_their_own_members_wait(
+    client: FastQ, play: Any, start_worker: Callable[..., RunningWorker]
+) -> None:
+    inner = chord([chord([play("note", 2).set(queue="later")], play("total"), app=client)], play("total"), app=client)
+    result = chord([play("note", 1), inner | play("encore")], play("total"), app=client)()
+    start_worker(ORCHESTRA, environment={"FASTQ_RESULT_CHORD_PATIENCE": "0.5"})
+    with pytest.raises(TimeoutError):
+        result.get(timeout=2)
+    start_worker(ORCHESTRA, ("-c", "1", "-Q", "later,celery"))
+    assert result.get(timeout=LIMIT) == [1, ["encore", 2]]
+
+
 @pytest.fixture
 def apart(tmp_path: Path, redis_server: RedisServer) -> Iterator[FastQ]:
     """Return a client whose broker is a file, and whose results are on a server."""

@@ -18,7 +18,7 @@ from fastq.serialization import json
 from fastq.states import EXCEPTION_STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from fastq.backends.document import Documents
 
@@ -102,7 +102,27 @@ def reference(group_id: str, body: Mapping[str, Any], queue: str) -> dict[str, A
     options: dict[str, Any] = {"task_id": task_id, "queue": queue}
     if group_of(task_id) != group_id:
         options["group_id"] = group_id
-    return {"task": REFERENCE, "args": [], "options": options}
+    made: dict[str, Any] = {"task": REFERENCE, "args": [], "options": options}
+    # Whoever asks whether members of those chords are still there finds them by these.
+    if within := list(dict.fromkeys(_waiting(body))):
+        made["within"] = within
+    return made
+
+
+def _waiting(part: Any) -> Iterator[str]:
+    """Yield the groups of the chords that wait for a signature, or for what follows it."""
+    if isinstance(part, list | tuple):
+        for one in part:
+            yield from _waiting(one)
+    elif isinstance(part, dict) and "task" in part:
+        options, inner = part.get("options") or {}, part.get("kwargs") or {}
+        if options.get("chord") and options.get("group_id"):
+            yield options["group_id"]
+            yield from options["chord"].get("within") or ()
+        yield from _waiting(options.get("chain"))
+        if part.get("subtask_type"):
+            for key in ("tasks", "header", "body"):
+                yield from _waiting(inner.get(key))
 
 
 def new_chord(group_id: str, size: int, body: Mapping[str, Any], result: Any = None) -> NewChord:
@@ -147,7 +167,9 @@ def part(documents: Documents, request: Any, state: str, result: Any) -> Part:
     stored = documents.exception(result) if failed else documents.reduced(result)
     _, body = documents.encode([1, request.id, state, stored])
     chord = request.chord
-    callback = b"" if not chord or chord.get("task") == REFERENCE else json.dumps(chord)
+    # Of a reference the release needs no more than the names of chords that wait for the body.
+    needs_none = not chord or (chord.get("task") == REFERENCE and not chord.get("within"))
+    callback = b"" if needs_none else json.dumps(chord)
     return Part(request.group, request.id, request.group_index, state, body, callback)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from fastq.backends.chords import group_of
+from fastq.backends.chords import REFERENCE, group_of
 from fastq.canvas import maybe_signature
 from fastq.canvas.sending import collect
 from fastq.exceptions import ChordError, Ignore
@@ -51,7 +51,7 @@ def release(task: Any, group_id: str, callback: Mapping[str, Any] | None = None,
     record = backend.chord_record(group_id)
     if record is None or record.state == "ended":
         return
-    body = record.body or callback
+    body = record.body or (None if callback and callback.get("task") == REFERENCE else callback)
     if body is None:
         journal.logger.error("Chord %s is complete, but nobody has said what its body is.", group_id)
         return
@@ -133,7 +133,7 @@ def _overdue(app: App, record: ChordRecord, body: Mapping[str, Any]) -> ChordErr
         # A Celery worker has counted the last member and stored the failure: what else must follow it does not know.
         meta = backend.get_task_meta((body.get("options") or {}).get("task_id") or "", cache=False)
         return failure if isinstance(failure := meta.get("result"), ChordError) else None
-    if app.producer.holds(f'"{record.group_id}"'):
+    if app.producer.holds(record.group_id):
         return None
     missing = record.size - record.ended
     return ChordError(

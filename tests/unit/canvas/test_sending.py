@@ -171,6 +171,16 @@ def test_a_chord_within_a_workflow_has_short_references_too(shop: Shop) -> None:
     assert group_of(step["kwargs"]["body"]["options"]["task_id"]) == step["options"]["task_id"]
 
 
+def test_members_of_a_chord_within_a_chord_name_the_groups_of_those_around_it(shop: Shop) -> None:
+    innermost = chord([shop.add.s(1)], shop.total.s())
+    inner = chord([innermost], shop.total.s()) | shop.echo.s()
+    result = chord([inner, shop.add.s(2)], shop.total.s()).apply_async()
+    (_, deep), (_, flat) = shop.sent
+    inner_group, outer_group = deep[2]["chord"]["within"]
+    assert outer_group == result.parent.id != inner_group
+    assert "within" not in flat[2]["chord"]
+
+
 def test_members_of_a_chord_carry_its_body_when_the_setting_says_so(shop: Shop) -> None:
     shop.app.conf.task_chord_expand = True
     result = chord([shop.add.s(1)], shop.total.s()).apply_async()
