@@ -21,9 +21,9 @@ class Sent(NamedTuple):
     result: Any
 
 
-def client(url: str) -> FastQ:
-    """Return an app with the tasks of random canvases, on that broker and store."""
-    app = FastQ("canvas-client", broker=url, backend=url, set_as_current=False)
+def client(url: str, results: str | None = None) -> FastQ:
+    """Return an app with the tasks of random canvases, on that broker; `results` is a store elsewhere."""
+    app = FastQ("canvas-client", broker=url, backend=results or url, set_as_current=False)
     app.canvas_tasks = declare(app, canvas)  # type: ignore[attr-defined]
     return app
 

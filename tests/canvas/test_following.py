@@ -135,3 +135,14 @@ def test_children_of_a_run_are_what_it_was_followed_by(shop: Shop) -> None:
     (children,) = first.children
     assert [member.get(timeout=1) for member in children] == [3, 4]
     assert [value for _, value in first.collect()][:2] == [1, [3, 4]]
+
+
+def test_what_a_client_of_celery_leaves_behind_a_body_that_is_a_group_follows_it(shop: Shop) -> None:
+    same = shop.app.task(name="shop.same")(lambda value, *_: value)
+    last, then = same.s(), group(same.s(), shop.total.s())
+    result, before = last.freeze(), then.freeze()
+    body = group(shop.total.s(), same.si(7)).set(chain=[dict(last), dict(then)])
+    chord([shop.add.s(1), shop.add.s(2)], body).apply_async((1,))
+    shop.app.testing.run()
+    assert before.get(timeout=1) == [[5, 7], 12]
+    assert result.get(timeout=1) == [[5, 7], 12]

@@ -6,7 +6,6 @@ import os
 import random
 import uuid
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,10 +13,9 @@ import pytest
 from fastq import FastQ, canvas
 from tests.canvas.judged import Sent, client, errors_of, send
 from tests.canvas.trees import build, declare, grow
-from tests.support.redis_server import RedisServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.support.worker import RunningWorker
 
@@ -31,22 +29,6 @@ def first() -> int:
     seed = int(os.environ.get("FASTQ_FAULTS_SEED") or random.SystemRandom().getrandbits(32))
     print(f"FASTQ_FAULTS_SEED={seed}")
     return seed
-
-
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "redis"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of an empty broker and store."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/queue.db"
-    server: RedisServer = request.getfixturevalue("redis_server")
-    server.do("FLUSHALL")
-    return server.url
 
 
 def test_on_queues_in_memory(first: int) -> None:

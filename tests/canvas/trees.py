@@ -74,6 +74,8 @@ class _Grower:
         # chain is depends on how it is written, so a group of one comes first or not at all.
         parts = [parts[0], *map(sole, parts[1:])]
         filled = [part for part in parts if members(part)]
+        if top and not filled:
+            return ["group", []]  # a chain of nothing is not sent, and has no result
         if kind == "chain" and len(parts) > 1 and len(filled) == 1:
             return filled[0]  # of chain(group(a, b), group()) a group is left, which is one with a group around it
         alone = len(parts) == 1 or (parts[0][0] in ("group", "chunks") and not any(map(members, parts[1:])))

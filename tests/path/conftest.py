@@ -6,31 +6,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fastq import FastQ
-from tests.support.redis_server import RedisServer
+from tests.support.places import database_url, redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.support.worker import RunningWorker
 
+__all__ = ["SHOP", "client", "database_url", "file", "redis_server", "worker"]
+
 SHOP = "tests.path.shop"
-
-
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """Return the server of all path tests."""
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "redis"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of an empty broker and store: every story is told on each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/queue.db"
-    server: RedisServer = request.getfixturevalue("redis_server")
-    server.do("FLUSHALL")
-    return server.url
 
 
 @pytest.fixture

@@ -58,6 +58,14 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@app.task(name="play.pause")
+def pause(file: str) -> None:
+    """Write a line, and never end."""
+    with Path(file).open("a", encoding="utf-8") as out:
+        out.write("began\n")
+    signal.pause()
+
+
 @app.task(name="play.die_early", acks_late=False)
 def die_early() -> None:
     """Kill the process that runs this, acknowledged when it starts."""

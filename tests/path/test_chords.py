@@ -100,6 +100,23 @@ def test_a_member_that_does_not_return_ends_the_chord(
     assert lines(file("ran")) == []
 
 
+def test_a_member_that_every_worker_dies_with_ends_the_chord(
+    client: FastQ, play: Any, start_worker: Callable[..., RunningWorker], file: Callable[[str], str]
+) -> None:
+    body = play("total", file=file("ran"))
+    body.link_error(play("sorry", file=file("sorry")))
+    result = chord([play("note", 1), play("pause", file("began"))], body, app=client)()
+    for deaths in range(1, 4):
+        worker = start_worker(ORCHESTRA, ("-c", "1"))
+        wait_for(lambda deaths=deaths: len(lines(file("began"))) == deaths, "the member")  # type: ignore[misc]
+        worker.kill()
+    start_worker(ORCHESTRA)
+    with pytest.raises(ChordError, match=r"3 workers died running it \(task_max_deaths = 3\)"):
+        result.get(timeout=LIMIT)
+    wait_for(lambda: lines(file("sorry")) == [result.id], "the errback of the body")
+    assert lines(file("ran")) == []
+
+
 def test_a_member_that_has_expired_ends_the_chord(
     client: FastQ, play: Any, start_worker: Callable[..., RunningWorker]
 ) -> None:
@@ -150,6 +167,30 @@ def test_a_chord_whose_members_have_vanished_ends(
     record = client.backend.chord_record(group_id)
     assert record is not None
     assert record.state == "ended"
+
+
+def test_a_member_that_is_a_chain_has_not_vanished_while_its_first_step_waits(
+    client: FastQ, play: Any, start_worker: Callable[..., RunningWorker]
+) -> None:
+    waits = chain(play("note", 2).set(queue="later"), play("encore"), app=client)
+    result = chord([play("note", 1), waits], play("total"), app=client)()
+    start_worker(ORCHESTRA, environment={"FASTQ_RESULT_CHORD_PATIENCE": "0.5"})
+    with pytest.raises(TimeoutError):
+        result.get(timeout=2)
+    start_worker(ORCHESTRA, ("-c", "1", "-Q", "later,celery"))
+    assert result.get(timeout=LIMIT) == [1, ["encore", 2]]
+
+
+def test_members_that_are_chords_have_not_vanished_while_their_own_members_wait(
+    client: FastQ, play: Any, start_worker: Callable[..., RunningWorker]
+) -> None:
+    inner = chord([chord([play("note", 2).set(queue="later")], play("total"), app=client)], play("total"), app=client)
+    result = chord([play("note", 1), inner | play("encore")], play("total"), app=client)()
+    start_worker(ORCHESTRA, environment={"FASTQ_RESULT_CHORD_PATIENCE": "0.5"})
+    with pytest.raises(TimeoutError):
+        result.get(timeout=2)
+    start_worker(ORCHESTRA, ("-c", "1", "-Q", "later,celery"))
+    assert result.get(timeout=LIMIT) == [1, ["encore", 2]]
 
 
 @pytest.fixture

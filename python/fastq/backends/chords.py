@@ -18,11 +18,22 @@ from fastq.serialization import json
 from fastq.states import EXCEPTION_STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from fastq.backends.document import Documents
 
-__all__ = ["REFERENCE", "ChordRecord", "Member", "member", "new_chord", "part", "read_record", "reference"]
+__all__ = [
+    "REFERENCE",
+    "ChordRecord",
+    "Member",
+    "body_id",
+    "group_of",
+    "member",
+    "new_chord",
+    "part",
+    "read_record",
+    "reference",
+]
 
 REFERENCE: Final = "fastq.chord_body"
 """The built-in task that stands in members' messages for a body that the store has."""
@@ -55,24 +66,63 @@ class ChordRecord(NamedTuple):
     """When it was last seen to get on: seconds since 1970."""
 
 
+def body_id(group_id: str) -> str | None:
+    """Return the id of a chord's body that has none of its own: from it the header's can be told, by `group_of`.
+
+    Ids of fastq's are UUIDs of version 7, which the body's differs from by its version alone: 8, which is whatever
+    somebody makes of it (RFC 9562 §5.8). None for an id of another kind.
+    """
+    return _as_version(group_id, "7", "8")
+
+
+def group_of(body_id: str) -> str | None:
+    """Return the header's id of a chord whose body has this id; None where that cannot be told from it."""
+    return _as_version(body_id, "8", "7")
+
+
+def _as_version(text: str, version: str, other: str) -> str | None:
+    at = 14
+    if len(text) != 36 or text[at] != version:
+        return None
+    return text[:at] + other + text[at + 1 :]
+
+
 def reference(group_id: str, body: Mapping[str, Any], queue: str) -> dict[str, Any]:
     """Return the signature that stands for a stored body in the messages of the chord's members.
+
+    Every member carries it, so it has only what a Celery worker needs that completes the chord: `args`, which the
+    results are put before, the id under which it stores the failure of a chord, and where workers of fastq take from.
 
     Args:
         group_id: of the chord.
         body: the signature of the body, with an id.
-        queue: the internal queue, so that a Celery worker that completes the chord sends it to workers of fastq.
+        queue: the internal queue.
     """
-    options: dict[str, Any] = {"task_id": (body.get("options") or {}).get("task_id"), "group_id": group_id}
-    options["queue"] = queue
-    return {
-        "task": REFERENCE,
-        "args": [],
-        "kwargs": {},
-        "options": options,
-        "subtask_type": None,
-        "immutable": False,
-    }
+    task_id = (body.get("options") or {}).get("task_id") or ""
+    options: dict[str, Any] = {"task_id": task_id, "queue": queue}
+    if group_of(task_id) != group_id:
+        options["group_id"] = group_id
+    made: dict[str, Any] = {"task": REFERENCE, "args": [], "options": options}
+    # Whoever asks whether members of those chords are still there finds them by these.
+    if within := list(dict.fromkeys(_waiting(body))):
+        made["within"] = within
+    return made
+
+
+def _waiting(part: Any) -> Iterator[str]:
+    """Yield the groups of the chords that wait for a signature, or for what follows it."""
+    if isinstance(part, list | tuple):
+        for one in part:
+            yield from _waiting(one)
+    elif isinstance(part, dict) and "task" in part:
+        options, inner = part.get("options") or {}, part.get("kwargs") or {}
+        if options.get("chord") and options.get("group_id"):
+            yield options["group_id"]
+            yield from options["chord"].get("within") or ()
+        yield from _waiting(options.get("chain"))
+        if part.get("subtask_type"):
+            for key in ("tasks", "header", "body"):
+                yield from _waiting(inner.get(key))
 
 
 def new_chord(group_id: str, size: int, body: Mapping[str, Any], result: Any = None) -> NewChord:
@@ -117,7 +167,9 @@ def part(documents: Documents, request: Any, state: str, result: Any) -> Part:
     stored = documents.exception(result) if failed else documents.reduced(result)
     _, body = documents.encode([1, request.id, state, stored])
     chord = request.chord
-    callback = b"" if not chord or chord.get("task") == REFERENCE else json.dumps(chord)
+    # Of a reference the release needs no more than the names of chords that wait for the body.
+    needs_none = not chord or (chord.get("task") == REFERENCE and not chord.get("within"))
+    callback = b"" if needs_none else json.dumps(chord)
     return Part(request.group, request.id, request.group_index, state, body, callback)
 
 

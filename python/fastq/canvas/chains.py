@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 from fastq.canvas import eager
+from fastq.canvas.composed import Composed, without_tasks
 from fastq.canvas.layout import fold, lay_out
 from fastq.canvas.links import listed
-from fastq.canvas.sending import asend, send
 from fastq.canvas.signature import Signature, maybe_signature
 from fastq.canvas.stamping import gathered
 
@@ -28,7 +28,7 @@ _OF_THE_WHOLE: Final = ("task_id", "group_id", "chord", "group_index")
 
 
 @Signature.register_type()
-class chain(Signature[R]):
+class chain(Composed[R]):
     """Tasks one after the other; `R` is what the last one returns.
 
     `chain(a, b, c)` is `a | b | c`, and so may be no chain: beginning with a group it is a chord. `chain(a)` is a chain
@@ -85,10 +85,7 @@ class chain(Signature[R]):
     def from_dict(cls, described: Mapping[str, Any], app: App | None = None) -> chain[Any]:
         """Return the chain that a dictionary describes."""
         made = cls.of([maybe_signature(task, app) for task in described["kwargs"]["tasks"]], app)
-        made["args"] = described.get("args") or ()
-        made["options"] = dict(described.get("options") or {})
-        made["immutable"] = bool(described.get("immutable"))
-        return made
+        return made.as_described(described)
 
     @property
     def tasks(self) -> list[Any]:
@@ -122,30 +119,14 @@ class chain(Signature[R]):
             The result of the last step, whose `parent` is that of the step before it; a GroupResult when that is a
             group.
         """
-        options = _given(options, route_name)
-        if self.app.conf.task_always_eager:
-            return cast("AsyncResult[R]", self.apply(args, kwargs, **options))
-        return cast("AsyncResult[R]", send(self.app, self.steps(args, kwargs, options)))
-
-    async def aapply_async(
-        self,
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        route_name: str | None = None,
-        **options: Any,
-    ) -> AsyncResult[R]:
-        """Send it from a coroutine, as `apply_async` does; the event loop goes on meanwhile."""
-        options = _given(options, route_name)
-        if self.app.conf.task_always_eager:
-            return cast("AsyncResult[R]", await eager.elsewhere(self, args, kwargs, options))
-        return cast("AsyncResult[R]", await asend(self.app, self.steps(args, kwargs, options)))
+        return cast("AsyncResult[R]", self._send(args, kwargs, route_name, options))
 
     def apply(
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> EagerResult[R]:
         """Run its steps here and now, one after the other, and return the result of the last one."""
         given, keywords, merged = self._merge(args, kwargs, options)
-        return cast("EagerResult[R]", eager.run_chain(self, given, _without_tasks(keywords), merged))
+        return cast("EagerResult[R]", eager.run_chain(self, given, without_tasks(keywords), merged))
 
     def steps(
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, options: Any = None
@@ -156,7 +137,7 @@ class chain(Signature[R]):
         if not steps:
             return None
         steps = [step.clone() for step in steps]
-        steps[0] = steps[0].clone(given, _without_tasks(keywords))
+        steps[0] = steps[0].clone(given, without_tasks(keywords))
         whole = {key: merged.pop(key, None) for key in _OF_THE_WHOLE}
         results = _freeze(steps, whole, merged.get("root_id"))
         self._hang_on(steps, merged)
@@ -248,16 +229,6 @@ def _freeze(steps: list[Any], whole: Mapping[str, Any], root_id: str | None) -> 
         results.append(result)
     results.reverse()
     return results
-
-
-def _given(options: dict[str, Any], route_name: str | None) -> dict[str, Any]:
-    """Return the calling options that say something."""
-    found = {key: value for key, value in options.items() if value is not None}
-    return found if route_name is None else {**found, "route_name": route_name}
-
-
-def _without_tasks(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in keywords.items() if key != "tasks"}
 
 
 def _is_list(value: Any) -> bool:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 from fastq.app import current
 from fastq.app.internal import internal_queue
 from fastq.app.send import new_id
-from fastq.backends.chords import reference
+from fastq.backends.chords import body_id, reference
 from fastq.canvas import eager
+from fastq.canvas.composed import Composed
 from fastq.canvas.groups import group
 from fastq.canvas.layout import leaves, sole
 from fastq.canvas.lazy import Lazy
 from fastq.canvas.links import listed
 from fastq.canvas.members import Header, Place, emit, members
-from fastq.canvas.sending import asend, send
 from fastq.canvas.signature import Signature, maybe_signature
 from fastq.canvas.stamping import gathered
 from fastq.canvas.steps import ChordSent, Trail
@@ -46,7 +46,7 @@ _OF_A_CHAIN: Final = frozenset(
 
 
 @Signature.register_type()
-class chord(Signature[R]):
+class chord(Composed[R]):
     """A task with the results of others; `R` is what it returns.
 
     `chord(header, body)` is the same as `group(header) | body`; `chord(header)(body)` sends it at once.
@@ -103,10 +103,7 @@ class chord(Signature[R]):
         """Return the chord that a dictionary describes."""
         inner = described["kwargs"]
         made: chord[Any] = cls(inner.get("header") or [], inner.get("body"), kwargs=inner.get("kwargs"), app=app)
-        made["args"] = described.get("args") or ()
-        made["options"] = dict(described.get("options") or {})
-        made["immutable"] = bool(described.get("immutable"))
-        return made
+        return made.as_described(described)
 
     @property
     def tasks(self) -> Any:
@@ -152,23 +149,7 @@ class chord(Signature[R]):
         Raises:
             NotSupported: results are not stored, or where a worker cannot count them.
         """
-        options = _given(options, route_name)
-        if self.app.conf.task_always_eager:
-            return self.apply(args, kwargs, **options)
-        return cast("AsyncResult[R]", send(self.app, self.steps(args, kwargs, options)))
-
-    async def aapply_async(
-        self,
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        route_name: str | None = None,
-        **options: Any,
-    ) -> AsyncResult[R]:
-        """Send it from a coroutine, as `apply_async` does; the event loop goes on meanwhile."""
-        options = _given(options, route_name)
-        if self.app.conf.task_always_eager:
-            return cast("AsyncResult[R]", await eager.elsewhere(self, args, kwargs, options))
-        return cast("AsyncResult[R]", await asend(self.app, self.steps(args, kwargs, options)))
+        return cast("AsyncResult[R]", self._send(args, kwargs, route_name, options))
 
     def apply(
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
@@ -187,8 +168,9 @@ class chord(Signature[R]):
         body, keywords = self._parts(kwargs)
         app, header = self.app, self.tasks
         app.backend.ensure_chords_allowed()
-        group_id = _id_of(header) or new_id()
-        body, result = self._placed(body, merged, group_id)
+        own_id = _options_of(header).get("task_id")
+        group_id = own_id or new_id()
+        body, result = self._placed(body, merged, group_id, None if own_id else body_id(group_id))
         tells_parent = merged.get("add_to_parent", True)
         stands_for_body = dict(body) if app.conf.task_chord_expand else reference(group_id, body, internal_queue(app))
         of_members = {**_options_of(header), **_for_header(merged)}
@@ -217,10 +199,10 @@ class chord(Signature[R]):
         return body.clone(), {**self.kwargs["kwargs"], **given}
 
     @staticmethod
-    def _placed(body: Any, options: Mapping[str, Any], group_id: str) -> tuple[Any, Any]:
-        """Return the body with its id and place, and what will be its result."""
+    def _placed(body: Any, options: Mapping[str, Any], group_id: str, fresh_id: str | None) -> tuple[Any, Any]:
+        """Return the body with its id and place, and what will be its result; `fresh_id` is for one that has no id."""
         own = {key: value for key, value in options.items() if key not in _NOT_OF_THE_BODY}
-        task_id = options.get("task_id") if body.options.get("task_id") is None else None
+        task_id = None if body.options.get("task_id") else options.get("task_id") or fresh_id
         for callback in listed(options.get("link")):
             body.link(callback)
         for errback in listed(options.get("link_error")):
@@ -245,11 +227,15 @@ class chord(Signature[R]):
     ) -> AsyncResult[R]:
         """Give all its tasks their ids now, and return what will be the result of the body."""
         self.tasks = header = _as_group(self.tasks, self.app)
+        is_named = bool(header.options.get("task_id"))
         header_result = header.freeze(root_id=root_id, parent_id=parent_id)
         if self.body is None:
             raise TypeError("A chord needs a body: chord(header, body).")
         place = {"group_id": group_id, "chord": chord, "group_index": group_index}
-        result = self.body.freeze(_id or self.options.get("task_id"), root_id=root_id, **place)
+        own_id = _id or self.options.get("task_id")
+        if not (own_id or is_named or self.body.options.get("task_id")):
+            own_id = body_id(header_result.id)
+        result = self.body.freeze(own_id, root_id=root_id, **place)
         _first(result).parent = header_result
         self.options["task_id"] = header_result.id
         return cast("AsyncResult[R]", result)
@@ -371,15 +357,6 @@ def _options_of(header: Any) -> dict[str, Any]:
     return header.options if isinstance(header, group) else {}
 
 
-def _id_of(header: Any) -> Any:
-    return _options_of(header).get("task_id")
-
-
 def _for_header(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what options of a chord are those of its header's members."""
     return {key: value for key, value in options.items() if key not in _OF_THE_BODY}
-
-
-def _given(options: dict[str, Any], route_name: str | None) -> dict[str, Any]:
-    found = {key: value for key, value in options.items() if value is not None}
-    return found if route_name is None else {**found, "route_name": route_name}

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from fastq.app.send import new_id
 from fastq.canvas import eager
+from fastq.canvas.composed import Composed, without_tasks
 from fastq.canvas.layout import flattened, leaves, sole
 from fastq.canvas.lazy import Lazy
+from fastq.canvas.links import listed
 from fastq.canvas.members import Place, emit, members
-from fastq.canvas.sending import asend, send
 from fastq.canvas.signature import Signature, maybe_signature
 from fastq.canvas.stamping import gathered
 from fastq.canvas.steps import Trail
@@ -29,7 +30,7 @@ R = TypeVar("R")
 
 
 @Signature.register_type()
-class group(Signature[list[R]]):
+class group(Composed[list[R]]):
     """Tasks side by side; `R` is what each returns.
 
     Args:
@@ -59,10 +60,7 @@ class group(Signature[list[R]]):
         tasks = described["kwargs"]["tasks"]
         made: group[Any] = cls(app=app)
         made.tasks = tasks if isinstance(tasks, Lazy) else [maybe_signature(task, app) for task in tasks]
-        made["args"] = described.get("args") or ()
-        made["options"] = dict(described.get("options") or {})
-        made["immutable"] = bool(described.get("immutable"))
-        return made
+        return made.as_described(described)
 
     @property
     def tasks(self) -> Any:
@@ -96,28 +94,21 @@ class group(Signature[list[R]]):
             TypeError: `link` or `link_error`: a group has none. Follow it with a task (`group | task`), or give them to
                 its members (`group.link_error`).
         """
-        options = _given(options, route_name)
-        if self.app.conf.task_always_eager:
-            return self.apply(args, kwargs, **options)
-        return cast("GroupResult[R]", send(self.app, self.steps(args, kwargs, options)))
-
-    async def aapply_async(  # type: ignore[override]
-        self,
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        route_name: str | None = None,
-        **options: Any,
-    ) -> GroupResult[R]:
-        """Send it from a coroutine, as `apply_async` does; the event loop goes on meanwhile."""
-        options = _given(options, route_name)
-        if self.app.conf.task_always_eager:
-            return cast("GroupResult[R]", await eager.elsewhere(self, args, kwargs, options))
-        return cast("GroupResult[R]", await asend(self.app, self.steps(args, kwargs, options)))
+        return cast("GroupResult[R]", self._send(args, kwargs, route_name, options))
 
     if TYPE_CHECKING:
 
         def delay(self, *args: Any, **kwargs: Any) -> GroupResult[R]:  # type: ignore[override]
             """Send it, with these arguments for each member."""
+
+        async def aapply_async(  # type: ignore[override]
+            self,
+            args: Sequence[Any] | None = None,
+            kwargs: Mapping[str, Any] | None = None,
+            route_name: str | None = None,
+            **options: Any,
+        ) -> GroupResult[R]:
+            """Send it from a coroutine, as `apply_async` does; the event loop goes on meanwhile."""
 
         async def adelay(self, *args: Any, **kwargs: Any) -> GroupResult[R]:  # type: ignore[override]
             """Send it from a coroutine, with these arguments for each member."""
@@ -127,7 +118,7 @@ class group(Signature[list[R]]):
     ) -> GroupResult[R]:
         """Run its members here and now, one after the other."""
         given, keywords, merged = self._merge(args, kwargs, options)
-        return cast("GroupResult[R]", eager.run_group(self, given, _without_tasks(keywords), merged))
+        return cast("GroupResult[R]", eager.run_group(self, given, without_tasks(keywords), merged))
 
     def steps(
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, options: Any = None
@@ -136,16 +127,39 @@ class group(Signature[list[R]]):
         given, keywords, merged = self._merge(args, kwargs, options)
         if merged.get("link") is not None or merged.get("link_error") is not None:
             raise TypeError("A group has no callbacks: follow it with a task (group | task), or link its members.")
+        if merged.get("chain"):
+            return (yield from self._followed(given, without_tasks(keywords), merged))
         group_id = merged.get("task_id") or new_id()
         place = Place(
             self.app, merged.get("group_id") or group_id, merged.get("chord"), merged.get("root_id"),
             merged.get("group_index") or 0,
         )  # fmt: skip
         found = members(self.tasks, place)
-        results = yield from emit(found, given, _without_tasks(keywords), merged, self.app)
+        results = yield from emit(found, given, without_tasks(keywords), merged, self.app)
         result = self.result(group_id, results)
         if merged.get("add_to_parent", True) and results:
             yield Trail(result)
+        return result
+
+    def _followed(self, args: Any, kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> Steps:
+        """Yield what sending it takes where something follows it that a client of Celery's has not made a chord of.
+
+        Such a client leaves what follows a chord whose body is a group in the options of that group. Its members have
+        the group of the chord before, and are those of another one now.
+        """
+        from fastq.canvas.chords import chord
+
+        *rest, following = listed(options["chain"])
+        header: Any = self.clone()
+        header["options"] = {key: value for key, value in options.items() if key != "chain"}
+        header.tasks = [maybe_signature(task, self._app).clone() for task in self.tasks]
+        for task in header.tasks:
+            task.options.pop("group_id", None)
+        family = {key: options.get(key) for key in ("root_id", "parent_id", "add_to_parent") if key in options}
+        whole: chord[Any] = chord(header, following, app=self._app)
+        result = yield from whole.steps(args, kwargs, {**family, **({"chain": rest} if rest else {})})
+        while result.parent is not None:
+            result = result.parent
         return result
 
     def result(self, group_id: str, results: list[Any]) -> GroupResult[R]:
@@ -253,12 +267,3 @@ def _delays(start: float, stop: float | None, step: float) -> Iterator[float]:
         yield delay
         delay += step
     yield from repeat(delay - step if delay > start else float(start))
-
-
-def _given(options: dict[str, Any], route_name: str | None) -> dict[str, Any]:
-    found = {key: value for key, value in options.items() if value is not None}
-    return found if route_name is None else {**found, "route_name": route_name}
-
-
-def _without_tasks(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in keywords.items() if key != "tasks"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from fastq.backends.chords import REFERENCE, group_of
 from fastq.canvas import maybe_signature
 from fastq.canvas.sending import collect
 from fastq.exceptions import ChordError, Ignore
@@ -50,7 +51,7 @@ def release(task: Any, group_id: str, callback: Mapping[str, Any] | None = None,
     record = backend.chord_record(group_id)
     if record is None or record.state == "ended":
         return
-    body = record.body or callback
+    body = record.body or (None if callback and callback.get("task") == REFERENCE else callback)
     if body is None:
         journal.logger.error("Chord %s is complete, but nobody has said what its body is.", group_id)
         return
@@ -71,7 +72,9 @@ def release(task: Any, group_id: str, callback: Mapping[str, Any] | None = None,
     released = Released(ended=group_id)
     if isinstance(outcome, ChordError):
         journal.logger.warning("Chord %s failed: %s", group_id, outcome)
-        records, parts = fail_body(task, body, outcome)
+        # Whoever had the whole body at hand, and has failed it without us, has called its errbacks.
+        has_told = record.size is None and record.body is None
+        records, parts = fail_body(task, body, outcome, has_told=has_told)
         released = Released(records, parts, group_id)
     _take_along(task.request, released)
 
@@ -130,7 +133,7 @@ def _overdue(app: App, record: ChordRecord, body: Mapping[str, Any]) -> ChordErr
         # A Celery worker has counted the last member and stored the failure: what else must follow it does not know.
         meta = backend.get_task_meta((body.get("options") or {}).get("task_id") or "", cache=False)
         return failure if isinstance(failure := meta.get("result"), ChordError) else None
-    if app.producer.holds(f'"{record.group_id}"'):
+    if app.producer.holds(record.group_id):
         return None
     missing = record.size - record.ended
     return ChordError(
@@ -151,8 +154,16 @@ def call_body(task: Any, body: Mapping[str, Any], results: Sequence[Any]) -> Non
     collect(signature.steps((list(results),), {}, options), request.outgoing, request.chords, lambda _: None)
 
 
-def fail_body(task: Any, body: Mapping[str, Any], error: BaseException) -> tuple[tuple[Record, ...], tuple[Part, ...]]:
+def fail_body(
+    task: Any, body: Mapping[str, Any], error: BaseException, *, has_told: bool = False
+) -> tuple[tuple[Record, ...], tuple[Part, ...]]:
     """Compose what must follow when the body of a chord cannot be called: its errbacks are called.
+
+    Args:
+        task: whose run it is.
+        body: the signature of the body.
+        error: why.
+        has_told: whether a Celery worker has called the errbacks that are the body's own, or of a group's members.
 
     Returns:
         The failures of the body and of all that was to follow it, and their parts of other chords.
@@ -169,7 +180,8 @@ def fail_body(task: Any, body: Mapping[str, Any], error: BaseException) -> tuple
         backend.part(one, FAILURE, error) for one in never if backend.capability.counts and one.chord and one.group
     ]
     composing = callbacks.Composing(app, task)
-    for signature, errbacks in _errbacks(body):
+    is_told = has_told and ((body.get("options") or {}).get("link_error") or body.get("subtask_type") == "group")
+    for signature, errbacks in () if is_told else _errbacks(body):
         for request in list(never_run(signature))[:1]:
             callbacks.announce_failure(app, {"errbacks": errbacks}, request, shown, "", composing)
     task.request.outgoing.extend(composing.messages)
@@ -202,9 +214,10 @@ def stand_in(task: Any, results: Sequence[Any]) -> None:
         ChordError: nothing is known of the chord any more.
     """
     request = task.request
-    record = task.app.backend.chord_record(request.group) if request.group else None
+    group_id = request.group or group_of(request.id)
+    record = task.app.backend.chord_record(group_id) if group_id else None
     if record is None or record.body is None:
-        raise ChordError(f"Nothing is known of chord {request.group} any more, so that its body cannot be called.")
+        raise ChordError(f"Nothing is known of the chord of {request.id} any more, so that it cannot be called.")
     call_body(task, record.body, results)
     request.replaced = True
     raise Ignore("Replaced by the body of its chord")

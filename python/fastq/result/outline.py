@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from fastq.backends.again import tried
-from fastq.states import PENDING, READY_STATES, SUCCESS
+from fastq.backends.chords import body_id
+from fastq.states import FAILURE, PENDING, READY_STATES, SUCCESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,7 +96,8 @@ def _first(app: App, task_id: str) -> str:
         (meta,) = _metas(app, (task_id,))
         parent = meta.get("parent_id") if meta is not None else None
         if not parent:
-            break
+            group_id = meta.get("group_id") if meta is not None else None
+            return group_id if group_id and _read_group(app, Node(group_id)) else task_id
         task_id = parent
     return task_id
 
@@ -139,23 +141,40 @@ def _read_group(app: App, node: Node) -> bool:
 
 
 def _read_chord(app: App, node: Node) -> bool:
-    """Read how far the chord of a group has come; whether it is one."""
+    """Read how far the chord of a group has come, and which task its body is; whether it is one."""
     record = app.backend.chord_record(node.id)
-    if record is None:
-        return False
-    if record.state != "ended":
+    body = (record.body if record is not None else None) or _ended_body(app, node.id)
+    if record is not None and record.state != "ended":
         node.note = f"{record.ended} of {'?' if record.size is None else record.size} have ended"
-    options = (record.body or {}).get("options") or {}
-    if isinstance(options.get("task_id"), str) and all(child.kind != "body" for child in node.children):
-        node.children.append(Node(options["task_id"], "body", name=(record.body or {}).get("task")))
-    return True
+    elif body and not node.children:
+        node.note = "its members are not known any more"
+    task_id = ((body or {}).get("options") or {}).get("task_id")
+    if isinstance(task_id, str) and all(child.kind != "body" for child in node.children):
+        node.children.append(Node(task_id, "body", name=(body or {}).get("task")))
+    return record is not None or body is not None
+
+
+def _ended_body(app: App, group_id: str) -> dict[str, Any] | None:
+    """Return what is known of the body of a chord that has ended: its id, where it had none of its own.
+
+    The record of a chord goes with its end; what is left are results.
+    """
+    task_id = body_id(group_id)
+    found = _metas(app, (task_id,))[0] if task_id is not None else None
+    return None if found is None else {"options": {"task_id": task_id}}
 
 
 def _sum_up(root: Node) -> None:
     """Give groups the state that their members have together, the inner ones first."""
     for node in reversed(list(root.walk())):
         members = [child for child in node.children if child.kind != "body"]
-        if node.kind != "group" or not members:
+        if node.kind != "group":
+            continue
+        if not members:
+            # Known by what came of them alone: a body begins when all have returned.
+            for body in node.children:
+                has_failed = (body.error or "").startswith("ChordError")
+                node.state = FAILURE if has_failed else node.state if body.state == PENDING else SUCCESS
             continue
         states = Counter(child.state for child in members)
         done = [child.date_done for child in members if child.date_done]

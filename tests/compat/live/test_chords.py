@@ -46,6 +46,13 @@ def test_whoever_runs_the_last_member_the_body_is_called_once(town: Town) -> Non
     assert [len([line for line in town.notes if name in line]) for name in names] == [1] * len(names)
 
 
+def test_a_body_that_has_an_id_of_its_own_is_called_by_whoever_runs_the_last_member(town: Town) -> None:
+    named = Link("live.who", (), {"queue": FASTQ, "task_id": f"mine-{uuid.uuid4().hex}"})
+    told = town.client(FASTQ).do(scenes.chord, members=_members(CELERY), body=named)
+
+    assert (told.id, told.value) == (named.options["task_id"], [FASTQ, _values(CELERY)])
+
+
 def test_a_body_goes_with_the_members_where_that_is_wanted(town: Town) -> None:
     settings = {"task_chord_expand": True}
     told = town.client(FASTQ).do(

@@ -10,6 +10,7 @@ import pytest
 
 from fastq import GroupResult, chain, chord, group
 from fastq.app.task import Task
+from fastq.backends.chords import group_of
 from fastq.exceptions import NotSupported, OperationalError
 
 if TYPE_CHECKING:
@@ -146,14 +147,38 @@ def test_members_of_a_chord_carry_a_reference_to_its_body(shop: Shop) -> None:
     result = chord([shop.add.s(n) for n in range(2)], shop.total.s()).apply_async()
     for headers, body in shop.sent:
         assert headers["group"] == result.parent.id
-        assert body[2]["chord"] == {
-            "task": "fastq.chord_body",
-            "args": [],
-            "kwargs": {},
-            "options": {"task_id": result.id, "group_id": result.parent.id, "queue": "celery.fastq"},
-            "subtask_type": None,
-            "immutable": False,
-        }
+        options = {"task_id": result.id, "queue": "celery.fastq"}
+        assert body[2]["chord"] == {"task": "fastq.chord_body", "args": [], "options": options}
+    assert group_of(result.id) == result.parent.id
+
+
+def test_a_reference_says_the_header_where_the_id_of_the_body_does_not(shop: Shop) -> None:
+    header = group(shop.add.s(n) for n in range(2))
+    header.freeze("ours")
+    chord([shop.add.s(1)], shop.total.s().set(task_id="mine")).apply_async()
+    chord([shop.add.s(1)], shop.total.s()).apply_async(task_id="mine-too")
+    chord(header, shop.total.s()).apply_async()
+    for headers, body in shop.sent:
+        assert body[2]["chord"]["options"]["group_id"] == headers["group"]
+    assert [body[2]["chord"]["options"]["task_id"] for _, body in shop.sent][:2] == ["mine", "mine-too"]
+
+
+def test_a_chord_within_a_workflow_has_short_references_too(shop: Shop) -> None:
+    frozen = chain(shop.add.s(1, 1), group(shop.add.s(1), shop.add.s(2)), shop.total.s(), shop.add.s(3))
+    frozen.apply_async()
+    ((_, body),) = shop.sent
+    _, step = body[2]["chain"]
+    assert group_of(step["kwargs"]["body"]["options"]["task_id"]) == step["options"]["task_id"]
+
+
+def test_members_of_a_chord_within_a_chord_name_the_groups_of_those_around_it(shop: Shop) -> None:
+    innermost = chord([shop.add.s(1)], shop.total.s())
+    inner = chord([innermost], shop.total.s()) | shop.echo.s()
+    result = chord([inner, shop.add.s(2)], shop.total.s()).apply_async()
+    (_, deep), (_, flat) = shop.sent
+    inner_group, outer_group = deep[2]["chord"]["within"]
+    assert outer_group == result.parent.id != inner_group
+    assert "within" not in flat[2]["chord"]
 
 
 def test_members_of_a_chord_carry_its_body_when_the_setting_says_so(shop: Shop) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from fastq import FastQ
+from fastq import FastQ, chord
 from fastq._seam import Record
 from fastq.cli.main import EXIT_USAGE
 from fastq.result.outline import outline
@@ -64,6 +64,31 @@ def test_a_chord_that_goes_on_shows_how_far_it_has_come(app: FastQ) -> None:
     assert root is not None
     assert (root.kind, root.note) == ("group", "0 of 3 have ended")
     assert [(child.id, child.kind, child.name) for child in root.children] == [("body", "body", "shop.total")]
+
+
+@pytest.mark.parametrize("how", ["from-the-run-that-sent-it", "from-its-group", "from-its-body"])
+def test_a_chord_that_has_ended_shows_its_body_beside_its_header(how: str) -> None:
+    url = f"memory://{uuid.uuid4().hex}?clock=hand"
+    app: Any = FastQ("shop", broker=url, backend=url, set_as_current=False)
+    add, total = app.task(name="shop.add")(lambda x: x), app.task(name="shop.total")(sum)
+
+    def send() -> None:
+        chord([add.s(1), add.s(2)], total.s()).apply_async()
+
+    sends = app.task(name="shop.send")(send)
+    if how == "from-the-run-that-sent-it":
+        task_id = sends.delay().id
+    else:
+        body = chord([add.s(1), add.s(2)], total.s()).apply_async()
+        task_id = body.parent.id if how == "from-its-group" else body.id
+    app.testing.run()
+    root = outline(app, task_id, whole=True)
+    assert root is not None
+    found = [(node.kind, node.state) for node in root.walk()]
+    app.close()
+    header = [("group", "SUCCESS"), ("task", "SUCCESS"), ("task", "SUCCESS"), ("body", "SUCCESS")]
+    known = [("group", "SUCCESS"), ("body", "SUCCESS")]
+    assert found == ([("task", "SUCCESS"), *header] if how == "from-the-run-that-sent-it" else known)
 
 
 def test_nothing_is_known_of_an_id_that_nobody_has(app: FastQ) -> None:

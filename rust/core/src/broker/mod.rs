@@ -132,8 +132,8 @@ pub trait Broker: Send + Sync {
     /// Deletes dead letters, all when `ids` is empty; returns how many.
     fn drop_dead(&self, queue: Option<&str>, ids: &[String]) -> Result<u64>;
 
-    /// Whether a message that waits, is delayed or held by a worker has `text` in its headers. True where that cannot be
-    /// told, or not without harm: whoever asks wants to be sure that there is none.
+    /// Whether a message that waits, is delayed or held by a worker has `text` in its headers or body. True where that
+    /// cannot be told, or not without harm: whoever asks wants to be sure that there is none.
     ///
     /// # Errors
     /// Those of reading.

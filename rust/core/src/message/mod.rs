@@ -8,6 +8,7 @@ pub mod envelope;
 pub mod legacy;
 pub(crate) mod object;
 pub mod properties;
+pub mod sought;
 pub mod task;
 pub mod time;
 

@@ -37,6 +37,8 @@ struct Embed<'a> {
 struct Signature<'a> {
     #[serde(borrow)]
     task: Cow<'a, str>,
+    #[serde(default)]
+    within: Option<IgnoredAny>,
 }
 
 /// The part of a message that was a member of a chord and ended in `state` with an exception; `None` when it was none.
@@ -51,8 +53,9 @@ pub fn part_of(message: &Message, state: &str, exception: &Exception) -> Option<
         type Body<'a> = (IgnoredAny, IgnoredAny, Embed<'a>);
         let (_, _, embed): Body<'_> = serde_json::from_slice(&message.body).ok()?;
         let chord = embed.chord.filter(|chord| chord.get() != "null")?;
-        let task = serde_json::from_str::<Signature<'_>>(chord.get()).ok()?.task;
-        if task != REFERENCE {
+        let signature = serde_json::from_str::<Signature<'_>>(chord.get()).ok()?;
+        // Of a reference the release needs no more than the names of chords that wait for the body.
+        if signature.task != REFERENCE || signature.within.is_some() {
             callback = chord.get().as_bytes().to_vec();
         }
     }
@@ -80,10 +83,12 @@ mod tests {
         let member = r#"{"id":"1","group":"g","group_index":2}"#;
         let json = r#"{"content_type":"application/json"}"#;
         let reference = r#"[[],{},{"chord":{"task":"fastq.chord_body","args":[]}}]"#;
+        let nested = r#"[[],{},{"chord":{"task":"fastq.chord_body","within":["o"]}}]"#;
         let whole = r#"[[],{},{"callbacks":null,"chord":{"task": "sum"}}]"#;
         for (headers, properties, body, expected) in [
             (member, json, reference, Some("")),
             (member, json, whole, Some(r#"{"task": "sum"}"#)),
+            (member, json, nested, Some(r#"{"task":"fastq.chord_body","within":["o"]}"#)),
             (member, json, r#"[[],{},{"chord":null}]"#, None),
             (member, json, "[[],{},{}]", None),
             (member, json, "nonsense", None),

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::ident::Tag;
 use crate::job::ending::{Commit, Verdict};
 use crate::message::Message;
+use crate::message::sought::Sought;
 use crate::store::Record;
 
 /// Everything of one hub. Written by clients and sessions under the hub's lock.
@@ -282,11 +283,11 @@ impl Hub {
 
     /// Whether a message that is not set aside has some text in its headers.
     pub(super) fn holds(&self, text: &str) -> bool {
-        let finder = memchr::memmem::Finder::new(text.as_bytes());
+        let sought = Sought::plain(text);
         let waiting =
             self.queues.values().flat_map(|queue| queue.ready.values().chain(queue.delayed.values()));
         let items = waiting.chain(self.claimed.values().map(|claimed| &claimed.item));
-        items.into_iter().any(|item| finder.find(&item.message.headers).is_some())
+        items.into_iter().any(|item| sought.may_be_in(&item.message.headers, &item.message.body))
     }
 
     /// The names of all queues, in order.

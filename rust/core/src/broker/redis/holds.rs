@@ -1,14 +1,14 @@
-//! Whether any message on the server says something in its headers. Blocking, over a client's connection; rare.
+//! Whether any message on the server says something in its headers or body. Blocking, over a client's connection; rare.
 
 use std::collections::BTreeSet;
 
-use memchr::memmem::Finder;
 use redis::Value;
 
 use super::inspect::names;
 use super::keeper::Keeper;
 use super::wire::{Batch, array, bytes};
 use crate::error::Result;
+use crate::message::sought::Sought;
 
 /// Among more messages nobody looks: it would keep the server from its work, and in so full a place what is looked for
 /// may well be.
@@ -33,11 +33,11 @@ pub(super) fn holds(keeper: &Keeper, text: &str) -> Result<bool> {
     if places.iter().map(|place| place.length).sum::<u64>() + kombus > MOST {
         return Ok(true);
     }
-    let finder = Finder::new(text.as_bytes());
+    let sought = Sought::sealed(text);
     for place in &places {
         let mut from = 0;
         while from < place.length {
-            if page(keeper, place, from)?.iter().any(|message| finder.find(message).is_some()) {
+            if page(keeper, place, from)?.iter().any(|message| sought.may_be_in(message, b"")) {
                 return Ok(true);
             }
             from += PAGE;
@@ -46,10 +46,7 @@ pub(super) fn holds(keeper: &Keeper, text: &str) -> Result<bool> {
     let mut batch = Batch::new();
     batch.add(&[b"HVALS", unacked.as_bytes()]);
     let held = texts(keeper.call("look for messages", &batch)?.array()?)?;
-    // What kombu has written there is JSON in JSON, whose quotes are escaped.
-    let escaped = text.replace('"', "\\\"");
-    let escaped = Finder::new(escaped.as_bytes());
-    Ok(held.iter().any(|message| finder.find(message).is_some() || escaped.find(message).is_some()))
+    Ok(held.iter().any(|message| sought.may_be_in(message, b"")))
 }
 
 fn places(keeper: &Keeper) -> Result<Vec<Place>> {

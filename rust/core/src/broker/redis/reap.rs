@@ -324,13 +324,10 @@ impl RedisSession {
             return self.bury(place, raw, opened.as_ref(), deaths + 1, batch);
         }
         renewal.recovered += 1;
-        // Without a page nobody knows what had started, so each of them may have; but a death is counted only for
-        // those that are known to have run: a good message must not be set aside for the neighbours it had.
-        let again = match (was_running, estate.started.is_none()) {
-            (true, _) => readdress(raw, true, deaths + 1),
-            (false, true) => readdress(raw, true, deaths),
-            (false, false) => raw.to_vec(),
-        };
+        // Each of the others may have run: one that had ended is in no slot any more, and its Commit was never made. But a
+        // death is counted only for those that are known to have been running: a good message must not be set aside for
+        // the neighbours it had.
+        let again = readdress(raw, true, deaths + u32::from(was_running));
         batch.add(&[b"RPUSH", list.as_bytes(), &again]);
         Ok(())
     }

@@ -8,6 +8,7 @@ use super::schema::least_id;
 use crate::broker::{DeadLetter, Depth, WorkerEntry};
 use crate::clock::WallTime;
 use crate::error::Result;
+use crate::message::sought::Sought;
 use crate::message::task::Headers;
 
 /// Deletes what waits in a queue. Inside a transaction.
@@ -78,8 +79,16 @@ fn letter(row: &Row<'_>) -> Result<DeadLetter> {
 
 /// Whether a message that is not set aside has some text in its headers.
 pub(super) fn holds(handle: &Handle, text: &str) -> Result<bool> {
-    let mut select = handle.prepare("SELECT 1 FROM message WHERE instr(headers, ?1) > 0 LIMIT 1")?;
-    Ok(select.exists([text.as_bytes()])?)
+    let sought = Sought::plain(text);
+    let mut select = handle.prepare("SELECT headers, body FROM message")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let [headers, body] = [row.get_ref(0)?, row.get_ref(1)?];
+        if sought.may_be_in(headers.as_bytes().unwrap_or_default(), body.as_bytes().unwrap_or_default()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Puts dead letters at the end of their queues, their deaths forgotten. Inside a transaction.

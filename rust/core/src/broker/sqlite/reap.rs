@@ -102,8 +102,8 @@ fn bring_back(
     for id in started.into_iter().flatten() {
         count_death(handle, lease, suspect.worker, *id, now, reaped)?;
     }
-    // Without a page nobody knows what had started, so each of them may have.
-    reaped.renewal.recovered += put_all_back(handle, suspect.worker, started.is_none())?;
+    // Each of the others may have run: one that had ended is in no slot any more, and its Commit was never made.
+    reaped.renewal.recovered += put_all_back(handle, suspect.worker, true)?;
     reaped.freed |= tokens::end(handle, suspect.worker)?;
     handle.connection.prepare_cached("DELETE FROM worker WHERE id = ?1")?.execute([suspect.worker])?;
     Ok(())

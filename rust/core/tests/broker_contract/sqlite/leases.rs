@@ -104,7 +104,7 @@ fn what_a_killed_worker_held_is_there_at_once_and_only_what_had_started_counts_a
             .iter()
             .map(|delivery| (id_of(delivery), delivery.redelivered, delivery.deaths))
             .collect();
-        assert_eq!(found, [("1".into(), true, 1), ("2".into(), false, 0), ("3".into(), false, 0)]);
+        assert_eq!(found, [("1".into(), true, 1), ("2".into(), true, 0), ("3".into(), true, 0)]);
     });
     assert!(leftovers(&*broker, pid).is_empty());
 }

@@ -12,10 +12,11 @@ for _, group in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', look, 'LIMIT
     -- gone: what must follow that, Celery does not know of. The record stays as long as anything does: the body that a
     -- Celery worker has sent may not have run yet.
     redis.call('ZREM', KEYS[1], group)
-    if claim ~= 'done' and redis.call('HEXISTS', record, 'body') == 1 then
+    local known = redis.call('HMGET', record, 'body', 'callback')
+    if claim ~= 'done' and (known[1] or known[2]) then
       late[#late + 1] = group
       late[#late + 1] = ''
-      late[#late + 1] = ''
+      late[#late + 1] = known[2] or ''
     end
   else
     redis.call('ZADD', KEYS[1], now, group)
