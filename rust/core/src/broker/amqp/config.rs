@@ -23,6 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// After how long without a word a worker's connection is broken; half of it between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(20);
+/// What fits into the protocol.
+const LONGEST_HEARTBEAT: Duration = Duration::from_secs(u16::MAX as u64);
 /// How long a client's connection may lie idle before it is asked whether it lives.
 const HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(25);
 /// As `broker_pool_limit`.
@@ -175,8 +177,8 @@ impl AmqpConfig {
             publish_timeout: timeout.min(read).min(write),
             connect_timeout: options.seconds("connect_timeout", CONNECT_TIMEOUT)?,
             answer_timeout: options.seconds("answer_timeout", ANSWER_TIMEOUT)?,
-            heartbeat: options.seconds("heartbeat", HEARTBEAT)?.min(Duration::from_secs(u64::from(u16::MAX))),
-            health_check_interval: Some(interval).filter(|interval| !interval.is_zero()),
+            heartbeat: options.seconds("heartbeat", HEARTBEAT)?.min(LONGEST_HEARTBEAT),
+            health_check_interval: unless_zero(interval),
             keep_alive: KeepAlive::read(options)?,
             max_connections: options.count("max_connections", MAX_CONNECTIONS)?,
             frame_max: frame_max(options)?,
@@ -186,8 +188,7 @@ impl AmqpConfig {
             replies: options.flag("replies", false)?,
             results_persist: options.flag("result_persistent", false)?,
             reply_queue: options.text("reply_queue")?,
-            reply_expires: Some(options.seconds("reply_expires", Duration::ZERO)?)
-                .filter(|expires| !expires.is_zero()),
+            reply_expires: unless_zero(options.seconds("reply_expires", Duration::ZERO)?),
             queues: queues(options)?,
         };
         options.leave(&LEFT);
@@ -204,6 +205,10 @@ impl AmqpConfig {
         let (tls, keep_alive) = (self.tls.as_ref(), self.keep_alive.as_ref());
         Dial { peer: &PEER, tls, keep_alive, connect_timeout: self.connect_timeout.min(self.publish_timeout) }
     }
+}
+
+fn unless_zero(duration: Duration) -> Option<Duration> {
+    Some(duration).filter(|duration| !duration.is_zero())
 }
 
 fn strategy(options: &mut Options) -> Result<Strategy> {
