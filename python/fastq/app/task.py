@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar, cast
 
 from fastq import later
-from fastq.app import arguments, current, replace, retry
+from fastq.app import arguments, current, events, replace, retry
 from fastq.app.annotations import annotate
 from fastq.app.context import Context
 from fastq.app.signing import Signing
@@ -164,14 +164,20 @@ class Task(Signing[P, R], Generic[P, R]):
     def send_event(
         self, type_: str, retry: bool = True, retry_policy: Mapping[str, Any] | None = None, **fields: Any
     ) -> None:
-        """Tell monitors of something, with this run's id; as long as fastq has no monitors nobody hears it.
+        """Tell monitors of something, with this run's id: those of Celery hear it on Redis and RabbitMQ.
 
         Args:
             type_: what happened, such as `task-uploaded`.
             retry: whether it is repeated when the broker is away.
             retry_policy: how.
             **fields: more of it.
+
+        Raises:
+            EncodeError: a field cannot be written.
+            OperationalError: the broker could not be reached in time.
         """
+        options = {"retry": retry, "retry_policy": retry_policy}
+        events.send(self.app, self.request, type_, fields, options)
 
     def signature_from_request(
         self,

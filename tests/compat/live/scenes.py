@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import select
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
@@ -196,3 +198,20 @@ def revoked_ids(works: Works) -> list[str]:
 def inspect(works: Works, what: str) -> dict[str, Any]:
     """Ask all workers something, as only Celery can; return what the first one has answered."""
     return dict(getattr(works.app.control.inspect(timeout=LIMIT, limit=1), what)())
+
+
+def overhear(works: Works, kind: str, **options: Any) -> dict[str, Any]:
+    """Have a task announce something, and return the event, as only a monitor of Celery's hears it."""
+    heard: list[dict[str, Any]] = []
+    with works.app.connection_for_read() as connection:
+        receiver = works.app.events.Receiver(connection, handlers={kind: heard.append})
+        with receiver.consumer_context(wakeup=False) as (listening, _, _):
+            # On Redis it listens from the first look on.
+            with contextlib.suppress(socket.timeout):
+                listening.drain_events(timeout=0.2)
+            works.announce.apply_async((kind,), {"size": 3}, **options)
+            ends = time.monotonic() + LIMIT
+            while not heard and time.monotonic() < ends:
+                with contextlib.suppress(socket.timeout):
+                    listening.drain_events(timeout=1)
+    return heard[0]

@@ -49,6 +49,7 @@ class Works(Shop):
         self.again = task(name="live.again", max_retries=3)(again)
         self.relay = task(name="live.relay")(relay)
         self.known = task(name="live.known")(known)
+        self.announce = task(name="live.announce")(announce)
         self.canvases = declare(app, canvas)
         self.confess = app.task(name="live.confess", shared=False)(self._confess())
 
@@ -173,6 +174,11 @@ def again(task: Any, times: int, queues: Sequence[str] = (), countdown: float = 
 def relay(task: Any, value: Any, queue: str) -> str:
     """Send another task, whose result is a child of this one's; return its id."""
     return str(task.app.works.who.apply_async((value,), queue=queue).id)
+
+
+def announce(task: Any, kind: str, **fields: Any) -> None:
+    """Send an event."""
+    task.send_event(kind, **fields)
 
 
 def known(task: Any, name: str, *args: Any) -> None:

@@ -73,10 +73,8 @@ OPTIONS = (
         old="CELERY_EVENT_QUEUE_DURABLE",
         acts=False,
     ),
-    Option("event_serializer", TEXT, "json", "Serializer of events.", old="CELERY_EVENT_SERIALIZER", acts=False),
-    Option(
-        "event_exchange", TEXT, "celeryev", "Name of the exchange of events.", old="CELERY_EVENT_EXCHANGE", acts=False
-    ),
+    Option("event_serializer", TEXT, "json", "Serializer of events.", old="CELERY_EVENT_SERIALIZER"),
+    Option("event_exchange", TEXT, "celeryev", "Name of the exchange of events.", old="CELERY_EVENT_EXCHANGE"),
     Option("events_logfile", TEXT, None, "Log file of a detached monitor.", acts=False),
     Option("events_pidfile", TEXT, None, "Pid file of a detached monitor.", acts=False),
     Option("events_uid", TEXT_OR_INTEGER, None, "User to run a monitor as.", acts=False),

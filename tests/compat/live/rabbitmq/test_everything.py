@@ -14,6 +14,7 @@ from tests.compat.live.test_calls import (
     test_what_has_expired_is_not_run,
     test_wrong_arguments_fail_with_a_type_error,
 )
+from tests.compat.live.test_events import test_a_monitor_hears_what_a_task_tells
 from tests.compat.live.test_fleet import (
     test_both_take_their_part,
     test_every_task_runs_once_whoever_takes_it,
@@ -36,6 +37,7 @@ __all__ = [
     "test_a_countdown_is_kept",
     "test_a_direct_exchange_goes_by_the_key",
     "test_a_fanout_exchange_goes_to_everybody",
+    "test_a_monitor_hears_what_a_task_tells",
     "test_a_queue_that_nobody_declared_waits_for_its_worker",
     "test_a_result_that_is_ignored_is_not_stored",
     "test_a_route_of_the_settings_is_taken",
