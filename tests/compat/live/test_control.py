@@ -53,7 +53,7 @@ def test_what_was_terminated_in_celery_is_a_revoked_task_for_both(town: Town, ca
     assert town.held(name) == CELERY
     town.client(CELERY).do(scenes.control, command="revoke", task_id=task_id, terminate=True, signal="SIGKILL")
 
-    _is_terminated(town.client(caller), task_id)
+    _is_terminated(town, town.client(caller), task_id)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -125,7 +125,7 @@ def test_a_worker_of_celery_ends_the_run_that_fastq_terminates(town: Town, signa
     assert town.held(name) == CELERY
     client.do(scenes.revoke, task_id=task_id, terminate=True, signal=signal)
 
-    _is_terminated(client, task_id)
+    _is_terminated(town, client, task_id)
 
 
 def test_a_worker_of_celery_obeys_what_fastq_revokes(town: Town) -> None:
@@ -197,12 +197,12 @@ def _asked(town: Town, command: str, node: str) -> dict[str, Any]:
     return answers
 
 
-def _is_terminated(client: Client, task_id: str) -> None:
-    """Wait until that is stored; Celery 5.6 stores first that the task is revoked, also when it runs."""
+def _is_terminated(town: Town, client: Client, task_id: str) -> None:
+    """Wait until that is stored, and read it.
 
-    def told() -> bool:
-        ended = client.do(scenes.ended, task_id=task_id)
-        assert (ended.state, ended.raised.name) == ("REVOKED", "TaskRevokedError")
-        return bool(ended.raised.args == ("terminated",))
-
-    wait_for(told, "the end of the run")
+    Celery 5.6 stores first that the task is revoked, also when it runs, and its clients remember what they have read.
+    """
+    key = f"celery-task-meta-{task_id}"
+    wait_for(lambda: "terminated" in str(town.redis("GET", key)), "the end of the run")
+    ended = client.do(scenes.ended, task_id=task_id)
+    assert (ended.state, ended.raised.name, ended.raised.args) == ("REVOKED", "TaskRevokedError", ("terminated",))
