@@ -269,8 +269,15 @@ impl Handle {
             if !self.stream.is_stale() {
                 return Ok(());
             }
-            let read = self.stream.read(self.inbox.room(), soon).inspect_err(|_| self.broken = true);
-            self.inbox.came(read?);
+            match self.stream.read(self.inbox.room(), soon) {
+                Ok(count) => self.inbox.came(count),
+                // Over TLS something may have come, and not be whole.
+                Err(error) if error.kind() == ErrorKind::Timeout => return Ok(()),
+                Err(error) => {
+                    self.broken = true;
+                    return Err(error);
+                }
+            }
         }
     }
 
