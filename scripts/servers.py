@@ -15,6 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_NOTICED_WITHIN = 2.0
+"""Seconds within which a name service has noticed that a node is gone."""
+
 
 class Server:
     """One kind of server: named, started on a port of its own with all its files in one folder."""
@@ -161,12 +164,17 @@ class RabbitMQ(Server):
         return _exchange(port, b"AMQP\x00\x00\x09\x01").startswith(b"\x01\x00\x00")
 
     def after_stop(self, folder: Path) -> None:
-        """End the name service, which the node leaves behind."""
-        port_file = folder / "epmd-port"
-        epmd = shutil.which("epmd")
-        if epmd and port_file.exists():
-            environment = {**os.environ, "ERL_EPMD_PORT": port_file.read_text()}
-            subprocess.run([epmd, "-kill"], env=environment, check=False, capture_output=True)
+        """End the name service, which the node leaves behind, unless other nodes use it."""
+        port_file, epmd = folder / "epmd-port", shutil.which("epmd")
+        if epmd is None or not port_file.exists():
+            return
+        environment = {**os.environ, "ERL_EPMD_PORT": port_file.read_text()}
+
+        def ended() -> bool:
+            return subprocess.run([epmd, "-kill"], env=environment, check=False, capture_output=True).returncode == 0
+
+        # It says no while it knows of a node: of one that was killed until it has noticed that.
+        wait_until(ended, _NOTICED_WITHIN)
 
 
 SERVERS: dict[str, Server] = {server.name: server for server in (Redis(), RabbitMQ())}
