@@ -140,13 +140,18 @@ def make_template(
         head=head,
         tail=tail,
         embed=draft.body[2],
-        embed_text=json.dumps(draft.body[2]) if content_type == registry.JSON and any(draft.body[2].values()) else b"",
+        embed_text=_written_once(draft.body[2]) if content_type == registry.JSON else b"",
         serializer=draft.serializer,
         levels=app.conf.task_repr_maxlevels,
         declare=draft.declare,
         ignored=bool(merged.get("ignore_result")),
         indexed=indexed,
     )
+
+
+def _written_once(embed: dict[str, Any]) -> bytes:
+    """Return what bodies say besides arguments; nothing where that is short, or written otherwise in some bodies."""
+    return json.dumps(embed) if any(embed.values()) and json.is_plain(embed) else b""
 
 
 def _is_plain(app: App, task: Any) -> bool:

@@ -145,6 +145,11 @@ def dumps(value: Any) -> bytes:
     return data
 
 
+def is_plain(value: Any) -> bool:
+    """Tell whether the text of a value is the same wherever it stands: parts of it may then be written by themselves."""
+    return not _needs_care(value)
+
+
 def _encode_common(value: Any) -> Any:
     """Return the envelope of a common type; everything else is left to the standard library."""
     typed = _encoders.get(type(value))
