@@ -47,7 +47,7 @@ from fastq.exceptions import DecodeError, EncodeError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_BYTES", "dumps", "loads", "register_type"]
+__all__ = ["MAX_BYTES", "dumps", "is_plain", "loads", "register_type"]
 
 MAX_BYTES: Final = 256 * 1024 * 1024
 """The longest text that is read: a larger one is refused before it is looked at."""
@@ -146,7 +146,7 @@ def dumps(value: Any) -> bytes:
 
 
 def is_plain(value: Any) -> bool:
-    """Tell whether the text of a value is the same wherever it stands: parts of it may then be written by themselves."""
+    """Tell whether a value has the same text wherever it stands, so that it may be written by itself."""
     return not _needs_care(value)
 
 
