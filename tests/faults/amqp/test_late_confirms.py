@@ -84,8 +84,16 @@ def test_a_server_that_is_killed_gets_again_what_it_had_not_confirmed(
     with proxy.stalled():
         send(client, range(20))
         node.kill()
-    with pytest.raises(OperationalError):
-        client.send_task(RECORD, (20,), retry=False)
+
+    def is_refused() -> bool:
+        try:
+            client.send_task(RECORD, (20,), retry=False)
+        except OperationalError:
+            return True
+        return False
+
+    # As soon as the end of the connection has come through.
+    wait_for(is_refused, "a call that says that nobody is there")
     node.start()
     wait_for(lambda: count() >= 20, "all have arrived", limit=60)
     client.producer.flush(30.0)
