@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from fastq.exceptions import OperationalError
 from tests.faults.amqp.conftest import RabbitPlace
+from tests.faults.amqp.faults import Fault, hang_up, kill, restart
 from tests.faults.conftest import HOLD
 from tests.support.proxy import Cut, Proxy
 from tests.support.rabbitmq_server import RabbitMQServer
@@ -21,33 +23,10 @@ RESUMES_WITHIN = 2.0
 SLACK = 4.0
 """Seconds that a busy machine may add."""
 
-Fault = Callable[[], contextlib.AbstractContextManager[object]]
-
 
 @pytest.fixture
 def faults(node: RabbitMQServer, vhost: str, proxy: Proxy) -> dict[str, Fault]:
     """Return what can happen, by name. Each is over when its block ends: the broker is back."""
-
-    @contextlib.contextmanager
-    def restart() -> Iterator[None]:
-        node.stop()
-        try:
-            yield
-        finally:
-            node.start()
-
-    @contextlib.contextmanager
-    def killed() -> Iterator[None]:
-        node.kill()
-        try:
-            yield
-        finally:
-            node.start()
-
-    @contextlib.contextmanager
-    def hang_up() -> Iterator[None]:
-        node.hang_up(vhost)
-        yield
 
     @contextlib.contextmanager
     def cut() -> Iterator[None]:
@@ -71,9 +50,9 @@ def faults(node: RabbitMQServer, vhost: str, proxy: Proxy) -> dict[str, Fault]:
             node.permit("guest", vhost)
 
     return {
-        "restart": restart,
-        "killed": killed,
-        "hang up": hang_up,
+        "restart": partial(restart, node),
+        "killed": partial(kill, node),
+        "hang up": partial(hang_up, node, vhost),
         "cut": cut,
         "closed": proxy.closed,
         "stalled": proxy.stalled,

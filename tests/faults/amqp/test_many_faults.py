@@ -7,12 +7,14 @@ import os
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from statistics import median
 
 import pytest
 
 from tests.faults.amqp.conftest import RabbitPlace
+from tests.faults.amqp.faults import Fault, hang_up, kill, restart
 from tests.faults.sender import Sender
 from tests.support.proxy import Cut, Proxy
 from tests.support.rabbitmq_server import RabbitMQServer
@@ -20,8 +22,6 @@ from tests.support.wait import wait_for
 
 STALLED = 30.0
 """Seconds after which a worker that does nothing is taken for stuck."""
-
-Fault = Callable[[], contextlib.AbstractContextManager[object]]
 
 
 @pytest.fixture
@@ -39,32 +39,14 @@ def faults(node: RabbitMQServer, vhost: str, proxy: Proxy, chance: random.Random
         wait_for(proxy.has_cut, "the cut", limit=30)
         yield
 
-    @contextlib.contextmanager
-    def hang_up() -> Iterator[None]:
-        # Those of the sender, too.
-        node.hang_up(vhost)
-        yield
-
-    @contextlib.contextmanager
-    def restart() -> Iterator[None]:
-        node.stop()
-        yield
-        node.start()
-
-    @contextlib.contextmanager
-    def kill() -> Iterator[None]:
-        node.kill()
-        yield
-        node.start()
-
     return {
         "cut": (cut, 6),
         "cut in a reply": (lambda: cut_at_a_byte(True), 6),
         "cut in a request": (lambda: cut_at_a_byte(False), 6),
         "no way": (proxy.closed, 3),
-        "hang up": (hang_up, 3),
-        "restart": (restart, 2),
-        "kill": (kill, 2),
+        "hang up": (partial(hang_up, node, vhost), 3),  # the sender's connections, too
+        "restart": (partial(restart, node), 2),
+        "kill": (partial(kill, node), 2),
     }
 
 
