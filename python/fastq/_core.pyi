@@ -90,7 +90,7 @@ class Producer:
         """Return what is called off now, in the same form, each with `until`, in seconds since 1970."""
     def workers(self) -> list[WorkerInfo]: ...
     def holds(self, text: str) -> bool:
-        """Tell whether a message that waits or is held by a worker has this text in its headers; True if in doubt."""
+        """Tell whether a message that waits or is held by a worker has this text in it; True if in doubt."""
     def capabilities(self) -> Capabilities: ...
     def flush(self, timeout: float | None = None) -> None:
         """Wait until what `publish` has sent is confirmed, for as long as a call may take unless told otherwise.

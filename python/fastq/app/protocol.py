@@ -50,7 +50,7 @@ class Publisher(Protocol):
         """
 
     def holds(self, text: str, /) -> bool:
-        """Tell whether a message that waits or is held by a worker has this text in its headers; True if in doubt."""
+        """Tell whether a message that waits or is held by a worker has this text in it; True if in doubt."""
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all that was sent is confirmed."""
