@@ -96,7 +96,8 @@ pub(super) fn marks(headers: &[u8]) -> (bool, u32) {
 
 /// A message as it was before it was set aside.
 pub(super) fn restored(headers: &[u8]) -> Vec<u8> {
-    let Some(mut object) = std::str::from_utf8(headers).ok().and_then(|text| RawObject::parse(text).ok())
+    let headers = fresh(headers);
+    let Some(mut object) = std::str::from_utf8(&headers).ok().and_then(|text| RawObject::parse(text).ok())
     else {
         return headers.to_vec();
     };
@@ -106,26 +107,63 @@ pub(super) fn restored(headers: &[u8]) -> Vec<u8> {
     object.to_json().into_bytes()
 }
 
-/// Reads a message from the queue of those set aside from `queue`.
+/// Reads a message from the queue of those set aside from `queue`. One that the server has put there, by the queue's own
+/// arguments, says so in its headers, and goes by its task's id.
 pub(super) fn letter(queue: &str, message: Message) -> DeadLetter {
     let (task_name, task_id) = Headers::names(&message.headers);
     let headers: Value = serde_json::from_slice(&message.headers).unwrap_or_default();
-    let text = |key: &str| headers[key].as_str().unwrap_or_default().to_owned();
+    let text = |key: &str| headers[key].as_str().map(str::to_owned);
+    let task_id = task_id.unwrap_or_default();
+    let last = &headers["x-death"][0];
+    let moved_at = last["time"].as_i64().map(|seconds| 1000 * seconds);
     DeadLetter {
-        id: text(LETTER),
-        task_id: task_id.unwrap_or_default(),
+        id: text(LETTER).unwrap_or_else(|| task_id.clone()),
+        task_id,
         task_name: task_name.unwrap_or_default(),
         queue: queue.to_owned(),
-        reason: text(REASON),
-        buried_at: WallTime(headers[BURIED_AT].as_i64().unwrap_or(0)),
+        reason: text(REASON).or_else(|| moved(last)).unwrap_or_default(),
+        buried_at: WallTime(headers[BURIED_AT].as_i64().or(moved_at).unwrap_or(0)),
         deaths: headers[DEATHS_HEADER].as_u64().and_then(|deaths| u32::try_from(deaths).ok()).unwrap_or(0),
         message: Message { headers: restored(&message.headers).into(), ..message },
     }
 }
 
+/// Why the server has moved a message, from its own account.
+fn moved(death: &Value) -> Option<String> {
+    let queue = death["queue"].as_str()?;
+    let why = match death["reason"].as_str()? {
+        "rejected" => "it was rejected",
+        "expired" => "it had expired (x-message-ttl, or its own expiration)",
+        "maxlen" => "the queue was full (x-max-length)",
+        "delivery_limit" => "it had been delivered too often (x-delivery-limit)",
+        other => {
+            return Some(format!("the RabbitMQ server has moved it out of the queue {queue:?}: {other}"));
+        }
+    };
+    Some(format!("the RabbitMQ server has moved it out of the queue {queue:?}: {why}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_that_the_server_has_moved_says_why_and_is_itself_again_without_that() {
+        for (reason, hint) in [
+            ("rejected", "rejected"),
+            ("expired", "x-message-ttl"),
+            ("maxlen", "x-max-length"),
+            ("delivery_limit", "x-delivery-limit"),
+            ("new", "\"q\": new"),
+        ] {
+            let death = format!(r#"[{{"count":1,"reason":"{reason}","queue":"q","time":1800000000}}]"#);
+            let headers = format!(r#"{{"task":"shop.add","id":"1","x-death":{death},"x-delivery-count":3}}"#);
+            let letter = letter("q", Message { headers: headers.into(), ..Message::default() });
+            assert!(letter.reason.contains(hint), "{}", letter.reason);
+            assert_eq!((&*letter.id, letter.buried_at), ("1", WallTime(1_800_000_000_000)));
+            assert_eq!(&letter.message.headers[..], br#"{"task":"shop.add","id":"1"}"#);
+        }
+    }
 
     #[test]
     fn a_message_that_was_set_aside_says_why_and_is_itself_again_without_that() {
