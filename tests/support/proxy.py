@@ -91,6 +91,10 @@ class Proxy:
         finally:
             self._call(lambda: self._relay.let_flow(True))
 
+    def freeze(self) -> int:
+        """Relay nothing more over the connections that are there, and tell neither side; return how many they are."""
+        return self._call(self._relay.freeze)
+
     @contextlib.contextmanager
     def closed(self) -> Iterator[None]:
         """Cut everything, and let nobody listen while the block inside `with` runs."""
@@ -162,6 +166,12 @@ class _Relay:
         self.flows = flows
         for line in self.lines:
             line.let_flow(flows)
+
+    def freeze(self) -> int:
+        frozen, self.lines = self.lines, []
+        for line in frozen:
+            line.let_flow(False)
+        return len(frozen)
 
     def pass_on(self, line: _Line, source: _Side, chunk: bytes) -> None:
         """Relay bytes, up to the one behind which a cut was ordered."""

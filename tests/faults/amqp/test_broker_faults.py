@@ -20,6 +20,8 @@ from tests.support.wait import wait_for
 
 RESUMES_WITHIN = 2.0
 """Seconds after the broker is back until a worker takes from it again."""
+NOTICED_WITHIN = 12.0
+"""Seconds until both sides have noticed that a connection is dead: the server after three heartbeats of four."""
 SLACK = 4.0
 """Seconds that a busy machine may add."""
 
@@ -91,6 +93,20 @@ def test_a_worker_goes_on_after_every_fault(place: RabbitPlace, faults: dict[str
     print({name: round(seconds, 2) for name, seconds in took.items()})
     late = {name: seconds for name, seconds in took.items() if seconds > RESUMES_WITHIN + SLACK}
     assert not late, f"{late}\n{worker.log}"
+
+
+def test_a_connection_that_is_dead_and_tells_nobody_is_given_up_by_both_sides(place: RabbitPlace, proxy: Proxy) -> None:
+    worker = place.worker()
+    place.send(range(20))
+    wait_for(lambda: _have_run(place, range(20)), "what came before", limit=60)
+    # That of its queues, and the one that hears; what it sends goes over a third.
+    assert proxy.freeze() >= 2
+    frozen = time.monotonic()
+    # The server pushes these into the dead connection, too.
+    place.send(range(20, 40))
+    wait_for(lambda: _have_run(place, range(20, 40)), "what came afterwards", limit=60)
+    took = time.monotonic() - frozen
+    assert took < NOTICED_WITHIN + RESUMES_WITHIN + SLACK, f"{took}\n{worker.log}"
 
 
 def test_a_run_that_outlasts_its_connection_is_not_begun_again(

@@ -27,10 +27,20 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.fixture(scope="module")
-def address(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return host and port of a node that speaks TLS, and wants to see a certificate."""
-    port = free_port()
+def port() -> int:
+    """Return the port on which the node speaks TLS."""
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def secured(
+    certificates: Certificates, port: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RabbitMQServer]:
+    """Return a node that speaks TLS, wants to see a certificate, and takes it for a login where it is asked to."""
     settings = {
+        "auth_mechanisms.1": "PLAIN",
+        "auth_mechanisms.2": "EXTERNAL",
+        "ssl_cert_login_from": "common_name",
         "listeners.ssl.default": f"127.0.0.1:{port}",
         "ssl_options.cacertfile": certificates.authority,
         "ssl_options.certfile": certificates["server"],
@@ -38,8 +48,17 @@ def address(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
         "ssl_options.verify": "verify_peer",
         "ssl_options.fail_if_no_peer_cert": "true",
     }
-    with RabbitMQServer(tmp_path_factory.mktemp("rabbitmq"), settings=settings):
-        yield f"localhost:{port}"
+    folder = tmp_path_factory.mktemp("rabbitmq")
+    server = RabbitMQServer(folder, settings=settings)
+    (folder / "enabled_plugins").write_text("[rabbitmq_auth_mechanism_ssl].\n")
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def address(secured: RabbitMQServer, port: int) -> str:
+    """Return host and port of the node."""
+    return f"localhost:{port}"
 
 
 def _ours(certificates: Certificates) -> dict[str, str]:
@@ -90,3 +109,26 @@ def test_a_server_that_wants_a_certificate_says_so(address: str, certificates: C
 def test_a_server_with_tls_is_no_server_without(address: str) -> None:
     with pytest.raises(OperationalError, match="write amqps:// in place of amqp://"):
         _send(f"amqp://{address}//")
+
+
+def test_a_certificate_is_a_login(
+    secured: RabbitMQServer, address: str, certificates: Certificates, start_worker: Callable[..., RunningWorker]
+) -> None:
+    """The user is who the certificate says; `guest`, whom the URL would mean, may not come in here."""
+    secured.add_vhost("certified")
+    secured.control("clear_permissions", "-p", "certified", "guest")
+    with pytest.raises(AccessRefused, match="virtual host"):
+        _send(f"amqps://{address}/certified?{_query(certificates)}")
+    external = {"broker_login_method": "EXTERNAL"}
+    with pytest.raises(AccessRefused, match="user name or password"):
+        _send(f"amqps://{address}/certified?{_query(certificates)}", **external)
+    secured.add_user("client", "never used")
+    secured.permit("client", "certified")
+    url = f"amqps://{address}/certified?{_query(certificates)}"
+    environment = {"FASTQ_BROKER_URL": url, "FASTQ_RESULT_BACKEND": "rpc://", "FASTQ_BROKER_LOGIN_METHOD": "EXTERNAL"}
+    start_worker(SHOP, ("-c", "1"), environment)
+    app = FastQ("client", set_as_current=False, broker=url, backend="rpc://", **external)
+    assert app.send_task("shop.add", (2, 3)).get(timeout=LIMIT) == 5
+    connections = secured.list("connections", "user", "vhost", vhost=None)
+    assert {row["user"] for row in connections if row["vhost"] == "certified"} == {"client"}
+    app.close()
