@@ -57,6 +57,8 @@ class Capabilities(TypedDict):
     limits: bool
     revocations: bool
     mailbox: bool
+    channels: bool
+    sees_workers: bool
     native_store: bool
 
 @final

@@ -94,7 +94,7 @@ def test_a_declared_queue_receives_what_its_exchange_is_sent(url: str) -> None:
 def test_capabilities_are_named_as_in_the_stub(url: str) -> None:
     assert set(_core.Producer(url).capabilities()) == {
         *["durable", "shared", "transactional", "delay", "priority", "exchanges", "dead_letters", "leases"],
-        *["limits", "revocations", "mailbox", "native_store"],
+        *["limits", "revocations", "mailbox", "channels", "sees_workers", "native_store"],
     }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import signal as signals
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
@@ -17,6 +18,7 @@ import orjson
 
 from fastq._seam import Route
 from fastq.app import publish
+from fastq.app.topology import Broadcast, Exchange
 from fastq.exceptions import NotSupported
 from fastq.text import saferepr
 
@@ -58,7 +60,7 @@ class Control:
         Args:
             task_id: id of the task, its result, or several of either.
             destination: names of the only workers that are to be told; they tell no other, and one that starts later
-                does not know. Only where the broker carries remote commands (Redis).
+                does not know. Only where the broker carries remote commands (Redis, RabbitMQ).
             terminate: also end the run, if it has begun: that very run, never another one that follows it.
             signal: sent to the process that runs the task in the prefork pool; docs/pools.md has the others.
             pattern: as `destination`, for names that match it.
@@ -190,10 +192,13 @@ class Control:
             "arguments": dict(arguments or {}),
             **receivers._asdict(),
         }
-        route = Route(f"{self._app.conf.control_exchange}.pidbox", "")
+        name = f"{self._app.conf.control_exchange}.pidbox"
         properties = b'{"content_type":"application/json","content_encoding":"utf-8","delivery_mode":2}'
-        message = (route, b'{"clock":0,"expires":0}', properties, orjson.dumps(body, default=str))
-        publish.publish_one(self._app, self._producer, message)
+        message = (Route(name, ""), b'{"clock":0,"expires":0}', properties, orjson.dumps(body, default=str))
+        # As Celery's workers declare it: it is gone with a restart of RabbitMQ, and there before the first worker.
+        listeners = Broadcast(queue=name, exchange=Exchange(name, "fanout", durable=False))
+        send = partial(publish.publish_one, self._app, self._producer, message)
+        publish.with_queues(self._app, self._producer, [listeners], send)
 
     @property
     def _producer(self) -> Any:

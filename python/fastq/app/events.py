@@ -59,8 +59,8 @@ def send(app: App, request: Context, kind: str, fields: Mapping[str, Any], optio
         orjson.dumps(properties),
         body,
     )
-    # Those who listen have queues of their own. What carries remote commands on channels does so with events.
-    listeners = Broadcast(queue=name, exchange=Exchange(name, "fanout" if can["mailbox"] else "topic"))
+    # Those who listen have queues of their own. On Redis Celery has its events carried to everybody, by channels.
+    listeners = Broadcast(queue=name, exchange=Exchange(name, "fanout" if can["channels"] else "topic"))
     try:
         publish.declare(app, producer, [listeners])
         publish.publish_many(app, producer, [message], options)

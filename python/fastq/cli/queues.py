@@ -22,12 +22,15 @@ _COUNTS: Final = ("ready", "in_flight", "delayed", "dead")
 def command(choice: Chosen, as_json: bool) -> None:
     """Show every queue: what is ready, what workers hold, what is due later, what was set aside.
 
-    The one of built-in tasks is shown while something is in it.
+    The one of built-in tasks is shown while something is in it. RabbitMQ does not tell what is due later, nor for which
+    queue; and what Celery's workers hold there is not counted.
     """
     app = choice.load()
     own = internal_queue(app)
     depths = sorted(app.producer.depths(), key=lambda depth: depth["queue"])
     depths = [depth for depth in depths if depth["queue"] != own or any(depth[count] for count in _COUNTS)]
+    if not app.producer.capabilities()["sees_workers"]:
+        depths = [{**depth, "delayed": None} for depth in depths]
     if as_json:
         print_json(depths)
         return

@@ -143,6 +143,8 @@ impl Producer {
         entry.set_item("limits", can.limits)?;
         entry.set_item("revocations", can.revocations)?;
         entry.set_item("mailbox", can.mailbox)?;
+        entry.set_item("channels", can.channels)?;
+        entry.set_item("sees_workers", can.sees_workers)?;
         entry.set_item("native_store", native_store)?;
         Ok(entry)
     }

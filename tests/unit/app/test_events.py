@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def announce(app: FastQ, recorder: Recorder) -> Any:
     """Return what a task sends as it runs."""
-    capabilities = {"exchanges": True, "mailbox": True}
+    capabilities = {"exchanges": True, "channels": True}
     recorder.capabilities = lambda: capabilities  # type: ignore[attr-defined]
 
     @app.task(bind=True)
@@ -44,9 +44,9 @@ def test_the_sender_is_known_by_its_process(announce: Any, recorder: Recorder) -
     assert recorder.last.body["pid"] == os.getpid()
 
 
-@pytest.mark.parametrize(("mailbox", "kind"), [(True, "fanout"), (False, "topic")])
-def test_the_exchange_is_declared_once(announce: Any, recorder: Recorder, mailbox: bool, kind: str) -> None:
-    announce.capabilities["mailbox"] = mailbox
+@pytest.mark.parametrize(("channels", "kind"), [(True, "fanout"), (False, "topic")])
+def test_the_exchange_is_declared_once(announce: Any, recorder: Recorder, channels: bool, kind: str) -> None:
+    announce.capabilities["channels"] = channels
     for _ in range(2):
         announce.apply(args=("task-uploaded",), throw=True)
     assert [(spec.exchange, spec.exchange_type) for spec in recorder.declared] == [("celeryev", kind)]

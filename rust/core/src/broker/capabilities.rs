@@ -24,11 +24,16 @@ pub struct Capabilities {
     pub limits: bool,
     /// It keeps a record of the tasks that were called off.
     pub revocations: bool,
+    /// What was called off before a message was sent is told with it, also to a worker that does not listen.
+    pub revokes_ahead: bool,
     /// Workers of other libraries may hear remote commands there.
     pub mailbox: bool,
+    /// What goes to everybody goes through channels, which store nothing: Celery's events, too.
+    pub channels: bool,
     /// Messages come by themselves, and what a harvest says of more is a guess.
     pub pushes: bool,
-    /// It knows who works, and what is in flight or delayed: [`super::Broker::workers`], [`super::Depth`].
+    /// It knows by itself who works, and what is in flight or delayed: [`super::Broker::workers`], [`super::Depth`].
+    /// Without it workers are asked, and nobody knows what is delayed.
     pub sees_workers: bool,
     /// A message that was given back unstarted looks as if it had never been taken.
     pub releases_unmarked: bool,

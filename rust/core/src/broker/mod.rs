@@ -15,7 +15,7 @@ mod nearest;
 pub(crate) mod net;
 mod options;
 mod overhear;
-#[cfg(any(feature = "redis", feature = "sqlite"))]
+#[cfg(any(feature = "amqp", feature = "redis", feature = "sqlite"))]
 mod process;
 pub mod receipt;
 #[cfg(feature = "redis")]

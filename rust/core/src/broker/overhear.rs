@@ -1,6 +1,8 @@
 //! What a worker hears beside its messages: tasks that are called off, and remote commands.
 
-use super::BoxFuture;
+use std::collections::BTreeMap;
+
+use super::{BoxFuture, WorkerEntry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::revocation::Revocation;
 use crate::message::Message;
@@ -27,6 +29,13 @@ pub enum Said {
     Revoked(Vec<Revocation>),
     /// A remote command, as it was sent.
     Command(Message),
+    /// Somebody asks what this worker does.
+    Asked {
+        /// Where the answer goes.
+        reply_to: String,
+        /// What is known of it: all but what it holds, and takes from.
+        entry: WorkerEntry,
+    },
     /// Nothing can be heard for now. It is tried again.
     Deaf(Error),
 }
@@ -42,6 +51,15 @@ pub enum Word {
         routing_key: String,
         /// What is said.
         message: Message,
+    },
+    /// What this worker does.
+    Described {
+        /// Who has asked.
+        reply_to: String,
+        /// What is known of it.
+        entry: WorkerEntry,
+        /// How many messages of each queue it holds.
+        held: BTreeMap<String, u64>,
     },
     /// Tasks were called off by a remote command: that is to be written into the record.
     Keep(Vec<Revocation>),

@@ -1,10 +1,12 @@
 //! What is heard beside the messages: tasks that are called off, and remote commands.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::drive::Drive;
 use super::mailbox::{self, Command, Request};
-use crate::broker::{Said, Word};
+use crate::broker::{Said, Word, WorkerEntry};
 use crate::consumer::Order;
 use crate::dispatch::Input;
 use crate::event::{Event, EventKind};
@@ -17,10 +19,25 @@ impl Drive {
         match said {
             Said::Revoked(revocations) => self.desk.inputs.push_back(Input::Revoked(revocations)),
             Said::Command(message) => self.remote(&message),
+            Said::Asked { reply_to, entry } => {
+                let (entry, held) = self.described(entry);
+                let _ = self.orders.send(Order::Say(Word::Described { reply_to, entry, held }));
+            }
             Said::Deaf(error) => {
                 self.tell.put(Event::new(EventKind::Deaf).with("reason", error.to_string()));
             }
         }
+    }
+
+    /// What this worker does, and how many messages of each queue it holds.
+    fn described(&self, entry: WorkerEntry) -> (WorkerEntry, BTreeMap<String, u64>) {
+        let mut held = BTreeMap::<String, u64>::new();
+        for (job, _) in self.machine.jobs() {
+            *held.entry(job.delivery.queue.to_string()).or_default() += 1;
+        }
+        let queues = self.queues.split(", ").filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let in_flight = held.values().sum();
+        (WorkerEntry { in_flight, queues, ..entry }, held)
     }
 
     fn remote(&mut self, message: &Message) {

@@ -2,6 +2,7 @@
 
 mod client;
 mod delay;
+mod ear;
 mod replies;
 mod resume;
 mod topology;

@@ -28,6 +28,10 @@ struct Letter {
 
 impl AmqpBroker {
     pub(super) fn count(&self) -> Result<Vec<Depth>> {
+        let workers = self.described()?;
+        self.sender
+            .names
+            .note(workers.entries.iter().flat_map(|entry| entry.queues.iter().map(String::as_str)));
         let names = self.sender.names.all();
         self.sender.keeper.lend("depths", |handle, until| {
             let mut depths = Vec::new();
@@ -35,8 +39,9 @@ impl AmqpBroker {
                 let ready = ready(handle, queue, until)?;
                 let dead = ready_of_dead(handle, queue, until)?;
                 if ready.is_some() || dead > 0 {
-                    let ready = ready.unwrap_or(0);
-                    depths.push(Depth { queue: queue.clone(), ready, dead, ..Depth::default() });
+                    let in_flight = workers.held.get(queue).copied().unwrap_or(0);
+                    let (queue, ready) = (queue.clone(), ready.unwrap_or(0));
+                    depths.push(Depth { queue, ready, in_flight, dead, ..Depth::default() });
                 }
             }
             Ok(depths)
@@ -111,6 +116,8 @@ fn ready(handle: &mut Handle, queue: &str, until: Instant) -> Result<Option<u64>
         Ok(Incoming::Method(_, Method::QueueDeclareOk { ready, .. })) => Ok(Some(u64::from(ready))),
         Ok(_) => Ok(None),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        // Another connection's alone: what waits there is nobody else's business.
+        Err(error) if error.kind() == ErrorKind::Busy && !handle.is_broken() => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -7,6 +7,8 @@
 
 mod address;
 mod adrift;
+mod asking;
+mod channels;
 mod commit;
 mod config;
 mod confirmer;
@@ -15,8 +17,10 @@ mod connection;
 mod consume;
 mod dead;
 mod delay;
+mod ear;
 mod error;
 mod greeting;
+mod hearing;
 mod inbound;
 mod inspect;
 mod late;
@@ -27,6 +31,7 @@ mod membership;
 mod names;
 mod publish;
 mod publisher;
+mod record;
 mod replies;
 mod rescue;
 mod ring;
@@ -48,14 +53,15 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::job::revocation::Revocation;
 use crate::store::Store;
 pub use config::AmqpConfig;
 use config::PEER;
 use connection::{CHANNEL, Handle};
+use hearing::Hearing;
 pub(crate) use mailbox::{Letter, Mailbox};
 use names::Names;
 use publish::Sender;
-use session::AmqpSession;
 
 /// The connections of a client's process.
 type Keeper = super::net::Keeper<AmqpConfig>;
@@ -95,8 +101,10 @@ impl Broker for AmqpBroker {
             dead_letters: true,
             leases: false,
             limits: false,
-            revocations: false,
-            mailbox: false,
+            revocations: true,
+            revokes_ahead: false,
+            mailbox: true,
+            channels: false,
             pushes: true,
             sees_workers: false,
             releases_unmarked: false,
@@ -150,9 +158,17 @@ impl Broker for AmqpBroker {
         self.settle_letters(queue, ids, false)
     }
 
-    /// AMQP knows connections, not workers; what a worker held comes back when its connection is gone.
+    /// AMQP knows connections, not workers: they are asked, and those of other libraries do not answer.
     fn workers(&self) -> Result<Vec<WorkerEntry>> {
-        Ok(Vec::new())
+        Ok(self.described()?.entries)
+    }
+
+    fn revoke(&self, revocations: &[Revocation]) -> Result<()> {
+        self.call_off(revocations)
+    }
+
+    fn revoked(&self) -> Result<Vec<Revocation>> {
+        self.called_off()
     }
 
     fn store(&self) -> Option<Arc<dyn Store>> {
@@ -167,7 +183,7 @@ impl Broker for AmqpBroker {
         Box::pin(async move {
             let config = Arc::new(self.sender.keeper.config.clone());
             let (clock, names) = (self.sender.clock.clone(), self.sender.names.clone());
-            let session = AmqpSession::begin(config, clock, names, subscription).await?;
+            let session = Hearing::begin(config, clock, names, subscription).await?;
             Ok(Box::new(session) as Box<dyn Session>)
         })
     }

@@ -92,3 +92,45 @@ fn a_quorum_queue_serves_like_any_other() {
         assert_eq!(deaths, [0, 1]);
     });
 }
+
+#[test]
+fn what_the_server_has_set_aside_is_shown_and_goes_back() {
+    let Some(host) = Host::new() else { return };
+    block_on(async {
+        let broker = host.broker("");
+        let to_dead = r#""x-dead-letter-exchange":"","x-dead-letter-routing-key":"q.dead""#;
+        let arguments = format!(r#"{{"x-max-length":1,{to_dead}}}"#);
+        let queue = Queue { arguments, ..Queue::named("q") };
+        broker.declare(&[queue.clone(), Queue::named("q.dead")]).unwrap();
+        broker.publish(&[to("q", "1"), to("q", "2")]).unwrap();
+        crate::support::until("it is moved", || !broker.dead_letters(Some("q"), 5).unwrap().is_empty());
+        let letter = broker.dead_letters(Some("q"), 5).unwrap().remove(0);
+        assert_eq!((&*letter.id, &*letter.task_name, &*letter.queue), ("1", "shop.add", "q"));
+        assert!(letter.reason.contains("the queue was full"), "{}", letter.reason);
+        let age = fastq_core::clock::Clock::system().wall().0 - letter.buried_at.0;
+        assert!((-2_000..60_000).contains(&age), "{age}");
+        assert_eq!(broker.purge("q").unwrap(), 1);
+        assert_eq!(broker.requeue_dead(None, &["1".into()]).unwrap(), 1);
+        let mut subscription = subscription(&[]);
+        subscription.queues.push(queue);
+        let mut session = broker.subscribe(subscription).await.unwrap();
+        let delivery = take_all(&mut session).await.deliveries.remove(0);
+        let headers = String::from_utf8_lossy(&delivery.message.headers).into_owned();
+        assert_eq!(crate::support::id_of(&delivery), "1");
+        assert!(!headers.contains("x-death"), "{headers}");
+    });
+}
+
+#[test]
+fn a_queue_that_is_another_connections_alone_keeps_no_other_from_being_shown() {
+    let Some(host) = Host::new() else { return };
+    block_on(async {
+        let broker = host.broker("");
+        let mut subscription = subscription(&["q"]);
+        subscription.queues.push(Queue { exclusive: true, ..Queue::named("own") });
+        let _session = broker.subscribe(subscription).await.unwrap();
+        let depths = broker.depths().unwrap();
+        let found: Vec<&str> = depths.iter().map(|depth| depth.queue.as_str()).collect();
+        assert_eq!(found, ["q"]);
+    });
+}
