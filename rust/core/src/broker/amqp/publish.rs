@@ -121,8 +121,11 @@ impl Sender {
     /// Queues that are addressed by their name and are not there are made, and get what came back.
     fn make_queues(&self, handle: &mut Handle, returned: Vec<Returned>, until: Instant) -> Result<()> {
         let fanouts = self.fanouts();
-        let returned: Vec<Returned> =
-            returned.into_iter().filter(|one| !fanouts.contains(&one.exchange)).collect();
+        let returned: Vec<Publication> = returned
+            .into_iter()
+            .filter(|one| !fanouts.contains(&one.exchange))
+            .map(Publication::from)
+            .collect();
         drop(fanouts);
         if let Some(lost) = returned.iter().find(|one| !one.exchange.is_empty()) {
             return Err(unroutable(&lost.exchange, &lost.routing_key));
@@ -132,7 +135,7 @@ impl Sender {
             let made = handle.ask(until, |out| topology::make(CHANNEL, queue, out));
             made.map_err(|error| error.with("queue", queue))?;
         }
-        match handle.publish_again(&returned, until)?.first() {
+        match handle.publish(&returned, until)?.first() {
             Some(lost) => Err(unroutable(&lost.exchange, &lost.routing_key)),
             None => Ok(()),
         }

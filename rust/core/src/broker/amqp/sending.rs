@@ -42,18 +42,6 @@ impl Handle {
         self.sent(until)
     }
 
-    /// Sends messages that came back once more.
-    pub(super) fn publish_again(&mut self, returned: &[Returned], until: Instant) -> Result<Vec<Returned>> {
-        for again in returned {
-            let mut properties = Vec::new();
-            let known = &again.content.properties;
-            properties::write(&known.headers, &known.others, known.priority, &mut properties)?;
-            let to = To { exchange: &again.exchange, routing_key: &again.routing_key, mandatory: true };
-            self.send(to, &properties, &again.content.body, until)?;
-        }
-        self.sent(until)
-    }
-
     /// Writes one message of several.
     pub(super) fn send(&mut self, to: To<'_>, properties: &[u8], body: &Bytes, until: Instant) -> Result<()> {
         call::publish(CHANNEL, to, properties, body, self.agreed.frame_max, &mut self.out);
