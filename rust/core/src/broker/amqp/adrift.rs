@@ -4,9 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::connection::Returned;
 use crate::broker::Publication;
-use crate::message::Message;
 
 /// What is adrift in this process.
 #[derive(Default)]
@@ -56,20 +54,10 @@ impl Adrift {
     }
 }
 
-impl From<Returned> for Publication {
-    /// The message as it was sent. What is due later comes back from the queues of delays only, which are there.
-    fn from(returned: Returned) -> Self {
-        let Returned { exchange, routing_key, content } = returned;
-        let known = content.properties;
-        let message =
-            Message { headers: known.headers.into(), properties: known.others.into(), body: content.body };
-        Self { exchange, routing_key, priority: known.priority, due: None, message }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Message;
 
     #[test]
     fn what_is_adrift_is_taken_once_and_not_by_another_process() {

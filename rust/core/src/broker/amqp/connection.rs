@@ -15,6 +15,7 @@ use super::wire::{Content, Inbox, Incoming, Method, call};
 use crate::broker::Publication;
 use crate::broker::net::{Dial, Stream};
 use crate::error::{Error, ErrorKind, Result};
+use crate::message::Message;
 
 /// The one channel.
 pub(super) const CHANNEL: u16 = 1;
@@ -55,6 +56,22 @@ pub(super) struct Returned {
     pub(super) exchange: String,
     pub(super) routing_key: String,
     pub(super) content: Box<Content>,
+}
+
+impl From<Returned> for Publication {
+    /// The message as it was sent. What is due later comes back from the queues of delays only, which are there.
+    fn from(returned: Returned) -> Self {
+        let Returned { exchange, routing_key, content } = returned;
+        let priority = content.properties.priority;
+        Self { exchange, routing_key, priority, due: None, message: Message::from(*content) }
+    }
+}
+
+impl From<Content> for Message {
+    fn from(content: Content) -> Self {
+        let known = content.properties;
+        Self { headers: known.headers.into(), properties: known.others.into(), body: content.body }
+    }
 }
 
 impl Handle {
@@ -182,11 +199,8 @@ impl Handle {
 
     /// Writes what needs no answer.
     pub(super) fn tell(&mut self, until: Instant, write: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
-        self.broken = true;
         write(&mut self.out);
-        self.flush(until)?;
-        self.broken = false;
-        Ok(())
+        self.flush(until)
     }
 
     /// The next answer on the channel.
@@ -339,6 +353,8 @@ impl Handle {
     pub(super) fn flush(&mut self, until: Instant) -> Result<()> {
         let written = self.stream.write(&self.out, until);
         self.out.clear();
+        // A part of it may be on its way.
+        self.broken |= written.is_err();
         written
     }
 

@@ -2,15 +2,12 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::AmqpBroker;
 use super::connection::{CHANNEL, Handle};
 use super::dead;
 use super::topology;
-use super::wire::call::{self, To};
-use super::wire::{Content, Incoming, Method, properties};
-use crate::broker::{DeadLetter, Depth};
+use super::wire::{Incoming, Method, call};
+use crate::broker::{DeadLetter, Depth, Publication};
 use crate::error::{ErrorKind, Result};
 use crate::message::Message;
 
@@ -22,8 +19,8 @@ const AT_ONCE: usize = 100;
 /// A message set aside, held until it is given back or settled.
 struct Letter {
     tag: u64,
+    priority: Option<u8>,
     found: DeadLetter,
-    content: Content,
 }
 
 impl AmqpBroker {
@@ -144,12 +141,8 @@ fn take_all(handle: &mut Handle, queue: &str, until: Instant) -> Result<Vec<Lett
         })?;
         let Incoming::Content(_, content) = asked else { break };
         let Method::GetOk { tag, .. } = content.method else { break };
-        let message = Message {
-            headers: Bytes::from(content.properties.headers.clone()),
-            properties: Bytes::from(content.properties.others.clone()),
-            body: content.body.clone(),
-        };
-        held.push(Letter { tag, found: dead::letter(queue, message), content: *content });
+        let priority = content.properties.priority;
+        held.push(Letter { tag, priority, found: dead::letter(queue, Message::from(*content)) });
     }
     Ok(held)
 }
@@ -176,10 +169,14 @@ fn give_back(handle: &mut Handle, held: &[Letter], until: Instant) -> Result<()>
 /// Sends them to their queue, as if they had not run before.
 fn send_back(handle: &mut Handle, queue: &str, chosen: &[Letter], until: Instant) -> Result<()> {
     for held in chosen {
-        let (mut written, known) = (Vec::new(), &held.content.properties);
-        properties::write(&held.found.message.headers, &known.others, known.priority, &mut written)?;
-        let to = To { exchange: "", routing_key: queue, mandatory: true };
-        handle.send(to, &written, &held.content.body, until)?;
+        let again = Publication {
+            exchange: String::new(),
+            routing_key: queue.to_owned(),
+            priority: held.priority,
+            due: None,
+            message: held.found.message.clone(),
+        };
+        handle.send(&again, true, until)?;
     }
     match handle.sent(until)?.first() {
         Some(lost) => {

@@ -3,9 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::connection::{CHANNEL, Handle};
-use super::wire::call::{self, To};
-use super::wire::properties;
+use super::connection::Handle;
 use crate::broker::Publication;
 use crate::error::Result;
 
@@ -44,14 +42,8 @@ impl Handle {
         if self.waiting() >= WINDOW {
             self.confirmed(WINDOW / 2, until)?;
         }
-        let mut written = Vec::with_capacity(512);
-        let message = &publication.message;
-        let (headers, others) = (&message.headers, &message.properties);
-        properties::write(headers, others, publication.priority, &mut written)?;
-        let to =
-            To { exchange: &publication.exchange, routing_key: &publication.routing_key, mandatory: true };
-        let frame_max = self.agreed.frame_max;
-        self.tell(until, |out| call::publish(CHANNEL, to, &written, &message.body, frame_max, out))?;
+        self.write(publication, true)?;
+        self.flush(until)?;
         if self.waiting() == 0 {
             self.confirmed_at = Instant::now();
         }

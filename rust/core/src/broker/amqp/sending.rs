@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::connection::{CHANNEL, Handle, Returned};
 use super::error::{blocked, refused};
 use super::wire::call::{self, To};
@@ -15,6 +13,8 @@ use crate::error::{ErrorKind, Result};
 const PIECE: usize = 256 * 1024;
 /// So many messages may be on their way unconfirmed.
 const WINDOW: usize = 1024;
+/// Bytes that the properties of a task have, mostly.
+const PROPERTIES: usize = 512;
 
 impl Handle {
     /// Sends messages and waits until the server has them, where that is wanted; gives back those that no queue took.
@@ -22,29 +22,16 @@ impl Handle {
         // What comes back from now on is of these.
         self.catch_up(until)?;
         self.out.clear();
-        let mut properties = Vec::new();
         for publication in publications {
-            properties.clear();
-            let message = &publication.message;
-            let (headers, others) = (&message.headers, &message.properties);
-            if let Err(error) = properties::write(headers, others, publication.priority, &mut properties) {
-                // What was written before it is a part of a whole that will not be.
-                self.broken |= !self.out.is_empty();
-                return Err(error);
-            }
-            let to = To {
-                exchange: &publication.exchange,
-                routing_key: &publication.routing_key,
-                mandatory: self.confirming,
-            };
-            self.send(to, &properties, &message.body, until)?;
+            self.send(publication, self.confirming, until)?;
         }
         self.sent(until)
     }
 
-    /// Writes one message of several.
-    pub(super) fn send(&mut self, to: To<'_>, properties: &[u8], body: &Bytes, until: Instant) -> Result<()> {
-        call::publish(CHANNEL, to, properties, body, self.agreed.frame_max, &mut self.out);
+    /// Sends one message of several.
+    pub(super) fn send(&mut self, publication: &Publication, mandatory: bool, until: Instant) -> Result<()> {
+        // What was written before one that cannot be is a part of a whole that will not be.
+        self.write(publication, mandatory).inspect_err(|_| self.broken |= !self.out.is_empty())?;
         if self.confirming {
             self.confirms.sent(None);
         }
@@ -55,6 +42,16 @@ impl Handle {
                 self.confirmed(WINDOW / 2, until)?;
             }
         }
+        Ok(())
+    }
+
+    /// Writes a message behind what is to be flushed; nothing of one that cannot be encoded.
+    pub(super) fn write(&mut self, publication: &Publication, mandatory: bool) -> Result<()> {
+        let Publication { exchange, routing_key, priority, message, .. } = publication;
+        let mut properties = Vec::with_capacity(PROPERTIES);
+        properties::write(&message.headers, &message.properties, *priority, &mut properties)?;
+        let to = To { exchange, routing_key, mandatory };
+        call::publish(CHANNEL, to, &properties, &message.body, self.agreed.frame_max, &mut self.out);
         Ok(())
     }
 
