@@ -1,18 +1,16 @@
 //! Messages of a client whose connection ended, or was refused, before the server had confirmed them: they are sent
 //! again.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::broker::Publication;
+use crate::fork;
 
 /// What is adrift in this process.
 #[derive(Default)]
 pub(super) struct Adrift {
     /// Taken inside the gate, or by the last owner of a connection; held for a moment.
     messages: Mutex<Messages>,
-    /// How many there are, for those who look often.
-    count: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -23,25 +21,27 @@ struct Messages {
 }
 
 impl Adrift {
+    /// Adds what a connection could not bring to an end. Inside the gate, where connections are used.
     pub(super) fn add(&self, messages: impl IntoIterator<Item = Publication>) {
-        let mut ours = self.ours();
-        ours.list.extend(messages);
-        self.count.store(ours.list.len(), Ordering::Release);
+        self.ours().list.extend(messages);
     }
 
     /// Takes all of them, to be sent.
     pub(super) fn take(&self) -> Vec<Publication> {
-        if self.count.load(Ordering::Acquire) == 0 {
-            return Vec::new();
-        }
-        let mut ours = self.ours();
-        self.count.store(0, Ordering::Release);
-        std::mem::take(&mut ours.list)
+        let _inside = fork::enter();
+        std::mem::take(&mut self.ours().list)
+    }
+
+    /// Adds what was taken and could not be sent.
+    pub(super) fn give_back(&self, messages: impl IntoIterator<Item = Publication>) {
+        let _inside = fork::enter();
+        self.add(messages);
     }
 
     /// Tells how many there are.
     pub(super) fn count(&self) -> usize {
-        if self.count.load(Ordering::Acquire) == 0 { 0 } else { self.ours().list.len() }
+        let _inside = fork::enter();
+        self.ours().list.len()
     }
 
     fn ours(&self) -> MutexGuard<'_, Messages> {

@@ -22,7 +22,7 @@ impl Sender {
         if !by_name.is_empty()
             && let Err(error) = self.send_until(&by_name, until)
         {
-            adrift.add(by_name.into_iter().chain(left));
+            adrift.give_back(by_name.into_iter().chain(left));
             return Err(error);
         }
         // An exchange may be gone, or closed to us: that must not keep the others.
@@ -35,7 +35,7 @@ impl Sender {
             }
             if let Err(error) = sent {
                 left.push(message);
-                adrift.add(left);
+                adrift.give_back(left);
                 return Err(error);
             }
         }
