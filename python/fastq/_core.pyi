@@ -101,7 +101,7 @@ class Producer:
             TimeoutError: it is not; it is sent on as long as this process lives.
         """
     def close(self) -> None:
-        """Flush, and let the connections go."""
+        """Let the connections go. What is not confirmed (`flush`) is sent again, over new ones."""
 
 @final
 class Results:

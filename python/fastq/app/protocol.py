@@ -56,7 +56,7 @@ class Publisher(Protocol):
         """Wait until all that was sent is confirmed."""
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Let the connection go, after `flush`: what is not confirmed is sent again, over a new one."""
 
 
 class App(Protocol):

@@ -66,6 +66,18 @@ def test_a_call_returns_before_the_server_has_answered_and_flush_waits_for_it(
     wait_for(lambda: count() == 5, "all have arrived, once", limit=30)
 
 
+def test_closing_waits_once_for_a_server_that_does_not_answer(
+    make_client: MakeClient, proxy: Proxy, count: Callable[[], int]
+) -> None:
+    client = make_client()
+    with proxy.stalled():
+        send(client, range(5))
+        call = Call(client.close).end(limit=30)
+        assert call.error is None
+        assert 2.0 <= call.seconds < 3.5, "once the time for a call (2 s), not twice"
+    wait_for(lambda: count() >= 5, "all have arrived: they are sent on as long as the process lives", limit=30)
+
+
 @pytest.mark.parametrize("how", [Cut.END, Cut.RESET])
 def test_what_a_broken_connection_took_with_it_is_sent_again_without_another_call(
     make_client: MakeClient, proxy: Proxy, count: Callable[[], int], how: Cut

@@ -176,7 +176,8 @@ pub trait Broker: Send + Sync {
     /// Begins a worker's session: registers its lease and returns the right to take.
     fn subscribe<'a>(&'a self, subscription: Subscription) -> BoxFuture<'a, Result<Box<dyn Session>>>;
 
-    /// Ends the connection. Later calls open a new one.
+    /// Ends the connection. Later calls open a new one, and so does what is not safe yet ([`Broker::flush`]): it is sent
+    /// again.
     fn close(&self);
 }
 

@@ -189,7 +189,7 @@ impl Broker for AmqpBroker {
     }
 
     fn close(&self) {
-        self.sender.close();
+        self.sender.keeper.close();
     }
 }
 

@@ -99,12 +99,6 @@ impl Sender {
             }
         }
     }
-
-    /// Ends the connections, after what was sent is confirmed; what is not is told of by [`Sender::flush`].
-    pub(super) fn close(&self) {
-        let _ = self.flush(None);
-        self.keeper.close();
-    }
 }
 
 /// How many messages of a connection are not confirmed in time.
