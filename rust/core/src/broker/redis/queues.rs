@@ -3,7 +3,7 @@
 //! What was taken refers to the place of its list, so lists are added at the end and closed where they are. The session
 //! writes its lists down before it takes from them: whoever reaps it finds what it held.
 
-use super::routes;
+use super::link::Link;
 use super::session::RedisSession;
 use super::wire::Batch;
 use crate::broker::Queue;
@@ -14,7 +14,8 @@ impl RedisSession {
     /// Takes from more queues.
     pub(super) async fn take_from(&mut self, queues: &[Queue]) -> Result<()> {
         self.connect().await?;
-        self.declare_more(queues).await?;
+        // Over a connection of its own: a transaction ends what the session's one watches.
+        Link::open(&self.config).await?.declare(&self.config, queues).await?;
         for queue in queues {
             self.book.open(&self.config, &queue.name, &self.lease.session);
             self.queues.retain(|known| known != queue);
@@ -48,15 +49,6 @@ impl RedisSession {
     /// Opens a new connection if the last one broke.
     pub(super) async fn connect(&mut self) -> Result<()> {
         if self.link.is_some() { Ok(()) } else { self.reconnect().await }
-    }
-
-    async fn declare_more(&mut self, queues: &[Queue]) -> Result<()> {
-        if queues.iter().all(|queue| queue.no_declare) {
-            return Ok(());
-        }
-        let known = self.call(&routes::declared(&self.config, queues)).await?;
-        let batch = routes::declare(&self.config, queues, known)?;
-        self.send_alone(&batch).await
     }
 
     async fn show_queues(&mut self) -> Result<()> {
