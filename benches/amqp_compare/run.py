@@ -5,10 +5,8 @@ Writes the raw figures as JSON, and a table with the bars that they are held aga
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -16,12 +14,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "redis_compare")]
 
+from command import LIMIT, activated, parser, run, stay_on_cores, take  # noqa: E402 - found by the line above
 from environment import CLONE, python_of  # noqa: E402
 
 from amqp_tap import AmqpTap, split  # noqa: E402 - scripts/ is on the path already, and the next by the line above
@@ -36,17 +34,14 @@ PARTS = {
 }
 """How many tasks, by side."""
 BATCH = 128
-LIMIT = 600
-"""Seconds for one figure."""
-CORES = 2
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure what was asked for; return 1 when a figure could not be taken."""
-    options = _options(arguments)
-    folder = Path(options.output)
+    options = parser("bench-compare-amqp", __doc__, PARTS, SIDES, "rabbitmq").parse_args(arguments)
+    folder: Path = options.output
     folder.mkdir(parents=True, exist_ok=True)
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
+    stay_on_cores()
     figures: dict[str, dict[str, list[Any]]] = {}
     for number in range(options.rounds):
         for part in options.parts:
@@ -68,36 +63,17 @@ def _take(part: str, side: str, count: int) -> dict[str, Any] | None:
         with _server() as (port, pid), tempfile.TemporaryDirectory() as scratch:
             if part == "wire":
                 return _wire(port, count, Path(scratch))
-            return _measure(part, side, count, _environment(port, pid, side), Path(scratch) / "figure.json")
+            adapter, environment = SIDES[side]
+            output, variables = Path(scratch) / "figure.json", _environment(port, pid, side)
+            return take(environment, HERE / "take.py", [adapter, part, str(count)], output, variables)
     except (subprocess.SubprocessError, RuntimeError) as error:
         print(f"{part}, {side}: {error}", file=sys.stderr)
         return None
 
 
 def _environment(port: int, pid: int, side: str) -> dict[str, str]:
-    python = python_of(SIDES[side][1])
-    return {
-        **os.environ,
-        "BENCH_BROKER_URL": _url(port),
-        "BENCH_SERVER": str(pid),
-        "C_FORCE_ROOT": "1",
-        "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
-    }
-
-
-def _measure(part: str, side: str, count: int, environment: dict[str, str], output: Path) -> dict[str, Any]:
-    adapter, name = SIDES[side]
-    command = [str(python_of(name)), str(HERE / "take.py"), adapter, part, str(count), str(output)]
-    with subprocess.Popen(command, env=environment, stdout=sys.stderr) as process:
-        try:
-            code = process.wait(LIMIT)
-        except BaseException:
-            process.terminate()
-            raise
-    if code:
-        raise subprocess.CalledProcessError(code, command)
-    figure: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
-    return figure
+    variables = {"BENCH_BROKER_URL": _url(port), "BENCH_SERVER": str(pid), "C_FORCE_ROOT": "1"}
+    return {**activated(SIDES[side][1]), **variables}
 
 
 @contextmanager
@@ -179,33 +155,9 @@ def _report(figures: dict[str, dict[str, list[Any]]]) -> Iterator[str]:
             yield f"| {what} | {own:,.4g} | {other:,.4g} | {own / other:.2f} × | {bar} |"
 
 
-def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench-compare-amqp", description=__doc__)
-    parser.add_argument("--parts", type=_names(PARTS), default=list(PARTS), help=f"of {','.join(PARTS)} [all]")
-    parser.add_argument("--sides", type=_names(SIDES), default=list(SIDES), help=f"of {','.join(SIDES)} [all]")
-    parser.add_argument("--rounds", type=int, default=5, help="[5]")
-    parser.add_argument("--scale", type=float, default=1.0, help="factor for counts [1]")
-    parser.add_argument("--output", default=str(CLONE / "benches/results/latest/rabbitmq"), help="folder [%(default)s]")
-    return parser.parse_args(arguments)
-
-
-def _names(known: Any) -> Any:
-    def parse(text: str) -> list[str]:
-        if unknown := [name for name in text.split(",") if name not in known]:
-            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(known)}")
-        return text.split(",")
-
-    return parse
-
-
 def _url(port: int) -> str:
     return f"amqp://guest:guest@127.0.0.1:{port}//"
 
 
-def _ended(_signal: int, _frame: FrameType | None) -> None:
-    raise SystemExit(143)
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _ended)  # so that the server and what is being measured are stopped
-    sys.exit(main(sys.argv[1:]))
+    run(main)

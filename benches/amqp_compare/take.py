@@ -8,29 +8,26 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
-from types import FrameType
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "redis_compare")]
 
-from client import Client  # noqa: E402 - found by the line above
+from bench import pause, wait_until  # noqa: E402 - found by the line above
+from client import Client  # noqa: E402
+from command import run  # noqa: E402
 from ledger import Ledger  # noqa: E402
-from worker import TICK, Worker, worker_of  # noqa: E402
+from worker import TICK, worker_of  # noqa: E402
 
 START_LIMIT, LIMIT = 60.0, 300.0
 """Seconds that the first task may take, and then the whole queue."""
 SETTLED = 0.3
 """Seconds after the last task in which its acknowledgement still counts as a cost."""
-
-_pause = threading.Event()
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -75,10 +72,10 @@ def drain(client: Client, ledger: Ledger, log: Path) -> dict[str, Any]:
     client.fill(0, count)
     with log.open("ab") as out, worker_of(client.app, out) as worker:
         try:
-            _wait(lambda: ledger.done(0, count) > 0, worker, START_LIMIT)
+            wait_until(lambda: ledger.done(0, count) > 0, worker, START_LIMIT)
             before = worker.cpu_seconds(), _server_seconds(), ledger.done(0, count)
-            _wait(lambda: ledger.full(count), worker, LIMIT)
-            _pause.wait(SETTLED)
+            wait_until(lambda: ledger.full(count), worker, LIMIT)
+            pause(SETTLED)
             after = worker.cpu_seconds(), _server_seconds(), ledger.done(0, count)
         except BaseException:
             sys.stderr.write(log.read_text(errors="replace")[-4_000:])
@@ -110,18 +107,5 @@ def _server_seconds() -> float:
     return total * TICK
 
 
-def _wait(fact: Callable[[], bool], worker: Worker, limit: float) -> None:
-    end = monotonic() + limit
-    while not fact():
-        if monotonic() > end or not worker.running():
-            raise SystemExit(f"not within {limit:g} s, worker running: {worker.running()}")
-        _pause.wait(0.005)
-
-
-def _ended(_signal: int, _frame: FrameType | None) -> None:
-    raise SystemExit(143)
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _ended)  # so that the worker is stopped
-    main(sys.argv[1:])
+    run(main)

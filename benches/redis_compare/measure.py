@@ -7,15 +7,14 @@ The code is the same for all sides; what differs stands in the adapters, app_…
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from bench import open_bench
+from command import run
 from part_backlog import backlog, bursts
 from part_canvas import canvas, canvas_bytes
 from part_capture import capture
@@ -63,10 +62,5 @@ def take(adapter: str, part: str, **parameters: Any) -> dict[str, Any]:
             raise
 
 
-def _ended(_signal: int, _frame: FrameType | None) -> None:
-    raise SystemExit(143)
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _ended)  # so that the worker is stopped
-    main(sys.argv[1:])
+    run(main)

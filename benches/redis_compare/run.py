@@ -8,17 +8,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
-from types import FrameType
 from typing import Any
 
-from environment import CLONE, python_of
+from command import activated, parser, run, stay_on_cores, take
 from plan import MOST_ROUNDS, PARTS, Turn
 from redis_server import private_redis
 from sides import SIDES
@@ -28,25 +26,22 @@ from wire import wire
 from report import write_report
 
 HERE = Path(__file__).resolve().parent
-LIMIT = 600
-"""Seconds for one figure."""
-CORES = 2
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure what was asked for; return 1 when a figure could not be taken."""
-    options = _options(arguments)
-    folder = Path(options.output)
+    options = parser("bench-compare", __doc__, PARTS, SIDES, "redis").parse_args(arguments)
+    folder: Path = options.output
     folder.mkdir(parents=True, exist_ok=True)
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
+    stay_on_cores()
     failures = 0
     with private_redis() as url, tempfile.TemporaryDirectory() as scratch:
         os.environ["BENCH_REDIS_URL"] = url
-        run = Run(Path(scratch))
+        whole = Run(Path(scratch))
         if "wire" in options.parts or ("publish" in options.parts and "lpush" in options.sides):
-            run.capture()
+            whole.capture()
         for part in options.parts:
-            failures += run.part(part, options, folder / f"{part}.json")
+            failures += whole.part(part, options, folder / f"{part}.json")
     write_report(folder)
     return 1 if failures else 0
 
@@ -101,43 +96,11 @@ class Run:
         """
         if turn.part == "wire":
             return wire(**turn.parameters)
-        side, output = SIDES[turn.side], self.scratch / "figure.json"
-        python = python_of(side.environment)
-        path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"  # as in an activated environment
-        results = "1" if turn.results else "0"
-        environment = {**os.environ, **side.variables, "PATH": path, "BENCH_RESULTS": results}
+        side = SIDES[turn.side]
+        variables = {**activated(side.environment), **side.variables, "BENCH_RESULTS": "1" if turn.results else "0"}
         parameters = json.dumps({**turn.parameters, "room": turn.room})
-        command: list[str | Path] = [python, HERE / "measure.py", side.adapter, turn.part, parameters, output]
-        with subprocess.Popen(command, env=environment, stdout=sys.stderr) as process:
-            try:
-                code = process.wait(LIMIT)
-            except BaseException:
-                process.terminate()
-                raise
-        if code:
-            raise subprocess.CalledProcessError(code, command)
-        figure: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
-        return figure
-
-
-def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench-compare", description=__doc__)
-    names = ",".join
-    parser.add_argument("--parts", type=_names(PARTS), default=list(PARTS), help=f"of {names(PARTS)} [all]")
-    parser.add_argument("--sides", type=_names(SIDES), default=list(SIDES), help=f"of {names(SIDES)} [all]")
-    parser.add_argument("--rounds", type=int, default=5, help="[5]")
-    parser.add_argument("--scale", type=float, default=1.0, help="factor for counts and times [1]")
-    parser.add_argument("--output", default=str(CLONE / "benches/results/latest/redis"), help="folder [%(default)s]")
-    return parser.parse_args(arguments)
-
-
-def _names(known: Any) -> Any:
-    def parse(text: str) -> list[str]:
-        if unknown := [name for name in text.split(",") if name not in known]:
-            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(known)}")
-        return text.split(",")
-
-    return parse
+        program, output = HERE / "measure.py", self.scratch / "figure.json"
+        return take(side.environment, program, [side.adapter, turn.part, parameters], output, variables)
 
 
 def _short(figure: dict[str, Any] | None) -> str:
@@ -148,10 +111,5 @@ def _short(figure: dict[str, Any] | None) -> str:
     return json.dumps(figure)[:160]
 
 
-def _ended(_signal: int, _frame: FrameType | None) -> None:
-    raise SystemExit(143)
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _ended)  # so that the server and what is being measured are stopped
-    sys.exit(main(sys.argv[1:]))
+    run(main)
