@@ -11,6 +11,8 @@ mod consume;
 mod dead_letters;
 mod delay;
 mod fanout;
+#[cfg(any(feature = "redis", feature = "sqlite"))]
+mod killed;
 mod locks;
 mod priority;
 mod publish;

@@ -16,7 +16,7 @@ use fastq_core::broker::redis::{RedisBroker, RedisConfig};
 use fastq_core::clock::Clock;
 
 use crate::redis_server::{Server, is_installed};
-use crate::support::LIMIT;
+use crate::support::block_on;
 
 /// A broker at a URL, on the machine's clock.
 fn at(url: &str, options: &str) -> Arc<dyn Broker> {
@@ -26,9 +26,4 @@ fn at(url: &str, options: &str) -> Arc<dyn Broker> {
 /// A server with more arguments; `None` when there is none to start.
 fn server(arguments: &[&str]) -> Option<Server> {
     is_installed().then(|| Server::start(arguments))
-}
-
-fn block_on<T>(story: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(LIMIT, story).await.expect("within the limit") })
 }

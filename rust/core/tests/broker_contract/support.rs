@@ -166,6 +166,13 @@ pub(crate) fn run<F: Future<Output = ()>>(subject: Subject, story: impl Fn(Subje
     assert!(runtime.block_on(within).is_ok(), "{name}: not done within {LIMIT:?}");
 }
 
+/// Runs an async story by itself, with a limit.
+#[cfg(any(feature = "redis", feature = "sqlite"))]
+pub(crate) fn block_on<T>(story: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(LIMIT, story).await.expect("within the limit") })
+}
+
 /// Waits for a fact.
 pub(crate) fn until(what: &str, mut fact: impl FnMut() -> bool) {
     let began = Instant::now();

@@ -1,79 +1,24 @@
 //! Workers that die, and what they leave.
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use fastq_core::broker::{Broker, Harvest};
+use fastq_core::broker::Broker;
 use fastq_core::error::ErrorKind;
 use fastq_core::job::ending::{Commit, Verdict};
-use fastq_core::pool::page::{CLAIM, PAGE_BYTES, TAG, WORDS_PER_SLOT};
 
 use super::{at, block_on, server};
+use crate::killed::{Worker, publish_three, work};
 use crate::redis_server::is_installed;
 use crate::support::{LIMIT, id_of, ids, record, redis, run, subscription, take, to};
-
-/// Tells the child where the server is, and how many of the messages it takes it shall mark as started.
-const CHILD_URL: &str = "FASTQ_TEST_URL";
-const CHILD_STARTED: &str = "FASTQ_TEST_STARTED";
-
-/// A worker in a process of its own that takes three messages, marks some as started, and hangs.
-struct Worker(Child);
-
-impl Worker {
-    fn start(url: &str, started: usize) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "redis::leases::worker_process", "--ignored", "--nocapture"])
-            .env(CHILD_URL, url)
-            .env(CHILD_STARTED, started.to_string())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let said = output.lines().map_while(Result::ok).any(|line| line.contains("holding"));
-        assert!(said, "the worker process ended early");
-        Self(child)
-    }
-
-    /// Ends it as the kernel's memory killer would.
-    fn kill(mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
 
 #[test]
 #[ignore = "not a test: the process that the others kill"]
 fn worker_process() {
-    let Ok(url) = std::env::var(CHILD_URL) else { return };
-    let started: usize = std::env::var(CHILD_STARTED).unwrap().parse().unwrap();
-    let broker = at(&url, "");
-    let page = broker.run_directory().unwrap().unwrap().join(format!("page-{}", std::process::id()));
-    block_on(async {
-        let mut subscription = subscription(&["q"]);
-        subscription.page = Some(page.clone());
-        let mut session = broker.subscribe(subscription).await.unwrap();
-        let harvest = take(&mut session, 3).await;
-        write_page(&page, &harvest, started);
-        println!("holding {}", harvest.deliveries.len());
-        tokio::time::sleep(LIMIT).await;
-        drop(session);
-    });
+    work(|url| at(url.to_str().unwrap(), ""));
 }
 
-fn write_page(page: &Path, harvest: &Harvest, started: usize) {
-    let mut words = vec![0_u64; PAGE_BYTES / 8];
-    for (slot, delivery) in harvest.deliveries.iter().take(started).enumerate() {
-        words[slot * WORDS_PER_SLOT + CLAIM] = 1;
-        words[slot * WORDS_PER_SLOT + TAG] = delivery.tag().0;
-    }
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-    std::fs::write(page, bytes).unwrap();
-}
-
-fn publish_three(broker: &dyn Broker) {
-    broker.publish(&["1", "2", "3"].map(|id| to("q", id))).unwrap();
+fn start(url: &str, started: usize) -> Worker {
+    Worker::start("redis::leases::worker_process", url, started)
 }
 
 fn page_of(broker: &dyn Broker, pid: u32) -> bool {
@@ -85,8 +30,8 @@ fn what_a_killed_worker_held_is_there_at_once_and_only_what_had_started_counts_a
     let Some(server) = server(&[]) else { return };
     let broker = at(&server.url(), "");
     publish_three(&*broker);
-    let worker = Worker::start(&server.url(), 1);
-    let pid = worker.0.id();
+    let worker = start(&server.url(), 1);
+    let pid = worker.pid();
     assert_eq!(broker.depths().unwrap()[0].in_flight, 3);
     assert!(page_of(&*broker, pid));
     worker.kill();
@@ -108,7 +53,7 @@ fn a_living_worker_finds_a_killed_one_when_it_renews_and_is_woken() {
     let Some(server) = server(&[]) else { return };
     let broker = at(&server.url(), "");
     publish_three(&*broker);
-    let worker = Worker::start(&server.url(), 0);
+    let worker = start(&server.url(), 0);
     block_on(async {
         let mut session = broker.subscribe(subscription(&["q"])).await.unwrap();
         assert_eq!(session.renew().await.unwrap().recovered, 0);
@@ -131,9 +76,9 @@ fn a_message_that_kills_its_workers_is_set_aside_and_its_failure_stored() {
     let broker = at(&server.url(), "");
     broker.publish(&[to("q", "poison")]).unwrap();
     for _ in 0..2 {
-        Worker::start(&server.url(), 1).kill();
+        start(&server.url(), 1).kill();
     }
-    let last = Worker::start(&server.url(), 1);
+    let last = start(&server.url(), 1);
     let store = broker.store().unwrap();
     let waiter = std::thread::spawn(move || store.wait(&["poison".into()], LIMIT).unwrap());
     last.kill();

@@ -1,81 +1,23 @@
 //! Workers that die, and what they leave.
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::time::Duration;
 
-use fastq_core::broker::{Broker, Harvest};
-use fastq_core::pool::page::{CLAIM, PAGE_BYTES, TAG, WORDS_PER_SLOT};
+use fastq_core::broker::Broker;
+use fastq_core::pool::page::PAGE_BYTES;
 
 use super::at;
-use crate::support::{LIMIT, id_of, ids, record, run, sqlite, subscription, take, to, until};
-
-/// Tells the child where the file is, and how many of the messages it takes it shall mark as started.
-const CHILD_FILE: &str = "FASTQ_TEST_FILE";
-const CHILD_STARTED: &str = "FASTQ_TEST_STARTED";
-
-fn block_on<T>(story: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(LIMIT, story).await.expect("within the limit") })
-}
-
-/// A worker in a process of its own that takes three messages, marks some as started, and hangs.
-struct Worker(Child);
-
-impl Worker {
-    fn start(path: &Path, started: usize) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "sqlite::leases::worker_process", "--ignored", "--nocapture"])
-            .env(CHILD_FILE, path)
-            .env(CHILD_STARTED, started.to_string())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let said = output.lines().map_while(Result::ok).any(|line| line.contains("holding"));
-        assert!(said, "the worker process ended early");
-        Self(child)
-    }
-
-    /// Ends it as the kernel's memory killer would.
-    fn kill(mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
+use crate::killed::{Worker, publish_three, work};
+use crate::support::{LIMIT, block_on, id_of, ids, record, run, sqlite, subscription, take, to, until};
 
 #[test]
 #[ignore = "not a test: the process that the others kill"]
 fn worker_process() {
-    let Some(path) = std::env::var_os(CHILD_FILE).map(PathBuf::from) else { return };
-    let started: usize = std::env::var(CHILD_STARTED).unwrap().parse().unwrap();
-    let broker = at(&path);
-    let page = broker.run_directory().unwrap().unwrap().join(format!("page-{}", std::process::id()));
-    block_on(async {
-        let mut subscription = subscription(&["q"]);
-        subscription.page = Some(page.clone());
-        let mut session = broker.subscribe(subscription).await.unwrap();
-        let harvest = take(&mut session, 3).await;
-        write_page(&page, &harvest, started);
-        println!("holding {}", harvest.deliveries.len());
-        tokio::time::sleep(LIMIT).await;
-        drop(session);
-    });
+    work(|path| at(Path::new(path)));
 }
 
-fn write_page(page: &Path, harvest: &Harvest, started: usize) {
-    let mut words = vec![0_u64; PAGE_BYTES / 8];
-    for (slot, delivery) in harvest.deliveries.iter().take(started).enumerate() {
-        words[slot * WORDS_PER_SLOT + CLAIM] = 1;
-        words[slot * WORDS_PER_SLOT + TAG] = delivery.tag().0;
-    }
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-    std::fs::write(page, bytes).unwrap();
-}
-
-fn publish_three(broker: &dyn Broker) {
-    broker.publish(&["1", "2", "3"].map(|id| to("q", id))).unwrap();
+fn start(path: &Path, started: usize) -> Worker {
+    Worker::start("sqlite::leases::worker_process", path, started)
 }
 
 /// What lies in the run directory besides the bells of the living.
@@ -91,8 +33,8 @@ fn what_a_killed_worker_held_is_there_at_once_and_only_what_had_started_counts_a
     let path = folder.path().join("queue.db");
     let broker = at(&path);
     publish_three(&*broker);
-    let worker = Worker::start(&path, 1);
-    let pid = worker.0.id();
+    let worker = start(&path, 1);
+    let pid = worker.pid();
     assert_eq!(broker.depths().unwrap()[0].in_flight, 3);
     assert_eq!(leftovers(&*broker, pid).len(), 2, "its bell and its page");
     worker.kill();
@@ -115,7 +57,7 @@ fn a_living_worker_finds_a_killed_one_when_it_renews_and_is_woken() {
     let path = folder.path().join("queue.db");
     let broker = at(&path);
     publish_three(&*broker);
-    let worker = Worker::start(&path, 0);
+    let worker = start(&path, 0);
     block_on(async {
         let mut session = broker.subscribe(subscription(&["q"])).await.unwrap();
         assert_eq!(session.renew().await.unwrap().recovered, 0);
@@ -135,9 +77,9 @@ fn a_message_that_kills_its_workers_is_set_aside_and_its_failure_stored() {
     let broker = at(&path);
     broker.publish(&[to("q", "poison")]).unwrap();
     for _ in 0..2 {
-        Worker::start(&path, 1).kill();
+        start(&path, 1).kill();
     }
-    let last = Worker::start(&path, 1);
+    let last = start(&path, 1);
     let store = broker.store().unwrap();
     let waiter = std::thread::spawn(move || store.wait(&["poison".into()], LIMIT).unwrap());
     last.kill();
