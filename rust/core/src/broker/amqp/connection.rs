@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::adrift::Adrift;
 use super::config::{AmqpConfig, Wanted};
 use super::confirms::Confirms;
-use super::error::{closed, silent_refusal, unexpected};
+use super::error::{closed, unexpected};
 use super::greeting::{Agreed, Greeting};
 use super::mailbox;
 use super::wire::{Content, Inbox, Incoming, Method, call};
@@ -122,21 +122,11 @@ impl Handle {
     }
 
     fn greet(&mut self, mut greeting: Greeting<'_>, until: Instant) -> Result<()> {
-        let mut was_asked = false;
         Greeting::begin(&mut self.out);
         loop {
             self.flush(until)?;
-            let incoming = match self.receive(until) {
-                // Old servers hang up in the place of saying that a password is wrong.
-                Err(error)
-                    if was_asked && !greeting.has_logged_in() && error.kind() == ErrorKind::Unreachable =>
-                {
-                    return Err(silent_refusal().because(error));
-                }
-                other => other?,
-            };
+            let incoming = self.receive(until).map_err(|error| greeting.ended(error))?;
             let Incoming::Method(0, method) = incoming else { continue };
-            was_asked = true;
             if let Some(agreed) = greeting.hear(&method, &mut self.out)? {
                 self.agreed = agreed;
                 self.inbox.set_frame_max(agreed.frame_max);

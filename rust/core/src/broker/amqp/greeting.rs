@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::address::Place;
 use super::config::{AmqpConfig, Login};
-use super::error::{closed, unexpected};
+use super::error::{closed, silent_refusal, unexpected};
 use super::wire::{Method, call};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -26,13 +26,14 @@ pub(super) struct Greeting<'a> {
     place: &'a Place,
     name: &'a str,
     heartbeat: u16,
+    was_asked: bool,
     agreed: Option<Agreed>,
 }
 
 impl<'a> Greeting<'a> {
     /// A connection that others see under `name`; `heartbeat`: how many seconds without a word we can bear, 0 for any.
     pub(super) fn new(config: &'a AmqpConfig, place: &'a Place, name: &'a str, heartbeat: u16) -> Self {
-        Self { config, place, name, heartbeat, agreed: None }
+        Self { config, place, name, heartbeat, was_asked: false, agreed: None }
     }
 
     /// Writes the first bytes.
@@ -45,6 +46,7 @@ impl<'a> Greeting<'a> {
     /// # Errors
     /// `Denied`, `NotFound` when the server refuses; `Unsupported` when it has not the login method.
     pub(super) fn hear(&mut self, method: &Method, out: &mut Vec<u8>) -> Result<Option<Agreed>> {
+        self.was_asked = true;
         match method {
             Method::Start { mechanisms, .. } => {
                 let login = self.config.login;
@@ -69,9 +71,10 @@ impl<'a> Greeting<'a> {
         Ok(None)
     }
 
-    /// Whether the password was sent: a server that hangs up now has refused it.
-    pub(super) fn has_logged_in(&self) -> bool {
-        self.agreed.is_some()
+    /// What it means that nothing more came: old servers hang up in the place of saying that a password is wrong.
+    pub(super) fn ended(&self, error: Error) -> Error {
+        let is_refused = self.was_asked && self.agreed.is_none() && error.kind() == ErrorKind::Unreachable;
+        if is_refused { silent_refusal().because(error) } else { error }
     }
 
     /// The smaller of what both can do; 0 is no limit.
@@ -190,5 +193,19 @@ mod tests {
         let text = "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN.".to_owned();
         let refused = Method::CloseConnection(Closing { code: 403, text });
         assert_eq!(greeting.hear(&refused, &mut Vec::new()).unwrap_err().kind(), ErrorKind::Denied);
+    }
+
+    #[test]
+    fn a_server_that_hangs_up_between_question_and_agreement_has_refused_the_password() {
+        let config = AmqpConfig::at("amqp://h", "").unwrap();
+        let mut greeting = Greeting::new(&config, &config.places.all[0], "", 0);
+        let kind_of = |greeting: &Greeting<'_>, kind| greeting.ended(Error::new(kind, "")).kind();
+        assert_eq!(kind_of(&greeting, ErrorKind::Unreachable), ErrorKind::Unreachable);
+        greeting.hear(&start("PLAIN"), &mut Vec::new()).unwrap();
+        assert_eq!(kind_of(&greeting, ErrorKind::Unreachable), ErrorKind::Denied);
+        assert_eq!(kind_of(&greeting, ErrorKind::Timeout), ErrorKind::Timeout);
+        let tune = Method::Tune { channels: 0, frame_max: 0, heartbeat: 0 };
+        greeting.hear(&tune, &mut Vec::new()).unwrap();
+        assert_eq!(kind_of(&greeting, ErrorKind::Unreachable), ErrorKind::Unreachable);
     }
 }

@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 
 use super::address::Place;
 use super::config::{AmqpConfig, PEER};
-use super::error::{closed, silent_refusal};
+use super::error::closed;
 use super::greeting::{Agreed, Greeting};
 use super::wire::{Inbox, Incoming, Method, call};
 use crate::broker::net::error::{not_reached, of_handshake, of_stream, too_late};
@@ -87,21 +87,11 @@ impl Link {
     }
 
     async fn greet(&mut self, mut greeting: Greeting<'_>) -> Result<()> {
-        let mut was_asked = false;
         Greeting::begin(&mut self.out);
         loop {
             self.flush().await?;
-            let incoming = match self.receive().await {
-                // Old servers hang up in the place of saying that a password is wrong.
-                Err(error)
-                    if was_asked && !greeting.has_logged_in() && error.kind() == ErrorKind::Unreachable =>
-                {
-                    return Err(silent_refusal().because(error));
-                }
-                other => other?,
-            };
+            let incoming = self.receive().await.map_err(|error| greeting.ended(error))?;
             let Incoming::Method(0, method) = incoming else { continue };
-            was_asked = true;
             if let Some(agreed) = greeting.hear(&method, &mut self.out)? {
                 self.agreed = agreed;
                 self.inbox.set_frame_max(agreed.frame_max);
