@@ -295,6 +295,20 @@ pub struct Publication {
     pub message: Message,
 }
 
+#[cfg(any(feature = "amqp", feature = "redis"))]
+impl Publication {
+    /// Until when one of a client's is kept out of its queue; `None`: not at all. One that says itself when it is due
+    /// goes there at once, however long that is: a worker puts it aside, and Celery's can hold it, too.
+    pub(crate) fn kept_until(&self, now: WallTime) -> Option<WallTime> {
+        self.due.filter(|due| *due > now && !self.says_when())
+    }
+
+    /// Whether its headers say when it is due.
+    pub(crate) fn says_when(&self) -> bool {
+        crate::message::task::Headers::parse(&self.message.headers).is_ok_and(|headers| headers.eta.is_some())
+    }
+}
+
 /// A message that was not sent, because another task has its lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duplicate {

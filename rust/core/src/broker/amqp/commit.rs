@@ -16,7 +16,6 @@ use crate::clock::WallTime;
 use crate::error::Result;
 use crate::ident::Tag;
 use crate::job::ending::{Commit, Verdict};
-use crate::message::task::Headers;
 
 /// A follow-up that says itself when it is due, and is within this time, goes straight into its queue: a worker holds it
 /// for as long.
@@ -260,8 +259,7 @@ fn to_queue(queue: String, properties: Vec<u8>, body: Bytes) -> Parcel {
 fn held_for(publication: &Publication, now: WallTime) -> Option<u64> {
     let due = publication.due.filter(|due| *due > now && publication.exchange.is_empty())?;
     let milliseconds = due.from_now(now).as_millis();
-    let says_when = Headers::parse(&publication.message.headers).is_ok_and(|headers| headers.eta.is_some());
-    if !says_when {
+    if !publication.says_when() {
         return Some(milliseconds.div_ceil(1000) as u64);
     }
     // The last part of a second passes in the worker that takes it.

@@ -15,7 +15,6 @@ use crate::broker::topology::unroutable;
 use crate::broker::{Publication, Queue};
 use crate::clock::{Clock, WallTime};
 use crate::error::{ErrorKind, Result};
-use crate::message::task::Headers;
 
 /// Making the queues of delays takes longer than sending a message, and happens once.
 const DELAYS_MADE_WITHIN: Duration = Duration::from_secs(30);
@@ -195,13 +194,11 @@ fn look_for_exchanges(handle: &mut Handle, publications: &[Publication], until: 
     Ok(())
 }
 
-/// For how many seconds a publication of a client's is kept out of its queue; `None`: not at all. One that says itself
-/// when it is due goes there at once, however long that is: a worker puts it aside, and Celery's can hold it, too. So
-/// does one for an exchange: delays lead to queues.
+/// For how many seconds a publication of a client's is kept out of its queue; `None`: not at all. One for an exchange
+/// goes there at once: delays lead to queues.
 fn held(publication: &Publication, now: WallTime) -> Option<u64> {
-    let due = publication.due.filter(|due| *due > now && publication.exchange.is_empty())?;
-    let says_when = Headers::parse(&publication.message.headers).is_ok_and(|headers| headers.eta.is_some());
-    (!says_when).then(|| due.from_now(now).as_millis().div_ceil(1000) as u64)
+    let until = publication.kept_until(now).filter(|_| publication.exchange.is_empty())?;
+    Some(until.from_now(now).as_millis().div_ceil(1000) as u64)
 }
 
 #[cfg(test)]

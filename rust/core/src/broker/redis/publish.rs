@@ -12,7 +12,6 @@ use crate::broker::Publication;
 use crate::clock::WallTime;
 use crate::error::{Error, Result};
 use crate::message::envelope::{Address, seal};
-use crate::message::task::Headers;
 
 /// A message that says itself when it is due is put into its queue so much earlier: workers wait for the last seconds,
 /// to the millisecond, and those of Celery can, too.
@@ -34,7 +33,7 @@ pub(super) fn publish_all(
 ) -> Result<Batch> {
     let (mut batch, mut lists) = (Batch::new(), Lists::default());
     for publication in publications {
-        let held = publication.due.filter(|due| *due > now && !says_when(publication));
+        let held = publication.kept_until(now);
         place(config, routes, publication, held, &mut batch, &mut lists)?;
     }
     lists.push(&mut batch);
@@ -53,7 +52,7 @@ pub(super) fn publish_one(
     batch: &mut Batch,
 ) -> Result<Vec<String>> {
     let mut lists = Lists::default();
-    let held = publication.due.filter(|due| *due > now && !says_when(publication));
+    let held = publication.kept_until(now);
     place(config, routes, publication, held, batch, &mut lists)?;
     lists.push(batch);
     Ok(match routes.target(config, publication)? {
@@ -157,15 +156,10 @@ fn delay(config: &RedisConfig, list: &str, envelope: &[u8], until: WallTime, bat
     batch.add(&[b"ZADD", config.keys.key("fastq:due").as_bytes(), b"LT", score.as_bytes(), list.as_bytes()]);
 }
 
-/// Whether a message says itself when it is due.
-fn says_when(publication: &Publication) -> bool {
-    Headers::parse(&publication.message.headers).is_ok_and(|headers| headers.eta.is_some())
-}
-
 /// How long a publication of a worker's is kept out of its list; `None`: not at all.
 fn held_until(publication: &Publication, now: WallTime) -> Option<WallTime> {
     let due = publication.due.filter(|due| *due > now)?;
-    if !says_when(publication) {
+    if !publication.says_when() {
         return Some(due);
     }
     let ahead = i64::try_from(AHEAD.as_millis()).unwrap_or(0);
