@@ -208,10 +208,8 @@ def _retrying(task: Any, run: Callable[..., Any], wanted: Any, unwanted: Any) ->
         except unwanted:
             raise
         except wanted as error:
-            control = _next_try(task, error)
-            if control is None:
-                raise
-            raise control from error
+            _try_again(task, error)
+            raise
 
     return attempt
 
@@ -224,16 +222,14 @@ def _retrying_coroutine(task: Any, run: Callable[..., Any], wanted: Any, unwante
         except unwanted:
             raise
         except wanted as error:
-            control = _next_try(task, error)
-            if control is None:
-                raise
-            raise control from error
+            _try_again(task, error)
+            raise
 
     return attempt
 
 
-def _next_try(task: Any, error: BaseException) -> Retry | None:
-    """Return the retry of a run that raised, None when it is to fail: then what it raised goes on as it came."""
+def _try_again(task: Any, error: BaseException) -> None:
+    """Raise the retry of a run that raised `error`; return when it is to fail: then that goes on as it came."""
     request: Context = task.request
     options = {key: value for key, value in task.retry_kwargs.items() if key not in ("throw", "exc")}
     if getattr(task, "override_max_retries", None) is not None:
@@ -241,9 +237,8 @@ def _next_try(task: Any, error: BaseException) -> Retry | None:
     limit = options.get("max_retries")
     limit = task.max_retries if limit is None else limit
     if request.called_directly or (limit is not None and request.retries >= limit):
-        return None
+        return
     if task.retry_backoff:
         factor = 1.0 if task.retry_backoff is True else float(task.retry_backoff)
         options["countdown"] = backoff(factor, request.retries, task.retry_backoff_max, task.retry_jitter)
-    control: Retry = task.retry(exc=error, throw=False, **options)
-    return control
+    raise task.retry(exc=error, throw=False, **options) from error
