@@ -14,6 +14,8 @@ __all__ = ["command"]
 _destination = click.option(
     "-d", "--destination", metavar="NAME[,NAME…]", help="Only these workers, where the broker carries remote commands."
 )
+_terminate = click.option("--terminate", is_flag=True, help="Also end the runs of those that have begun.")
+_signal = click.option("--signal", default="SIGTERM", show_default=True, help="What ends them, in the prefork pool.")
 _expires = click.option("--expires", type=click.FloatRange(0), metavar="SECONDS", help="How long it is remembered.")
 
 
@@ -26,8 +28,8 @@ def command() -> None:
 @command.command("revoke")
 @app_options()
 @click.argument("ids", nargs=-1, required=True, metavar="ID…")
-@click.option("--terminate", is_flag=True, help="Also end the runs of those that have begun.")
-@click.option("--signal", default="SIGTERM", show_default=True, help="What ends them, in the prefork pool.")
+@_terminate
+@_signal
 @_destination
 @_expires
 @json_option
@@ -69,8 +71,8 @@ def terminate_command(
 @command.command("revoke_by_stamped_headers")
 @app_options()
 @click.argument("stamps", nargs=-1, required=True, metavar="NAME=VALUE…")
-@click.option("--terminate", is_flag=True, help="Also end the runs of those that have begun.")
-@click.option("--signal", default="SIGTERM", show_default=True, help="What ends them, in the prefork pool.")
+@_terminate
+@_signal
 @_destination
 @_expires
 @json_option
