@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastq._seam import OutgoingMessage
+    from fastq.app.context import Context
     from fastq.app.protocol import App, Publisher
     from fastq.result import AsyncResult
 
@@ -40,6 +41,7 @@ __all__ = [
     "call_eagerly",
     "compose",
     "identity",
+    "inherit_stamps",
     "merge_named",
     "new_id",
     "prepare_named",
@@ -276,14 +278,20 @@ def _inherit(app: App, merged: dict[str, Any]) -> dict[str, Any]:
         merged["parent_id"] = request.id
     if merged.get("priority") is None and app.conf.task_inherit_parent_priority:
         merged["priority"] = (request.delivery_info or {}).get("priority")
-    if request.stamped_headers:
-        own = list(merged.get("stamped_headers") or ())
-        for stamp in request.stamped_headers:
-            if stamp not in own:
-                own.append(stamp)
-                merged.setdefault(stamp, (request.stamps or {}).get(stamp))
-        merged["stamped_headers"] = own
+    inherit_stamps(request, merged)
     return merged
+
+
+def inherit_stamps(request: Context, options: dict[str, Any]) -> None:
+    """Add the stamps of a run to the options of what it sends; those that these have already stay."""
+    if not request.stamped_headers:
+        return
+    own = list(options.get("stamped_headers") or ())
+    for stamp in request.stamped_headers:
+        if stamp not in own:
+            own.append(stamp)
+            options.setdefault(stamp, (request.stamps or {}).get(stamp))
+    options["stamped_headers"] = own
 
 
 def call_eagerly(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> AsyncResult[Any]:

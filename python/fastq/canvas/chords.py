@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 from fastq.app import current
 from fastq.app.internal import internal_queue
-from fastq.app.send import new_id
+from fastq.app.send import inherit_stamps, new_id
 from fastq.backends.chords import body_id, reference
 from fastq.canvas import eager
 from fastq.canvas.composed import Composed
@@ -212,7 +212,10 @@ class chord(Composed[R]):
         if "chain" in own:
             own["chain"] = [*listed(own["chain"]), *listed(body.options.get("chain"))]
         body.options.update(own)
-        _inherit_stamps(body.options)
+        # Another run will send it.
+        parent = current.get_current_worker_task()
+        if parent is not None:
+            inherit_stamps(parent.request, body.options)
         place = {key: own.get(key) for key in ("chord", "group_index")}
         return body, body.freeze(task_id, group_id=own.get("group_id") or group_id, root_id=own.get("root_id"), **place)
 
@@ -305,19 +308,6 @@ class chord(Composed[R]):
 
     def __repr__(self) -> str:
         return f"chord({self.tasks!r}, {self.body!r})"
-
-
-def _inherit_stamps(options: dict[str, Any]) -> None:
-    """Add the stamps of the run that sends a chord to its body, which another run will send."""
-    parent = current.get_current_worker_task()
-    if parent is None or not parent.request.stamped_headers:
-        return
-    own = listed(options.get("stamped_headers"))
-    for stamp in parent.request.stamped_headers:
-        if stamp not in own:
-            own.append(stamp)
-            options.setdefault(stamp, (parent.request.stamps or {}).get(stamp))
-    options["stamped_headers"] = own
 
 
 def _first(result: Any) -> Any:
