@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from fastq.app import bounds, send
 from fastq.app.current import get_current_worker_task
 from fastq.app.options import merge
-from fastq.app.publish import publish_many, with_queues
+from fastq.app.publish import producer_of, publish_many, with_queues
 from fastq.app.template import family, make_template
 from fastq.canvas.signature import Signature
 from fastq.signals import after_task_publish, before_task_publish
 
 if TYPE_CHECKING:
-    from fastq.app.protocol import App, Publisher
+    from fastq.app.protocol import App
     from fastq.app.template import Family, Parts, Template
     from fastq.result import AsyncResult
 
@@ -160,7 +160,7 @@ def send_many(
         TaskAlreadyQueued: a unique call is under way already, and is to be an error; of its chunk nothing was sent.
     """
     done: list[AsyncResult[Any]] = []
-    producer = producer_of(target, options)
+    producer = producer_of(target.app, options)
     try:
         if target.eager:
             for call in _calls(target, args, kwargs):
@@ -177,12 +177,6 @@ def send_many(
         error.sent = done  # type: ignore[attr-defined]  # FastQError has it, errors of a caller's generator have not
         raise
     return done
-
-
-def producer_of(target: Target, options: Mapping[str, Any]) -> Publisher:
-    """Return what sends the calls."""
-    producer: Publisher = options.get("producer") or options.get("publisher") or target.app.producer
-    return producer
 
 
 def _run(target: Target, call: Call, options: dict[str, Any]) -> AsyncResult[Any]:

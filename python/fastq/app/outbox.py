@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fastq.app.bounds import UNIQUE_KEY
 from fastq.app.bulk import CHUNK, CHUNK_BYTES
-from fastq.app.publish import publish_many, with_queues
+from fastq.app.publish import producer_of, publish_many, with_queues
 from fastq.exceptions import OperationalError
 from fastq.exits import close_at_exit
 
@@ -119,7 +119,7 @@ class Outbox:
             OperationalError: the broker could not be reached in time, or so much was to be sent that there was no turn.
         """
         loop = asyncio.get_running_loop()
-        producer = options.get("producer") or options.get("publisher") or self._app.producer
+        producer = producer_of(self._app, options)
         timeout = options.get("timeout")
         manner = _Manner(producer, options.get("retry"), options.get("retry_policy"), timeout)
         letter = _Letter(messages, queues, manner, loop, together)

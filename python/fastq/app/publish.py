@@ -30,7 +30,16 @@ if TYPE_CHECKING:
     from fastq.app.protocol import App, Publisher
     from fastq.app.template import Parts
 
-__all__ = ["declare", "finish", "make_producer", "publish_many", "publish_one", "retry_policy", "with_queues"]
+__all__ = [
+    "declare",
+    "finish",
+    "make_producer",
+    "producer_of",
+    "publish_many",
+    "publish_one",
+    "retry_policy",
+    "with_queues",
+]
 
 T = TypeVar("T")
 
@@ -70,6 +79,12 @@ def make_producer(app: App) -> Publisher:
     producer = Producer(url, orjson.dumps(options, default=str).decode())
     if known["scheme"] in amqp_options.SCHEMES:
         atexit.register(_finish_at_exit, weakref.ref(producer))
+    return producer
+
+
+def producer_of(app: App, options: Mapping[str, Any]) -> Publisher:
+    """Return what sends a call with these options: the producer that they name, else the app's."""
+    producer: Publisher = options.get("producer") or options.get("publisher") or app.producer
     return producer
 
 

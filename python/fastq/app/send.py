@@ -19,7 +19,7 @@ from fastq._core import new_id
 from fastq.app import bounds, checks, current
 from fastq.app.message import Draft, build, encode
 from fastq.app.options import execution_options, merge
-from fastq.app.publish import declare, publish_one, retry_policy, with_queues
+from fastq.app.publish import declare, producer_of, publish_one, retry_policy, with_queues
 from fastq.app.routes import Router
 from fastq.backends.amqp_options import reply_queue
 from fastq.exceptions import AlwaysEagerIgnored, NotSupported
@@ -92,9 +92,7 @@ class Prepared(NamedTuple):
     @property
     def producer(self) -> Publisher:
         """What is to send it."""
-        options = self.options
-        producer: Publisher = options.get("producer") or options.get("publisher") or self.app.producer
-        return producer
+        return producer_of(self.app, self.options)
 
     @property
     def is_unique(self) -> bool:
