@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastq.exceptions import FastQError, ImproperlyConfigured, NotSupported
 from fastq.names import host_name
 from fastq.platforms.pidfile import is_alive
-from fastq.text import join_words, plural
+from fastq.text import join_words
 
 if TYPE_CHECKING:
     from fastq.app.protocol import App
@@ -159,7 +159,7 @@ def warn_of_limits(app: App, pool: Pool) -> None:
             "The %s pool enforces no time limits: %s %s without.",
             pool.name,
             (", ".join(limited[:_SHOWN]) + more) if more else join_words(limited),
-            plural(len(limited), "run", "") if len(limited) > 1 else "runs",
+            "run" if len(limited) > 1 else "runs",
         )
 
 
