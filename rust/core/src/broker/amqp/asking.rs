@@ -10,7 +10,7 @@ use super::AmqpBroker;
 use super::connection::{CHANNEL, Handle};
 use super::record::{self, DESCRIBE, Reading, WORKERS};
 use super::topology;
-use super::wire::call::{self, To};
+use super::wire::call;
 use super::wire::{Incoming, Method};
 use crate::broker::WorkerEntry;
 use crate::broker::topology::unroutable;
@@ -53,7 +53,7 @@ impl AmqpBroker {
             declare(handle, until)?;
             let written = record::spoken("", true)?;
             for body in &bodies {
-                handle.send(record::to_record(), &written, &Bytes::from(body.clone()), until)?;
+                handle.say(record::to_record(), &written, body.as_bytes(), until)?;
             }
             if let Some(lost) = handle.sent(until)?.first() {
                 return Err(unroutable(&lost.exchange, &lost.routing_key));
@@ -72,8 +72,8 @@ impl AmqpBroker {
             }
             let mut reading = Reading::new(CHANNEL);
             handle.ask(until, |out| reading.ask(out))?;
-            let mark = Bytes::from(reading.mark());
-            handle.send(record::to_record(), &record::spoken("", true)?, &mark, until)?;
+            let spoken = record::spoken("", true)?;
+            handle.say(record::to_record(), &spoken, reading.mark().as_bytes(), until)?;
             let is_whole = handle.gather(until, |incoming, out| {
                 matches!(incoming, Incoming::Content(_, content) if reading.take(content, out))
             })?;
@@ -143,8 +143,7 @@ fn ask_workers(handle: &mut Handle, bodies: &[String], until: Instant) -> Result
     })?;
     let (written, mut answers) = (record::spoken(DIRECT, false)?, Vec::new());
     for body in bodies {
-        let to: To<'_> = record::to_workers();
-        handle.send(to, &written, &Bytes::from(body.clone()), until)?;
+        handle.say(record::to_workers(), &written, body.as_bytes(), until)?;
     }
     let soon = until.min(Instant::now() + ANSWERED_WITHIN);
     if expected > 0 {

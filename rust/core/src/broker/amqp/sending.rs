@@ -32,6 +32,17 @@ impl Handle {
     pub(super) fn send(&mut self, publication: &Publication, mandatory: bool, until: Instant) -> Result<()> {
         // What was written before one that cannot be is a part of a whole that will not be.
         self.write(publication, mandatory).inspect_err(|_| self.broken |= !self.out.is_empty())?;
+        self.wrote(until)
+    }
+
+    /// Sends one message that is no task's; its properties are written already.
+    pub(super) fn say(&mut self, to: To<'_>, properties: &[u8], body: &[u8], until: Instant) -> Result<()> {
+        call::publish(CHANNEL, to, properties, body, self.agreed.frame_max, &mut self.out);
+        self.wrote(until)
+    }
+
+    /// One more message is to be flushed, and confirmed.
+    fn wrote(&mut self, until: Instant) -> Result<()> {
         if self.confirming {
             self.confirms.sent(None);
         }
