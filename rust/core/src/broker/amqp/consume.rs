@@ -92,10 +92,11 @@ impl AmqpSession {
         }
     }
 
-    /// Gives back what came for a worker that has no use for it: others may have.
+    /// Gives back what came for a worker that has no use for it: others may have. Where there is no other at a time it
+    /// stays, for the order's sake.
     pub(super) async fn give_back(&mut self) -> Result<()> {
         for place in 0..self.sources.len() {
-            if self.sources[place].shelf.is_empty() {
+            if self.sources[place].shelf.is_empty() || self.sources[place].is_single() {
                 continue;
             }
             let (Some(link), source) = (&mut self.link, &mut self.sources[place]) else { return Ok(()) };

@@ -14,12 +14,15 @@ use crate::error::{ErrorKind, Result};
 const MOST: usize = 65_535;
 /// Above this the prefetch is rounded up: it is changed by consuming anew.
 const EXACT: usize = 32;
+/// What is asked for, for good, of a queue that has one consumer at a time: to consume anew would give it to another.
+const SINGLE: usize = 32;
 
 /// A queue that is taken from. Its channel's number is its place among the sources, from 1.
 pub(super) struct Source {
     pub(super) name: Arc<str>,
     /// The queue with each of its bindings.
     pub(super) declared: Vec<Queue>,
+    sharing: Sharing,
     pub(super) channel: u16,
     pub(super) state: State,
     /// How many unsettled messages the consumer may have.
@@ -51,10 +54,20 @@ pub(super) enum State {
     Consuming,
 }
 
+/// Who gets its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sharing {
+    /// All consumers.
+    Shared,
+    /// One consumer at a time, so that they begin in their order: once that is ours, it stays ours.
+    Single,
+}
+
 impl Source {
     pub(super) fn new(place: usize, queue: Queue) -> Self {
         Self {
             name: queue.name.as_str().into(),
+            sharing: if topology::is_single(&queue) { Sharing::Single } else { Sharing::Shared },
             declared: vec![queue],
             channel: place as u16 + 1,
             state: State::Closed,
@@ -73,6 +86,11 @@ impl Source {
     /// Whether messages that are refused go somewhere by the queue's own arguments.
     pub(super) fn has_dead_letter_exchange(&self) -> bool {
         self.declared.iter().any(topology::has_dead_letter_exchange)
+    }
+
+    /// Whether it has one consumer at a time.
+    pub(super) fn is_single(&self) -> bool {
+        self.sharing == Sharing::Single
     }
 
     /// The channel is gone with all that it had delivered.
@@ -103,6 +121,9 @@ impl Source {
                 return Err(error.with("queue", &queue.name));
             }
             self.open_channel(link).await?;
+            if topology::says_single(&error) {
+                self.sharing = Sharing::Single;
+            }
             let exists = link.ask(channel, |out| topology::look(channel, &queue.name, out)).await;
             exists.map_err(|error| error.with("queue", &queue.name))?;
             if !std::mem::replace(&mut self.has_warned, true) {
@@ -145,7 +166,7 @@ impl Source {
         let wants = match self.state {
             State::Closed => self.retry_at.is_none(),
             State::Open => true,
-            State::Consuming => self.is_full(),
+            State::Consuming => self.is_full() && !self.is_single(),
         };
         // What was done before and came back is acknowledged at once: it keeps others from coming.
         !self.shelf.is_empty() || self.ring.is_due() || (wants && !self.is_left)
@@ -159,6 +180,8 @@ impl Source {
         }
         match self.state {
             State::Closed => None,
+            State::Open if self.is_single() => Some(capacity.max(SINGLE)),
+            State::Consuming if self.is_single() => None,
             // At first each queue gets its share; one that uses it up gets more, up to all that there is room for.
             State::Open => Some(credit.div_ceil(taking)),
             State::Consuming if self.shelf.is_empty() && self.is_full() => {
@@ -268,6 +291,20 @@ mod tests {
         assert_eq!(source(4, 4).wants(3, 10, 3), Some(8));
         assert_eq!(source(4, 4).wants(6, 10, 3), Some(10));
         assert_eq!(source(10, 10).wants(0, 10, 3), None);
+    }
+
+    #[test]
+    fn a_queue_with_one_consumer_at_a_time_is_asked_once() {
+        let mut single = source(0, 0);
+        single.sharing = Sharing::Single;
+        single.state = State::Open;
+        assert_eq!(single.wants(2, 2, 1), Some(SINGLE));
+        assert_eq!(single.wants(99, 99, 1), Some(99));
+        single.state = State::Consuming;
+        (1..=32).for_each(|tag| single.ring.delivered(tag));
+        single.prefetch = SINGLE;
+        assert_eq!(single.wants(100, 200, 1), None);
+        assert!(!single.wants_exchange(), "it waits for what it has");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Where names begin that are the server's own.
 const RESERVED: &str = "amq.";
+const SINGLE: &str = "x-single-active-consumer";
 
 /// Writes what makes a queue, its exchange and its binding exist; the number of answers to expect.
 ///
@@ -91,6 +92,16 @@ pub(super) fn is_quorum(queue: &Queue) -> bool {
     argument(queue, "x-queue-type").is_some_and(|kind| kind == "quorum")
 }
 
+/// Whether one consumer at a time gets its messages, in their order.
+pub(super) fn is_single(queue: &Queue) -> bool {
+    argument(queue, SINGLE).is_some_and(|single| single == true)
+}
+
+/// Whether a server says so of a queue that it has: the only way to learn of another's declaration.
+pub(super) fn says_single(mismatch: &Error) -> bool {
+    mismatch.to_string().contains(SINGLE)
+}
+
 /// Whether its exchange compares words.
 pub(super) fn is_topic(queue: &Queue) -> bool {
     ExchangeKind::parse(&queue.exchange_type).is_ok_and(|kind| kind == ExchangeKind::Topic)
@@ -123,6 +134,18 @@ mod tests {
             (Queue { name: "q".repeat(256), ..queue }, ErrorKind::Config),
         ] {
             assert_eq!(declare(1, &queue, &mut Vec::new()).unwrap_err().kind(), kind);
+        }
+    }
+
+    #[test]
+    fn a_queue_says_whether_it_has_one_consumer_at_a_time() {
+        for (arguments, expected) in [
+            (r#"{"x-single-active-consumer":true}"#, true),
+            (r#"{"x-single-active-consumer":false}"#, false),
+            ("{}", false),
+            ("", false),
+        ] {
+            assert_eq!(is_single(&Queue { arguments: arguments.into(), ..Queue::named("q") }), expected);
         }
     }
 

@@ -134,3 +134,40 @@ fn a_queue_that_is_another_connections_alone_keeps_no_other_from_being_shown() {
         assert_eq!(found, ["q"]);
     });
 }
+
+#[test]
+fn a_queue_with_one_consumer_at_a_time_stays_with_it() {
+    let single = Queue { arguments: r#"{"x-single-active-consumer":true}"#.into(), ..Queue::named("q") };
+    // The second one does not know how the queue was declared, and hears it from the server.
+    for known in [single.clone(), Queue::named("q")] {
+        let Some(host) = Host::new() else { return };
+        block_on(async {
+            let broker = host.broker("");
+            broker.declare(std::slice::from_ref(&single)).unwrap();
+            let mut subscription = subscription(&[]);
+            subscription.queues.push(known);
+            let mut first = broker.subscribe(subscription.clone()).await.unwrap();
+            assert!(take(&mut first, 2).await.deliveries.is_empty());
+            let mut second = broker.subscribe(subscription).await.unwrap();
+            assert!(take(&mut second, 2).await.deliveries.is_empty());
+            let sent: Vec<String> = (0..300).map(|number| number.to_string()).collect();
+            broker.publish(&sent.iter().map(|id| to("q", id)).collect::<Vec<_>>()).unwrap();
+            let (mut taken, mut done) = (Vec::new(), Vec::new());
+            while taken.len() < sent.len() {
+                let harvest = exchange(&mut first, std::mem::take(&mut done), 100).await;
+                taken.extend(ids(&harvest));
+                done = harvest
+                    .deliveries
+                    .into_iter()
+                    .map(|delivery| Commit::settle(delivery.receipt, Verdict::Ack))
+                    .collect();
+                assert!(take(&mut second, 100).await.deliveries.is_empty(), "it is the first one's");
+            }
+            assert_eq!(taken, sent);
+            exchange(&mut first, done, 0).await;
+            first.close().await.unwrap();
+            broker.publish(&[to("q", "after")]).unwrap();
+            assert_eq!(ids(&take_all(&mut second).await), ["after"]);
+        });
+    }
+}
