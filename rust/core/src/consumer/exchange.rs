@@ -4,7 +4,7 @@ use tokio::time::{Instant as TokioInstant, sleep_until, timeout_at};
 
 use super::link::LinkInput;
 use super::{Consumer, Fault, elsewhere, ends_session, jitter};
-use crate::broker::{Harvest, Said, Session};
+use crate::broker::{Delivery, Harvest, Said, Session};
 use crate::consumer::News;
 use crate::error::Result;
 use crate::ident::Tag;
@@ -40,16 +40,24 @@ impl Consumer {
         if !revoked.is_empty() {
             self.say(News::Said(Said::Revoked(revoked))); // before what was taken: it may be among that
         }
+        self.taken(deliveries);
+        // What could not be written down comes again: a sweeper finds the chord, and releases it once more.
+        ended.map_err(Fault::Store)?;
+        // What was just settled may have put messages into the queues, and without credit nobody looked.
+        Ok(more || credit == 0)
+    }
+
+    /// Hands on what an exchange brought.
+    fn taken(&mut self, deliveries: Vec<Delivery>) {
+        if let Some(pace) = &mut self.pace {
+            pace.note(TokioInstant::now(), deliveries.len());
+        }
         if !deliveries.is_empty() {
             self.credit = self.credit.saturating_sub(deliveries.len());
             self.harvest += 1;
             self.uncounted.push_back((self.harvest, deliveries.len()));
             self.say(News::Taken { deliveries, harvest: self.harvest });
         }
-        // What could not be written down comes again: a sweeper finds the chord, and releases it once more.
-        ended.map_err(Fault::Store)?;
-        // What was just settled may have put messages into the queues, and without credit nobody looked.
-        Ok(more || credit == 0)
     }
 
     /// What goes to another server first, where broker and store are two.

@@ -10,6 +10,7 @@ mod elsewhere;
 mod exchange;
 pub mod link;
 mod listening;
+mod pace;
 mod queues;
 mod standing;
 mod sweeping;
@@ -31,6 +32,7 @@ use crate::store::Store;
 use elsewhere::Ending;
 use link::{Link, LinkInput, LinkState};
 use listening::Listening;
+use pace::Pace;
 use queues::Change;
 use sweeping::Sweeper;
 
@@ -69,6 +71,8 @@ pub struct Consumer {
     /// Harvests that whoever counts had not counted when it last said how much may be taken: number and size.
     uncounted: VecDeque<(u64, usize)>,
     hurry: bool,
+    /// Where messages come by themselves; `None` where each of them is asked for.
+    pace: Option<Pace>,
     /// Turns and tokens to ask for.
     asks: Vec<Ask>,
     draining: bool,
@@ -111,6 +115,7 @@ impl Consumer {
             harvest: 0,
             uncounted: VecDeque::new(),
             hurry: true,
+            pace: None,
             asks: Vec::new(),
             draining: false,
             changes: VecDeque::new(),
@@ -149,6 +154,7 @@ impl Consumer {
     async fn attend(&mut self, mut session: Box<dyn Session>) -> bool {
         let mut visit =
             Visit { renew_at: TokioInstant::now() + session.renew_every(), retry_at: None, more: true };
+        self.pace = self.broker.capabilities().pushes.then(|| Pace::new(TokioInstant::now()));
         self.listening = session.ear().map(|ear| Listening::begin(ear, self.news.clone()));
         loop {
             self.obey_waiting();
@@ -216,13 +222,14 @@ impl Consumer {
     }
 
     /// When to go to the broker next: at once when something may be taken and nothing is gained by waiting, else when
-    /// the batch is due; never before the pause after a fault is over.
+    /// the batch is due; never before the pause after a fault is over, or before what comes densely has gathered.
     fn exchange_at(&self, visit: &Visit, now: TokioInstant) -> Option<TokioInstant> {
         let take = visit.more && self.credit > 0 && (self.batch.is_empty() || self.hurry);
         let due =
             self.batch.due(self.hurry || !self.asks.is_empty()).map(|due| now + due.since(self.clock.now()));
         let at = if take { Some(now) } else { due };
-        at.map(|at| at.max(visit.retry_at.unwrap_or(at)))
+        let gathered_at = self.pace.as_ref().map(Pace::next);
+        at.map(|at| at.max(visit.retry_at.unwrap_or(at)).max(gathered_at.unwrap_or(at)))
     }
 
     fn renewed(&mut self, renewal: Renewal) -> bool {

@@ -44,24 +44,35 @@ impl Estimates {
     }
 }
 
-/// How many runs end per second, over the last moments.
+/// How many runs end per second, over the last moments in which there was something to run.
 #[derive(Debug, Default)]
 pub struct Rate {
     per_second: f64,
     ended: u32,
     since: Instant,
+    looked_at: Instant,
+    was_idle: bool,
 }
 
 impl Rate {
     const WINDOW: Duration = Duration::from_millis(20);
+    /// A broker that gives nothing for a moment, as RabbitMQ when it collects its garbage, says nothing of how fast runs
+    /// end here. After a longer pause other tasks may come.
+    const PAUSE: Duration = Duration::from_millis(500);
 
     /// Notes the end of a run.
     pub fn note(&mut self) {
         self.ended += 1;
     }
 
-    /// Runs per second as of `now`. A window without any end pulls it down the more, the longer it lasts.
-    pub fn per_second(&mut self, now: Instant) -> f64 {
+    /// Runs per second as of `now`; `is_idle`: from now on there is nothing to run. A window without any end pulls it
+    /// down the more, the longer it lasts.
+    pub fn per_second(&mut self, now: Instant, is_idle: bool) -> f64 {
+        let passed = now.since(self.looked_at);
+        if self.was_idle && passed <= Self::PAUSE {
+            self.since = self.since.after(passed);
+        }
+        (self.looked_at, self.was_idle) = (now, is_idle);
         let window = now.since(self.since);
         if window >= Self::WINDOW {
             let seconds = window.as_secs_f64();
@@ -98,10 +109,28 @@ mod tests {
             for _ in 0..20 {
                 rate.note();
             }
-            rate.per_second(Instant(step * 20_000_000));
+            rate.per_second(Instant(step * 20_000_000), false);
         }
-        let busy = rate.per_second(Instant(50 * 20_000_000));
+        let busy = rate.per_second(Instant(50 * 20_000_000), false);
         assert!((900.0..1100.0).contains(&busy), "{busy}");
-        assert!(rate.per_second(Instant(3_000_000_000)) < 1.0);
+        assert!(rate.per_second(Instant(3_000_000_000), false) < 1.0);
+    }
+
+    #[test]
+    fn a_moment_without_anything_to_run_leaves_the_rate_as_it_is() {
+        let ran = |pause: Duration| {
+            let (mut rate, mut now) = (Rate::default(), Instant(0));
+            for _ in 0..50 {
+                (0..20).for_each(|_| rate.note());
+                now = now.after(Rate::WINDOW);
+                rate.per_second(now, false);
+            }
+            rate.note();
+            rate.per_second(now, true);
+            rate.per_second(now.after(pause), false)
+        };
+        let short = ran(Rate::PAUSE);
+        assert!((900.0..1100.0).contains(&short), "{short}");
+        assert!(ran(Rate::PAUSE * 2) < 100.0);
     }
 }

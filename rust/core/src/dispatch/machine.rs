@@ -174,7 +174,7 @@ impl Machine {
         let slots = self.slots.values().filter(|slot| is_alive(slot.state())).map(Slot::permits).sum();
         let held = self.jobs.len() - self.waiting();
         let prefetch = if self.stuck { Prefetch::PerSlot(1) } else { self.prefetch };
-        let credit = credit::credit(prefetch, slots, self.rate.per_second(now.monotonic), held);
+        let credit = credit::credit(prefetch, slots, self.rate.per_second(now.monotonic, held == 0), held);
         if slots > 0 && held < slots + self.probes { credit.max(slots + self.probes - held) } else { credit }
     }
 
