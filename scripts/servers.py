@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shlex
@@ -12,8 +13,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+_PORTS = range(10_000, 32_000)
 
 _NOTICED_WITHIN = 2.0
 """Seconds within which a name service has noticed that a node is gone."""
@@ -180,7 +182,7 @@ class RabbitMQ(Server):
 SERVERS: dict[str, Server] = {server.name: server for server in (Redis(), RabbitMQ())}
 
 
-@contextmanager
+@contextlib.contextmanager
 def serving(name: str) -> Iterator[int]:
     """Run a server that only the block inside `with` knows of; the value is its port.
 
@@ -206,10 +208,15 @@ def serving(name: str) -> Iterator[int]:
 
 
 def free_port() -> int:
-    """Return a TCP port of this host that nobody uses."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a TCP port of this host that nobody uses.
+
+    It is below those that systems give away by themselves (from 32768 on Linux, from 49152 elsewhere): a server that is
+    down for a moment, or does not listen yet, would lose one of them to whatever asks for any port.
+    """
+    while True:
+        port = secrets.choice(_PORTS)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def wait_until(fact: Callable[[], bool], limit: float, while_true: Callable[[], bool] = lambda: True) -> bool:
