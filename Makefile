@@ -6,6 +6,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules
+# Commands do not see how many jobs make has (`make -j`): cargo would look for a share in them that it is not given.
+unexport MAKEFLAGS MFLAGS
 
 PYTHON ?= python3
 VENV := .venv
@@ -34,6 +36,10 @@ demo: build ## build, then index the standard library with a worker of two child
 test: build ## build, start what the tests need, run all tests
 	scripts/services run -- scripts/test
 
+.PHONY: rust-tests
+rust-tests: $(STAMP_TOOLS) ## compile the Rust tests, without running them
+	scripts/rust-tests --no-run
+
 .PHONY: build
 build: $(STAMP_BUILD) ## make .venv: the release build, every extra, the developers' tools
 
@@ -54,7 +60,7 @@ fmt: $(STAMP_TOOLS) ## format Rust and Python
 .PHONY: lint
 lint: $(STAMP_TOOLS) ## formatting, clippy, ruff, mypy and floors: all that needs no build
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --all-features --quiet -- -D warnings
+	. scripts/rustflags && cargo clippy --workspace --all-targets --all-features --quiet -- -D warnings
 	$(BIN)/ruff check --quiet $(PYTHON_CODE)
 	$(BIN)/ruff format --check --quiet $(PYTHON_CODE)
 	$(BIN)/mypy --no-error-summary
@@ -71,7 +77,7 @@ check: build lint ## everything that CI checks before it tests: lint, the seam's
 
 .PHONY: contract
 contract: build ## the contract suites: brokers and stores in Rust, backends and pools in Python
-	cargo test --package fastq_core --test broker_contract
+	. scripts/rustflags && cargo test --package fastq_core --test broker_contract
 	$(BIN)/pytest -q tests/contract
 
 .PHONY: faults
@@ -79,7 +85,7 @@ faults: build ## 50 000 tasks under 200 kills, and the other faults at full leng
 	FASTQ_FAULTS=long $(BIN)/pytest -q tests/faults --timeout 1800 -o faulthandler_timeout=1700 -s
 
 .PHONY: no-reference-pool
-no-reference-pool: $(STAMP_TOOLS) ## law 2: abort when a Rust thread drops a Python object (a build and .venv of its own)
+no-reference-pool: build ## law 2: abort when a Rust thread drops a Python object (a build of its own)
 	scripts/no-reference-pool
 
 .PHONY: bench
