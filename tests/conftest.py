@@ -5,10 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.worker import RunningWorker
+
+if TYPE_CHECKING:
+    from xdist.scheduler import Scheduling
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let tests fork beside the thread that xdist has in each of its processes; Python 3.12 warns of every thread."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        config.addinivalue_line("filterwarnings", "ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    """Return what shares the tests out when several processes run them."""
+    from tests.support.side_by_side import ByFile
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)
