@@ -22,11 +22,14 @@ def ends_of(works: Any, trees: Sequence[Tree], within: float) -> list[tuple[str,
     works.app.set_current()  # Celery takes a canvas that begins with nothing for one of the current app
     sent = [build(tree, works.canvases, works.canvas).apply_async() for tree in trees]
     deadline = time.monotonic() + within
-    return [_end(result, max(0.1, deadline - time.monotonic())) for result in sent]
+    return [_end(works, result, max(0.1, deadline - time.monotonic())) for result in sent]
 
 
-def _end(result: Any, within: float) -> tuple[str, Any]:
+def _end(works: Any, result: Any, within: float) -> tuple[str, Any]:
     try:
         return "value", result.get(timeout=within)
     except Exception as error:
+        if works.library == "celery" and not works.has_missed and type(error).__name__ == "TimeoutError":
+            works.has_missed = True  # its client may have missed the news, once (see `scenes.ended`): it looks again
+            return _end(works, result, 1.0)
         return "error", type(error).__name__

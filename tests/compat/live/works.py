@@ -37,7 +37,7 @@ class Works(Shop):
 
     def __init__(self, library: str, app: Any, canvas: Any, folder: Path) -> None:
         super().__init__(app, canvas)
-        self.library, self.folder = library, folder
+        self.library, self.folder, self.has_missed = library, folder, False
         app.works = self
         task = functools.partial(app.task, shared=False, bind=True)
         self.who = task(name="live.who")(who)
