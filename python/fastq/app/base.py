@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -25,6 +26,7 @@ from fastq.signals import Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from fastq.app.protocol import App
@@ -96,7 +98,7 @@ class FastQ(Configuration, Declaration, Sending):
         self.on_after_configure = Signal("app.on_after_configure", ("source",))
         self.on_after_finalize = Signal("app.on_after_finalize")
         self.registry = TaskRegistry()
-        self._finalizing = threading.RLock()
+        self._finalizing: dict[int, AbstractContextManager[Any]] = {}  # by process, as `_configuring`
         self._discoveries: list[Callable[[], object]] = []
         given = {"broker_url": broker, "result_backend": backend, "include": _listed(include)}
         preset = {**(changes or {}), **settings, **{key: value for key, value in given.items() if value is not None}}
@@ -129,7 +131,7 @@ class FastQ(Configuration, Declaration, Sending):
         """
         if self.finalized:
             return
-        with self._finalizing:
+        with self._finalizing.setdefault(os.getpid(), threading.RLock()):
             if self.finalized:  # by another thread, meanwhile
                 return  # type: ignore[unreachable]
             if auto and not self.autofinalize:

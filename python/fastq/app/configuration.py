@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from fastq.exceptions import ImproperlyConfigured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
     from datetime import tzinfo
 
     from fastq.signals import Signal
@@ -40,7 +42,8 @@ class Configuration:
         self._directory = places.working_directory()
         self._conf: Settings | None = None
         self._defaults: list[Any] = []
-        self._configuring = threading.RLock()
+        # By process: what another thread held at a fork is never let go in the child, which reads the settings itself.
+        self._configuring: dict[int, AbstractContextManager[Any]] = {}
 
     @property
     def conf(self) -> Settings:
@@ -54,7 +57,7 @@ class Configuration:
         return self._conf is not None
 
     def _configure(self) -> Settings:
-        with self._configuring:
+        with self._configuring.setdefault(os.getpid(), threading.RLock()):
             if self._conf is not None:
                 return self._conf
             # A handler of on_configure may still name a source, or set defaults.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 import warnings
 from datetime import datetime
 from types import ModuleType
@@ -132,6 +135,34 @@ def test_reading_the_settings_is_told_before_and_after() -> None:
     app.on_after_configure.connect(after)
     _ = app.conf, app.conf
     assert told == ["before", "yaml"]
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("first_use", [lambda app: app.conf, lambda app: app.tasks], ids=["settings", "tasks"])
+def test_a_child_forked_during_the_first_use_by_a_thread_does_not_wait_for_that(first_use: Any) -> None:
+    app = FastQ("shop", set_as_current=False)
+    parent, begun, go_on = os.getpid(), threading.Event(), threading.Event()
+
+    def hold(**_: Any) -> None:
+        if os.getpid() == parent:
+            begun.set()
+            assert go_on.wait(20)
+
+    app.on_configure.connect(hold, weak=False)
+    app.on_after_finalize.connect(hold, weak=False)
+    thread = threading.Thread(target=first_use, args=(app,))
+    thread.start()
+    assert begun.wait(20)
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the child, should it wait
+        signal.alarm(10)
+        app.finalize()
+        os._exit(0 if app.conf.timezone else 1)
+    go_on.set()
+    thread.join()
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_the_time_of_the_app_is_in_its_zone() -> None:
