@@ -1,7 +1,7 @@
 //! What one channel has delivered and is not settled, in the order of delivery: so that many acknowledgements are one.
 //! Pure.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,69 +12,41 @@ use super::wire::call;
 /// nearly in order, and a server takes one acknowledgement for many at a small part of the cost of many.
 const PATIENCE: Duration = Duration::from_millis(5);
 
-/// What has become of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Open,
-    /// To be acknowledged with the next flush.
-    Done,
-    /// Settled with the server.
-    Settled,
-}
-
-/// The deliveries of one channel by their tags, which count from 1.
-#[derive(Debug)]
+/// The deliveries of one channel by their tags, which rise. It is as large as what is open, however long the first of
+/// them runs.
+#[derive(Debug, Default)]
 pub(super) struct Ring {
-    /// The tag of the first.
-    first: u64,
-    states: VecDeque<State>,
-    open: usize,
+    open: BTreeSet<u64>,
+    /// To be acknowledged.
+    done: Vec<u64>,
     is_due: bool,
     /// Since when some are done and wait for those before them.
     waiting_since: Option<Instant>,
 }
 
-impl Default for Ring {
-    fn default() -> Self {
-        Self { first: 1, states: VecDeque::new(), open: 0, is_due: false, waiting_since: None }
-    }
-}
-
 impl Ring {
-    /// A delivery came. Tags come without gaps; one that does not is treated as if those before it were settled.
+    /// A delivery came.
     pub(super) fn delivered(&mut self, tag: u64) {
-        while self.first + (self.states.len() as u64) < tag {
-            self.states.push_back(State::Settled);
-        }
-        self.states.push_back(State::Open);
-        self.open += 1;
+        self.open.insert(tag);
     }
 
     /// How many are with us.
     pub(super) fn open(&self) -> usize {
-        self.open
+        self.open.len()
     }
 
     /// It is to be acknowledged.
     pub(super) fn done(&mut self, tag: u64) {
-        self.become_(tag, State::Done);
+        if self.open.remove(&tag) {
+            self.done.push(tag);
+        }
         self.is_due = true;
     }
 
     /// It was settled by itself.
     pub(super) fn settled(&mut self, tag: u64) {
-        self.become_(tag, State::Settled);
+        self.open.remove(&tag);
         self.is_due = true;
-    }
-
-    fn become_(&mut self, tag: u64, state: State) {
-        let place = tag.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
-        if let Some(known) = place.and_then(|place| self.states.get_mut(place))
-            && *known == State::Open
-        {
-            *known = state;
-            self.open -= 1;
-        }
     }
 
     /// Whether something was done since the last flush.
@@ -95,10 +67,9 @@ impl Ring {
             return;
         }
         self.flush_closed(channel, out);
-        let waiting = self.states.iter().filter(|state| **state == State::Done).count();
-        if waiting == 0 {
+        if self.done.is_empty() {
             self.waiting_since = None;
-        } else if is_over || waiting > most {
+        } else if is_over || self.done.len() > most {
             self.flush_waiting(channel, out);
         } else {
             self.waiting_since.get_or_insert(now);
@@ -112,24 +83,25 @@ impl Ring {
     }
 
     fn flush_closed(&mut self, channel: u16, out: &mut Vec<u8>) {
-        let closed = self.states.iter().take_while(|state| **state != State::Open).count();
-        let (mut last, mut count) = (None, 0);
-        for (place, state) in self.states.drain(..closed).enumerate() {
-            if state == State::Done {
-                (last, count) = (Some(self.first + place as u64), count + 1);
+        let first_open = self.open.first().copied().unwrap_or(u64::MAX);
+        let (mut last, mut count) = (0, 0);
+        self.done.retain(|tag| {
+            let is_closed = *tag < first_open;
+            if is_closed {
+                (last, count) = (last.max(*tag), count + 1);
             }
-        }
-        self.first += closed as u64;
-        if let Some(last) = last {
+            !is_closed
+        });
+        if count > 0 {
             // The server must know the tag: so it is that of one that was not settled yet.
             call::ack(channel, last, count > 1, out);
         }
     }
 
     fn flush_waiting(&mut self, channel: u16, out: &mut Vec<u8>) {
-        for (place, state) in self.states.iter_mut().enumerate().filter(|(_, state)| **state == State::Done) {
-            call::ack(channel, self.first + place as u64, false, out);
-            *state = State::Settled;
+        self.done.sort_unstable();
+        for tag in self.done.drain(..) {
+            call::ack(channel, tag, false, out);
         }
         self.waiting_since = None;
     }
@@ -212,6 +184,25 @@ mod tests {
         ring.done(8);
         assert_eq!(flushed(&mut ring), [(8, true)]);
         assert_eq!(ring.open(), 0);
+    }
+
+    #[test]
+    fn one_that_runs_for_long_does_not_make_it_grow() {
+        let (mut ring, mut out) = (Ring::default(), Vec::new());
+        ring.delivered(1);
+        for tag in 2..10_000 {
+            ring.delivered(tag);
+            ring.done(tag);
+            ring.flush(7, Instant::now(), 0, &mut out);
+        }
+        assert_eq!((ring.open.len(), ring.done.len()), (1, 0));
+        assert_eq!(out.len(), 9_998 * acks_of_one().len());
+    }
+
+    fn acks_of_one() -> Vec<u8> {
+        let mut out = Vec::new();
+        call::ack(7, 1, false, &mut out);
+        out
     }
 
     #[test]
