@@ -40,6 +40,15 @@ impl Host {
         rabbitmq_server::command(&["close_all_connections", "--vhost", &self.name, "closed by a test"]);
     }
 
+    /// The URL of a user who may not make a queue.
+    fn without_right_to_make(&self, queue: &str) -> String {
+        rabbitmq_server::command(&["add_user", &self.name, "secret"]);
+        let any_other = format!("^(?!{queue}$).*");
+        let rights = ["set_permissions", "-p", &self.name, &self.name, &any_other, ".*", ".*"];
+        rabbitmq_server::command(&rights);
+        self.url.replacen("guest:guest", &format!("{}:secret", self.name), 1)
+    }
+
     fn delete_queue(&self, queue: &str) {
         rabbitmq_server::command(&["delete_queue", "--vhost", &self.name, queue]);
     }

@@ -13,7 +13,7 @@ use super::wire::{call, properties};
 use crate::broker::topology::unroutable;
 use crate::broker::{Publication, Queue, Receipt};
 use crate::clock::WallTime;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ident::Tag;
 use crate::job::ending::{Commit, Verdict};
 
@@ -27,13 +27,14 @@ impl AmqpSession {
     /// # Errors
     /// Nothing is lost then: what was carried out is remembered, and the rest is done when they come again.
     pub(super) async fn carry_out(&mut self, commits: &[Commit]) -> Result<()> {
-        let (mut first, mut results) = (Vec::new(), Vec::new());
+        let (mut first, mut results, mut burials) = (Vec::new(), Vec::new(), Vec::new());
         for commit in commits {
             if !self.is_to_do(commit) {
                 continue;
             }
             self.add_follow_ups(commit, &mut first).await?;
-            self.add_letter(commit, &mut first)?;
+            let letters = if is_burial(commit) { &mut burials } else { &mut first };
+            self.add_letter(commit, letters)?;
             for record in &commit.records {
                 results.extend(self.replies.parcel(record)?);
             }
@@ -47,10 +48,40 @@ impl AmqpSession {
             first.append(&mut results);
             self.send(first).await?;
         }
-        for commit in commits {
+        for commit in commits.iter().filter(|commit| burials.is_empty() || !is_burial(commit)) {
             self.settle(commit);
         }
+        if burials.is_empty() {
+            return Ok(());
+        }
+        self.flush().await?;
+        self.bury(commits, burials).await
+    }
+
+    /// Sets messages aside. Where that is not allowed they stay the server's, unacknowledged: it gives them again when
+    /// this worker has gone, and nobody waits for that.
+    async fn bury(&mut self, commits: &[Commit], burials: Vec<Parcel>) -> Result<()> {
+        let refused = match self.send(burials).await {
+            Err(error) if error.kind() == ErrorKind::Denied => Some(error),
+            other => other.map(|()| None)?,
+        };
+        for commit in commits.iter().filter(|commit| is_burial(commit)) {
+            match &refused {
+                Some(error) => self.leave_open(commit, error),
+                None => self.settle(commit),
+            }
+        }
         Ok(())
+    }
+
+    fn leave_open(&mut self, commit: &Commit, error: &Error) {
+        let Some((receipt, _)) = &commit.settle else { return };
+        let Some(held) = self.ledger.get_mut(receipt.tag()).filter(|held| !held.done) else { return };
+        held.settle(false);
+        let dead = dead::queue_of(&self.sources[held.source].name);
+        self.notices.push(format!(
+            "a message cannot be set aside in the queue {dead:?}, and stays unacknowledged until this worker ends: {error}"
+        ));
     }
 
     /// Sends what follows, where results go to another server: that comes before them.
@@ -93,7 +124,7 @@ impl AmqpSession {
             }
             if let Some(seconds) = held_for(publication, now) {
                 let queue = self.queue(&routing_key);
-                self.publisher.make_delays(&queue).await?;
+                self.lead_delays_to(&queue).await?;
                 (exchange, routing_key) = delay::address(seconds, &routing_key);
             }
             self.names.note(exchange.is_empty().then_some(routing_key.as_str()).into_iter());
@@ -236,6 +267,11 @@ impl AmqpSession {
         }
         refused
     }
+}
+
+/// Whether a commit may set its message aside.
+fn is_burial(commit: &Commit) -> bool {
+    matches!(commit.settle, Some((_, Verdict::Bury { .. })))
 }
 
 /// Whether a commit needs nothing but an answer to its delivery.

@@ -136,18 +136,24 @@ impl Publisher {
         if self.link.is_some() && self.delayed.contains(&queue.name) {
             return Ok(());
         }
-        if self.delayed.is_empty() || self.link.is_none() {
-            let kind = self.config.delay_queue_type;
-            match self.ask(|out| delay::declare(CHANNEL, kind, out)).await {
-                // They are there, of another type.
-                Err(error) if error.kind() == ErrorKind::Mismatch => {}
-                other => drop(other?),
-            }
-        }
+        self.make_delay_queues().await?;
         self.make_queue(&queue.name).await?;
         self.ask(|out| delay::bind(CHANNEL, queue, out)).await?;
         self.delayed.insert(queue.name.clone());
         Ok(())
+    }
+
+    /// Makes the queues of delays exist.
+    pub(super) async fn make_delay_queues(&mut self) -> Result<()> {
+        if !self.delayed.is_empty() && self.link.is_some() {
+            return Ok(());
+        }
+        let kind = self.config.delay_queue_type;
+        match self.ask(|out| delay::declare(CHANNEL, kind, out)).await {
+            // They are there, of another type.
+            Err(error) if error.kind() == ErrorKind::Mismatch => Ok(()),
+            other => other.map(drop),
+        }
     }
 
     /// Sends messages and waits until the server has them; gives back those that must reach a queue and did not.

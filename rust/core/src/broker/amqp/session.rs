@@ -16,8 +16,8 @@ use super::names::Names;
 use super::publisher::Publisher;
 use super::replies::Replies;
 use super::source::{Source, State};
-use super::topology;
 use super::wire::call;
+use super::{delay, topology};
 use crate::broker::topology::ExchangeKind;
 use crate::broker::{BoxFuture, Harvest, Queue, Renewal, Session, Subscription};
 use crate::clock::Clock;
@@ -167,6 +167,23 @@ impl AmqpSession {
             self.publisher.make_delays(&queue).await?;
         }
         Ok(())
+    }
+
+    /// Makes delays exist, and lead to a queue in the end. One that is its connection's alone is bound over that.
+    pub(super) async fn lead_delays_to(&mut self, queue: &Queue) -> Result<()> {
+        let place = self.sources.iter().position(|source| queue.exclusive && *source.name == *queue.name);
+        let Some(place) = place else { return self.publisher.make_delays(queue).await };
+        self.publisher.make_delay_queues().await?;
+        let Some(link) = &mut self.link else { return Err(broke()) };
+        let channel = self.sources[place].channel;
+        match link.ask(channel, |out| delay::bind(channel, queue, out)).await {
+            Err(error) if !link.is_usable() => Err(self.lose(error)),
+            Err(error) => {
+                self.lose_channel(place);
+                Err(error)
+            }
+            Ok(_) => self.take_in(),
+        }
     }
 
     /// Has a connection with all its channels. A queue that cannot be had is told of, and tried again; only when none

@@ -1,5 +1,6 @@
 use std::time::{Duration, Instant};
 
+use fastq_core::broker::Queue;
 use fastq_core::clock::Clock;
 use fastq_core::job::ending::Commit;
 
@@ -27,6 +28,27 @@ fn a_message_waits_in_the_queues_of_delays_until_it_is_due() {
             found.iter().map(|one| (&*one.queue, &*one.exchange, &*one.routing_key)).collect();
         assert_eq!(addresses, [("q", "", "q"), ("q", "", "q")]);
         assert_eq!(crate::support::id_of(&found[1]), "later");
+    });
+}
+
+#[test]
+fn a_follow_up_waits_for_a_queue_that_is_its_connections_alone() {
+    let Some(host) = Host::new() else { return };
+    block_on(async {
+        let broker = host.broker(OPTIONS);
+        let mut subscription = subscription(&[]);
+        subscription.queues.push(Queue { exclusive: true, ..Queue::named("own") });
+        let mut session = broker.subscribe(subscription).await.unwrap();
+        let mut commit = Commit::store(Vec::new());
+        let mut retry = to("own", "later");
+        retry.due = Some(Clock::system().wall().after(Duration::from_millis(1100)));
+        commit.publications.push(retry);
+        let mut found = ids(&exchange(&mut session, vec![commit], 5).await);
+        assert!(found.is_empty(), "not yet");
+        while found.is_empty() {
+            found = ids(&take(&mut session, 5).await);
+        }
+        assert_eq!(found, ["later"]);
     });
 }
 

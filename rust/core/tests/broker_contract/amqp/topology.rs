@@ -136,6 +136,35 @@ fn a_queue_that_is_another_connections_alone_keeps_no_other_from_being_shown() {
 }
 
 #[test]
+fn a_message_that_may_not_be_set_aside_stays_and_holds_up_no_other() {
+    let Some(host) = Host::new() else { return };
+    let limited = Host { name: host.name.clone(), url: host.without_right_to_make("q.dead") };
+    block_on(async {
+        let broker = limited.broker("");
+        broker.declare(&[Queue::named("q")]).unwrap();
+        broker.publish(&["1", "2", "3"].map(|id| to("q", id))).unwrap();
+        let mut session = broker.subscribe(subscription(&["q"])).await.unwrap();
+        let mut deliveries = take(&mut session, 3).await.deliveries;
+        assert_eq!(deliveries.len(), 3);
+        let verdicts = [Verdict::Bury { reason: "no".into(), died: false }, Verdict::Ack, Verdict::Ack];
+        let commits = deliveries
+            .drain(..)
+            .zip(verdicts)
+            .map(|(delivery, verdict)| Commit::settle(delivery.receipt, verdict))
+            .collect();
+        let harvest = exchange(&mut session, commits, 0).await;
+        assert!(harvest.notices[0].contains("q.dead"), "{:?}", harvest.notices);
+        broker.publish(&[to("q", "4")]).unwrap();
+        assert_eq!(ids(&take_all(&mut session).await), ["4"]);
+        session.close().await.unwrap();
+        let mut allowed = host.broker("").subscribe(subscription(&["q"])).await.unwrap();
+        let mut left = ids(&take(&mut allowed, 5).await);
+        left.sort_unstable();
+        assert_eq!(left, ["1", "4"]);
+    });
+}
+
+#[test]
 fn a_queue_with_one_consumer_at_a_time_stays_with_it() {
     let single = Queue { arguments: r#"{"x-single-active-consumer":true}"#.into(), ..Queue::named("q") };
     // The second one does not know how the queue was declared, and hears it from the server.
