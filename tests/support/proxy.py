@@ -98,7 +98,7 @@ class Proxy:
     @contextlib.contextmanager
     def closed(self) -> Iterator[None]:
         """Cut everything, and let nobody listen while the block inside `with` runs."""
-        self._call(self._relay.shut)
+        self._run(self._relay.shut())
         try:
             yield
         finally:
@@ -142,18 +142,22 @@ class _Relay:
         self._door = await loop.create_server(lambda: _Line(self).client, _HOST, self.port)
         self.port = self._door.sockets[0].getsockname()[1]
 
-    def shut(self) -> None:
-        if self._door is not None:
-            self._door.close()
+    async def shut(self) -> None:
+        """Listen no more, and cut every connection."""
+        assert self._door is not None
+        for listener in self._door.sockets:
+            asyncio.get_running_loop().remove_reader(listener.fileno())
+        # What was accepted just now becomes a connection within a few turns of the loop. Where the door is closed
+        # before, asyncio forgets it: its socket stays open, and nobody serves it.
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        self._door.close()
+        await asyncio.gather(*self.connecting)
         self.cut(self.lines, Cut.RESET)
 
     async def stop(self) -> None:
         """Return when every socket is closed."""
-        self.shut()
-        # What was accepted just now becomes a connection within a few turns of the loop.
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
-        await asyncio.gather(*self.connecting)
+        await self.shut()
         while self.sides:
             for side in self.sides:
                 side.end(reset=True)
