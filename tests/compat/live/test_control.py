@@ -165,6 +165,8 @@ def test_workers_of_both_decide_alike_which_of_them_a_pattern_means(
     # A revocation by a pattern is asked about afterwards, so that who must not answer has had its time.
     task_id = uuid.uuid4().hex
     town.client(FASTQ).do(scenes.revoke, task_id=task_id, pattern=pattern, matcher=matcher)
+    for node in expected:  # RabbitMQ keeps no order between what two clients say
+        wait_for(lambda node=node: task_id in _asked(town, "revoked", node)[node], f"{node} to hear")
     heard = {node for node in (NODE, "celery0@town") if task_id in _asked(town, "revoked", node)[node]}
     # Celery's workers look at a pattern only where a matcher is named; clients of fastq name it.
     options = {"answers": len(expected), "pattern": pattern, "matcher": matcher or "glob"}
