@@ -74,7 +74,7 @@ def test_coroutines_fail_retry_and_send_tasks_as_others_do(client: FastQ, worker
 
 def test_processes_share_the_work(client: FastQ, start_worker: Callable[..., RunningWorker], file: Name) -> None:
     worker = start_worker(SHOP, ("-P", "asyncio", "--processes", "2", "-c", "10"))
-    assert len(descendants_of(worker.pid)) == 3, "a nursery and its two children"
+    wait_for(lambda: len(descendants_of(worker.pid)) == 3, "a nursery and its two children")
     results = begun(client, file, count=20)
     Path(file("go on")).touch()
     assert [result.get(timeout=20) for result in results] == ["done"] * 20  # type: ignore[attr-defined]
