@@ -345,7 +345,18 @@ impl Handle {
         self.out.clear();
         // A part of it may be on its way.
         self.broken |= written.is_err();
-        written
+        written.map_err(|error| self.last_words(until).unwrap_or(error))
+    }
+
+    /// Why the server hung up, where it has said so before we had said everything.
+    fn last_words(&mut self, until: Instant) -> Option<Error> {
+        loop {
+            match self.receive(until) {
+                Ok(Incoming::Method(_, Method::CloseConnection(closing))) => return Some(closed(&closing)),
+                Ok(_) => {}
+                Err(error) => return Some(error).filter(|error| error.kind() == ErrorKind::Denied),
+            }
+        }
     }
 
     fn receive(&mut self, until: Instant) -> Result<Incoming> {

@@ -115,7 +115,27 @@ impl Link {
         };
         let written = timeout(self.limit, write).await;
         self.out.clear();
-        written.map_err(|_| too_late(&PEER))?.map_err(|error| of_stream(&PEER, error))
+        match written.map_err(|_| too_late(&PEER))? {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.last_words().await.unwrap_or_else(|| of_stream(&PEER, error))),
+        }
+    }
+
+    /// Why the server hung up, where it has said so before we had said everything.
+    async fn last_words(&mut self) -> Option<Error> {
+        loop {
+            let looked = self.look().await;
+            while let Some(incoming) = self.inbox.next().ok()? {
+                if let Incoming::Method(_, Method::CloseConnection(closing)) = incoming {
+                    return Some(closed(&closing));
+                }
+            }
+            match looked {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => return Some(error).filter(|error| error.kind() == ErrorKind::Denied),
+            }
+        }
     }
 
     /// Waits until something has come.
