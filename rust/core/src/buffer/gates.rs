@@ -83,9 +83,8 @@ impl Gates {
             gate.shelf.push_back(tag);
         }
         self.count += 1;
-        if gate.shut_until.is_none() {
-            self.quiet_until = None;
-        }
+        // It may be a gate that had no job when it was last looked when the next one opens.
+        self.quiet_until = self.quiet_until.min(gate.shut_until);
     }
 
     /// What to ask the server for now; nothing while an ask is under way. `room`: how many jobs slots can take soon.

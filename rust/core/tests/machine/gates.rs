@@ -228,6 +228,27 @@ fn jobs_behind_gates_go_back_when_no_slot_is_free_for_a_second() {
 }
 
 #[test]
+fn a_gate_whose_jobs_went_back_is_asked_for_again_when_the_next_one_comes() {
+    let mut world = World::new(Prefetch::PerSlot(2), 1);
+    world.deliver(ten_a_second);
+    let second = world.deliver(ten_a_second);
+    asks(&mut world);
+    world.step(turn("mail", 1, 0));
+    assert!(world.begin(SlotId(0)));
+    assert_eq!(asks(&mut world), [], "no slot is free");
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.verdict(second), Some(&Verdict::Release));
+    world.end(SlotId(0));
+    world.tell(SlotId(0), Duration::from_secs(1));
+    assert_eq!(asks(&mut world), [], "no job waits");
+    let third = world.deliver(ten_a_second);
+    assert_eq!(wanted(&asks(&mut world)), [("mail", 1)]);
+    world.step(turn("mail", 1, 0));
+    assert!(world.run_one(SlotId(0), SHORT));
+    assert_eq!(world.verdict(third), Some(&Verdict::Ack));
+}
+
+#[test]
 fn a_job_whose_turn_is_more_than_a_minute_away_waits_in_the_broker() {
     let mut world = World::new(Prefetch::PerSlot(1), 1);
     let once_a_minute = |job: &mut Job| {
