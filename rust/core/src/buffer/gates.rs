@@ -89,7 +89,9 @@ impl Gates {
 
     /// What to ask the server for now; nothing while an ask is under way. `room`: how many jobs slots can take soon.
     pub fn asks(&mut self, now: Instant, room: usize) -> Vec<Ask> {
-        if self.asking || self.all.is_empty() || self.quiet_until.is_some_and(|until| now < until) {
+        // Without room there are lines to be left, however long no gate opens.
+        let is_quiet = room > 0 && self.quiet_until.is_some_and(|until| now < until);
+        if self.asking || self.all.is_empty() || is_quiet {
             return Vec::new();
         }
         let asks = if room == 0 { self.leave(now) } else { self.gather(now, room) };

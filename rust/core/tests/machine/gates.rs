@@ -249,6 +249,20 @@ fn a_gate_whose_jobs_went_back_is_asked_for_again_when_the_next_one_comes() {
 }
 
 #[test]
+fn a_worker_in_line_whose_slots_others_fill_leaves_the_line() {
+    let mut world = World::new(Prefetch::PerSlot(2), 1);
+    world.deliver(one_at_a_time);
+    asks(&mut world);
+    world.step(tokens("mail", 0));
+    assert_eq!(asks(&mut world), [], "the server will call");
+    world.deliver(|_| {});
+    assert!(world.begin(SlotId(0)));
+    assert_eq!(asks(&mut world), [], "it may be a short one");
+    world.pass(Duration::from_millis(500));
+    assert_eq!(wanted(&asks(&mut world)), [("mail", 0)], "others may have a free slot");
+}
+
+#[test]
 fn a_job_whose_turn_is_more_than_a_minute_away_waits_in_the_broker() {
     let mut world = World::new(Prefetch::PerSlot(1), 1);
     let once_a_minute = |job: &mut Job| {
