@@ -189,9 +189,10 @@ impl Gates {
         }
     }
 
+    /// Forgets gates that nothing waits for. The answer to an ask may be that this worker is in the line now.
     fn tidy(&mut self) {
         let all = &mut self.all;
-        all.retain(|_, gate| !gate.shelf.is_empty() || gate.in_line);
+        all.retain(|_, gate| !gate.shelf.is_empty() || gate.in_line || gate.asked > 0);
         if self.order.len() != all.len() {
             self.order.retain(|name| all.contains_key(name));
         }

@@ -263,6 +263,18 @@ fn a_worker_in_line_whose_slots_others_fill_leaves_the_line() {
 }
 
 #[test]
+fn a_worker_put_in_line_for_a_job_that_was_called_off_leaves_the_line() {
+    let mut world = World::new(Prefetch::PerSlot(1), 1);
+    let tag = world.deliver(one_at_a_time);
+    assert_eq!(wanted(&asks(&mut world)), [("mail", 1)]);
+    world.revoke(tag, false);
+    world.step(tokens("mail", 0));
+    assert_eq!(wanted(&asks(&mut world)), [("mail", 0)]);
+    world.step(tokens("mail", 0));
+    assert_eq!(asks(&mut world), []);
+}
+
+#[test]
 fn a_job_whose_turn_is_more_than_a_minute_away_waits_in_the_broker() {
     let mut world = World::new(Prefetch::PerSlot(1), 1);
     let once_a_minute = |job: &mut Job| {
