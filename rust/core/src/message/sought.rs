@@ -34,6 +34,18 @@ impl Sought {
         sought
     }
 
+    /// What is looked for: a message that has one of them says it, unless it is the release.
+    #[cfg(feature = "redis")]
+    pub(crate) fn needles(&self) -> impl Iterator<Item = &[u8]> {
+        self.needles.iter().map(Vec::as_slice)
+    }
+
+    /// What the release has that is none of the members, both of them.
+    #[cfg(feature = "redis")]
+    pub(crate) fn release(&self) -> [&[u8]; 2] {
+        [RELEASE, &self.own]
+    }
+
     /// Whether a message says it; also when it cannot be told, because its body is compressed. `body`: empty where
     /// `headers` are the whole envelope.
     pub fn may_be_in(&self, headers: &[u8], body: &[u8]) -> bool {

@@ -1,5 +1,7 @@
 //! What every broker whose Commits are transactions must do with chords.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fastq_core::broker::{Delivery, Queue, Session, Subscription};
@@ -12,6 +14,9 @@ use crate::support::{Subject, each_that, id_of, ids, subscription, take, to};
 const CAN: fn(&Subject) -> bool = |subject| subject.broker.store().is_some();
 
 const INTERNAL: &str = "celery.fastq";
+
+/// How often somebody looks for a message that moves.
+const LOOKS: usize = 300;
 
 fn worker(queues: &[&str]) -> Subscription {
     Subscription { internal: Some(Queue::named(INTERNAL)), ..subscription(queues) }
@@ -315,5 +320,40 @@ fn chords_that_do_not_get_on_are_named_once_in_a_while() {
         store.count(&Chords { ended: Some("g".into()), ..Chords::default() }, None).unwrap();
         subject.pass(hour);
         assert_eq!(overdue(), 0, "{}: it has ended", subject.name);
+    });
+}
+
+#[test]
+fn what_moves_while_somebody_looks_is_held() {
+    each_that(CAN, |subject| async move {
+        subject.send("q", "sought");
+        let broker = Arc::clone(&subject.broker);
+        let has_looked = Arc::new(AtomicBool::new(false));
+        let looks_done = Arc::clone(&has_looked);
+        let looks = std::thread::spawn(move || {
+            let missed = (0..LOOKS).filter(|_| !broker.holds("sought").unwrap()).count();
+            looks_done.store(true, Ordering::Release);
+            missed
+        });
+        // Steps of a chain, each of which follows the one before it in the Commit that ends it, in worker after worker.
+        let mut place = false;
+        while !has_looked.load(Ordering::Acquire) {
+            let mut worker = subject.session(&["q", "r"]).await;
+            for _ in 0..5 {
+                for delivery in take(&mut worker, 1).await.deliveries {
+                    place = !place;
+                    let next = vec![to(if place { "q" } else { "r" }, "sought")];
+                    let step =
+                        Commit { publications: next, ..Commit::settle(delivery.receipt, Verdict::Ack) };
+                    worker.exchange(&mut vec![step], 0).await.unwrap();
+                }
+            }
+            worker.close().await.unwrap();
+        }
+        assert_eq!(looks.join().unwrap(), 0, "{}: missed, of {LOOKS}", subject.name);
+        let mut last = subject.session(&["q", "r"]).await;
+        let delivery = take_all(&mut last).await.remove(0);
+        last.exchange(&mut vec![Commit::settle(delivery.receipt, Verdict::Ack)], 0).await.unwrap();
+        assert!(!subject.broker.holds("sought").unwrap(), "{}", subject.name);
     });
 }

@@ -60,6 +60,7 @@ fn purge_locking(keeper: &Keeper, lists: &[String]) -> Result<u64> {
 /// The sessions that hold a lease or are being reaped, with the queues they take from.
 pub(super) struct Holder {
     pub(super) session: String,
+    pub(super) is_reaped: bool,
     pub(super) queues: Vec<String>,
 }
 
@@ -75,19 +76,20 @@ pub(super) fn names(keeper: &Keeper) -> Result<(Vec<String>, Vec<Holder>)> {
     let reaped: Vec<String> = replies.array()?.into_iter().map(string).collect::<Result<_>>()?;
     let sessions = living
         .into_iter()
-        .map(|session| (keys.worker(&session), session))
-        .chain(reaped.into_iter().map(|session| (keys.dead_worker(&session), session)));
-    let sessions: Vec<(String, String)> = sessions.collect();
+        .map(|session| (keys.worker(&session), session, false))
+        .chain(reaped.into_iter().map(|session| (keys.dead_worker(&session), session, true)));
+    let sessions: Vec<(String, String, bool)> = sessions.collect();
     let mut batch = Batch::new();
-    for (key, _) in &sessions {
+    for (key, ..) in &sessions {
         batch.add(&[b"HGET", key.as_bytes(), b"queues"]);
     }
     let mut holders = Vec::new();
     if !batch.is_empty() {
         let mut replies = keeper.call("count messages", &batch)?;
-        for (_, session) in sessions {
+        for (_, session, is_reaped) in sessions {
             let taken = replies.bytes()?.unwrap_or_default();
-            holders.push(Holder { session, queues: serde_json::from_slice(&taken).unwrap_or_default() });
+            let queues = serde_json::from_slice(&taken).unwrap_or_default();
+            holders.push(Holder { session, is_reaped, queues });
         }
     }
     queues.sort_unstable();
