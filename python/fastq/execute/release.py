@@ -135,6 +135,10 @@ def _overdue(app: App, record: ChordRecord, body: Mapping[str, Any]) -> ChordErr
         return failure if isinstance(failure := meta.get("result"), ChordError) else None
     if app.producer.holds(record.group_id):
         return None
+    # What ended between the two has left nothing behind that the broker holds, and has been counted by then.
+    now = backend.chord_record(record.group_id)
+    if now is None or (now.state, now.size, now.ended) != (record.state, record.size, record.ended):
+        return None
     missing = record.size - record.ended
     return ChordError(
         f"{missing} of {record.size} members of the chord have vanished: they have not ended, and neither wait nor run."

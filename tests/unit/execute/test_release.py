@@ -1,7 +1,10 @@
-"""The end of a chord that a Celery worker has completed: it sends no more than the reference to the body."""
+"""The end of a chord: one that a Celery worker has completed, of which it knows no more than the reference to the body,
+and one whose members seem to have vanished.
+"""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -41,3 +44,28 @@ def test_a_reference_to_a_chord_that_nobody_knows_fails(bench: Bench) -> None:
     outcome = bench.run(REFERENCE, [1, 2], headers={"id": "lost"}, id="lost")
     meta = bench.meta(outcome)
     assert (meta["status"], type(meta["result"])) == (FAILURE, ChordError)
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["one-ends-while-we-look", "all-have-vanished"])
+def test_a_member_that_ends_while_the_broker_is_looked_through_has_not_vanished(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    group_id, counted = new_id(), 1
+    begin(bench, group_id, "body")
+    found = bench.app.backend.chord_record(group_id)
+    assert found is not None
+    monkeypatch.setattr(bench.app.backend, "chord_record", lambda _: found._replace(ended=counted))
+
+    def look(text: str) -> bool:
+        nonlocal counted
+        assert text == group_id
+        counted += ends
+        return False
+
+    monkeypatch.setattr(bench.app, "producer", SimpleNamespace(holds=look, close=lambda: None))
+
+    outcome = bench.run("fastq.chord_release", group_id, None, "overdue")
+
+    assert outcome.ended == ("" if ends else group_id)
+    states = [bench.app.backend.decode(record)["status"] for record in outcome.records]
+    assert states.count(FAILURE) == (0 if ends else 1), states
