@@ -3,6 +3,7 @@
 //! A *lock* says that a task with a unique key is under way; a *token* is the right to run as one of at most so many of
 //! a key; a *turn* is the moment at which a run may begin under a rate limit that all workers keep together.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,6 +108,29 @@ impl Granted {
     /// So many, of what was asked for.
     pub fn of(ask: &Ask, count: u32, after: Duration) -> Self {
         Self { key: Arc::clone(&ask.key), turns: matches!(ask.what, Asked::Turns { .. }), count, after }
+    }
+}
+
+/// The keys for whose tokens a session is in line. An ask says nothing of the keys that are not in it: a session that got
+/// all it wanted of one may be in line for another all the same.
+#[derive(Debug, Default)]
+pub(crate) struct Lines(HashSet<Arc<str>>);
+
+impl Lines {
+    /// Whether it is in no line.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes in what the server gave for what was asked.
+    pub(crate) fn note(&mut self, asks: &[Ask], granted: &[Granted]) {
+        for (ask, granted) in asks.iter().zip(granted).filter(|(_, granted)| !granted.turns) {
+            if granted.count < ask.wanted {
+                self.0.insert(Arc::clone(&ask.key));
+            } else {
+                self.0.remove(&ask.key);
+            }
+        }
     }
 }
 

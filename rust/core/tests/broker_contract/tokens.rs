@@ -74,6 +74,21 @@ fn who_asked_in_vain_is_called_and_goes_first() {
 }
 
 #[test]
+fn who_is_in_line_for_one_key_is_called_whatever_it_gets_of_another() {
+    each_that(CAN, |subject| async move {
+        let (mut one, mut two) = (subject.session(&["q"]).await, subject.session(&["q"]).await);
+        assert_eq!(ask(&mut one, &[tokens("a", 1, 1)]).await, [1]);
+        assert_eq!(ask(&mut two, &[tokens("a", 1, 1)]).await, [0]);
+        while two.freed() {} // what was called before anybody listened
+        assert_eq!(ask(&mut two, &[tokens("b", 1, 1)]).await, [1], "{}", subject.name);
+        assert_eq!(ask(&mut two, &[turns("r", 40, 1)]).await, [1], "{}", subject.name);
+        give_back(&mut one, &["a"]).await;
+        while !called(&mut two).await {}
+        assert_eq!(ask(&mut two, &[tokens("a", 1, 1)]).await, [1], "{}", subject.name);
+    });
+}
+
+#[test]
 fn who_wants_none_any_more_leaves_the_line() {
     each_that(CAN, |subject| async move {
         let (mut one, mut two) = (subject.session(&["q"]).await, subject.session(&["q"]).await);

@@ -10,7 +10,7 @@ use crate::broker::{BoxFuture, Ear, Harvest, Queue, Renewal, Session, Subscripti
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork;
 use crate::job::ending::Commit;
-use crate::job::limits::{Ask, Granted};
+use crate::job::limits::{Ask, Granted, Lines};
 use crate::store::Record;
 
 /// Takes from the queues of one hub.
@@ -27,8 +27,10 @@ pub(crate) struct MemorySession {
     told: u64,
     /// Its ear was asked for.
     is_heard: bool,
-    /// In line for tokens: how often some had been given back when it last asked.
-    in_line: Option<u64>,
+    /// Where it is in line for tokens.
+    lines: Lines,
+    /// How often some had been given back when it last was called, or came into a line.
+    called_at: u64,
 }
 
 impl MemorySession {
@@ -53,8 +55,8 @@ impl MemorySession {
         let (result_expires, chord_expires) = (subscription.result_expires, subscription.chord_expires);
         let terms = Terms { epoch, result_expires, chord_expires, internal };
         let (lease, turn, told) = (subscription.lease, 0, 0);
-        let (takes_all, is_heard, in_line) = (false, false, None);
-        Ok(Self { shared, queues, lease, terms, turn, takes_all, told, is_heard, in_line })
+        let (takes_all, is_heard, lines, called_at) = (false, false, Lines::default(), 0);
+        Ok(Self { shared, queues, lease, terms, turn, takes_all, told, is_heard, lines, called_at })
     }
 
     /// The same session, taking from every queue there is at the time.
@@ -124,7 +126,7 @@ impl MemorySession {
     /// Whether tokens were given back since it asked in vain.
     fn is_called(&self) -> bool {
         let _inside = fork::enter();
-        self.in_line.is_some_and(|before| self.shared.lock().bounds.freed > before)
+        !self.lines.is_empty() && self.shared.lock().bounds.freed > self.called_at
     }
 
     /// How long until something is there: zero when it is.
@@ -202,8 +204,10 @@ impl Session for MemorySession {
                 return Err(Error::new(ErrorKind::Closed, "the session has ended"));
             }
             let granted = hub.bounds.admit(self.terms.epoch, asks, now);
-            let in_vain = |(ask, granted): (&Ask, &Granted)| !granted.turns && granted.count < ask.wanted;
-            self.in_line = asks.iter().zip(&granted).any(in_vain).then_some(hub.bounds.freed);
+            if self.lines.is_empty() {
+                self.called_at = hub.bounds.freed;
+            }
+            self.lines.note(asks, &granted);
             drop(hub);
             if asks.iter().any(|ask| ask.wanted == 0) {
                 self.shared.arrived.notify_waiters();
@@ -216,7 +220,7 @@ impl Session for MemorySession {
         let called = self.is_called();
         if called {
             let _inside = fork::enter();
-            self.in_line = Some(self.shared.lock().bounds.freed);
+            self.called_at = self.shared.lock().bounds.freed;
         }
         called
     }

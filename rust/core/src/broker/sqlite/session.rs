@@ -24,7 +24,7 @@ use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident;
 use crate::job::ending::Commit;
-use crate::job::limits::{Ask, Granted};
+use crate::job::limits::{Ask, Granted, Lines};
 
 /// How often to look at the file, in case a bell was not heard: right after something happened, and at rest.
 const LOOK_SOON: Duration = Duration::from_millis(5);
@@ -50,9 +50,9 @@ pub(super) struct SqliteSession {
     looking: Option<oneshot::Receiver<Look>>,
     /// Where ears listen; `None` once this session has one.
     ears: Option<PathBuf>,
-    /// It is in line for tokens.
-    in_line: bool,
-    /// The bell rang while it was: somebody may have given some back.
+    /// Where it is in line for tokens.
+    lines: Lines,
+    /// The bell rang while it was in one: somebody may have given some back.
     is_called: bool,
 }
 
@@ -91,7 +91,7 @@ impl SqliteSession {
             pace: LOOK_SOON,
             looking: None,
             ears,
-            in_line: false,
+            lines: Lines::default(),
             is_called: false,
         })
     }
@@ -141,7 +141,7 @@ impl SqliteSession {
             let due_at = until_due.map_or(self.look_at, |wait| Instant::now() + wait);
             tokio::select! {
                 () = heard(self.bell.as_ref()) => {
-                    self.is_called = self.in_line;
+                    self.is_called |= !self.lines.is_empty();
                     self.hurry();
                     return;
                 }
@@ -284,8 +284,7 @@ impl Session for SqliteSession {
         Box::pin(async move {
             let order = |answer| Order::Admit { asks: asks.to_vec(), answer };
             let granted = self.ask(order).await??;
-            let in_vain = |(ask, granted): (&Ask, &Granted)| !granted.turns && granted.count < ask.wanted;
-            self.in_line = asks.iter().zip(&granted).any(in_vain);
+            self.lines.note(asks, &granted);
             Ok(granted)
         })
     }

@@ -16,7 +16,7 @@ fn session(orders: Sender<Order>) -> SqliteSession {
         pace: LOOK_SOON,
         looking: None,
         ears: None,
-        in_line: false,
+        lines: Lines::default(),
         is_called: false,
     }
 }
