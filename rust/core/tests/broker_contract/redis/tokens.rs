@@ -85,3 +85,29 @@ fn who_is_taken_for_dead_has_no_tokens_and_gets_none() {
         let _ = take(&mut two, 0).await;
     });
 }
+
+#[test]
+fn what_the_first_in_line_leaves_the_next_is_called_for() {
+    run(redis(), |subject| async move {
+        let mut one = subject.session(&["q"]).await;
+        let (mut two, mut three) = (subject.session(&["q"]).await, subject.session(&["q"]).await);
+        assert_eq!(one.admit(&tokens(5)).await.unwrap()[0].count, 5);
+        for session in [&mut two, &mut three] {
+            assert_eq!(session.admit(&tokens(1)).await.unwrap()[0].count, 0);
+            while !called(session).await {} // it listens
+        }
+        // Each of them calls the first in line, which had no need of two.
+        for _ in 0..2 {
+            one.exchange(&mut give_back(1), 0).await.unwrap();
+        }
+        assert_eq!(two.admit(&tokens(1)).await.unwrap()[0].count, 1);
+        while !called(&mut three).await {}
+        assert_eq!(three.admit(&tokens(1)).await.unwrap()[0].count, 1);
+    });
+}
+
+async fn called(session: &mut Box<dyn Session>) -> bool {
+    session.arrival().await;
+    let _ = take(session, 0).await;
+    session.freed()
+}
