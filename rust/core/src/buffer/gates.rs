@@ -200,8 +200,12 @@ impl Gates {
 
     /// Takes the next job that waits for a token of a key: one of this worker's is passed on to it.
     pub fn pass_on(&mut self, key: &Arc<str>) -> Option<Tag> {
-        let tag = self.all.get_mut(&(Arc::clone(key), false))?.shelf.pop_front()?;
+        let gate = self.all.get_mut(&(Arc::clone(key), false))?;
+        let tag = gate.shelf.pop_front()?;
         self.count -= 1;
+        if gate.shelf.is_empty() {
+            self.quiet_until = None; // nobody waits any more, so the line is to be left: it holds up others
+        }
         self.tidy();
         Some(tag)
     }

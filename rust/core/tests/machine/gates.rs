@@ -113,6 +113,22 @@ fn a_token_is_passed_on_for_a_while_and_then_goes_back() {
 }
 
 #[test]
+fn a_line_is_left_as_soon_as_nobody_here_waits_in_it() {
+    let mut world = World::new(Prefetch::PerSlot(4), 2);
+    for _ in 0..2 {
+        world.deliver(one_at_a_time);
+    }
+    asks(&mut world);
+    world.step(tokens("mail", 1));
+    assert_eq!(asks(&mut world), [], "in line for the second");
+    let slot = if world.begin(SlotId(0)) { SlotId(0) } else { SlotId(1) };
+    world.end(slot);
+    world.tell(slot, SHORT);
+    assert!(world.tokens.is_empty(), "passed on");
+    assert_eq!(wanted(&asks(&mut world)), [("mail", 0)], "however long it runs, it holds up nobody");
+}
+
+#[test]
 fn keys_are_counted_apart_and_named_by_the_message() {
     let mut world = World::new(Prefetch::PerSlot(4), 4);
     for tenant in ["acme", "bolt", "acme"] {
