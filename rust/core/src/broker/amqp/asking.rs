@@ -114,6 +114,37 @@ impl AmqpBroker {
     }
 }
 
+impl Handle {
+    /// Writes what is to be written, then takes in what comes until `take` has enough, which may write, too; false when
+    /// the time is over before.
+    ///
+    /// # Errors
+    /// Those of the connection, which is of no more use.
+    fn gather(
+        &mut self,
+        until: Instant,
+        mut take: impl FnMut(&Incoming, &mut Vec<u8>) -> bool,
+    ) -> Result<bool> {
+        self.broken = true;
+        loop {
+            self.flush(until)?;
+            let incoming = match self.receive(until) {
+                Err(error) if error.kind() == ErrorKind::Timeout => {
+                    self.broken = false;
+                    return Ok(false);
+                }
+                other => other?,
+            };
+            if let Some(answer) = self.hear(incoming, until)?
+                && take(&answer, &mut self.out)
+            {
+                (self.broken, self.used) = (false, Instant::now());
+                return Ok(true);
+            }
+        }
+    }
+}
+
 fn declare(handle: &mut Handle, until: Instant) -> Result<()> {
     for write in [record::declare_workers, record::declare] {
         match handle.ask(until, |out| write(CHANNEL, out)) {

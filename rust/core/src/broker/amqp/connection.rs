@@ -207,7 +207,7 @@ impl Handle {
     ///
     /// # Errors
     /// When the connection or its channel was closed; the channel is open again then.
-    fn hear(&mut self, incoming: Incoming, until: Instant) -> Result<Option<Incoming>> {
+    pub(super) fn hear(&mut self, incoming: Incoming, until: Instant) -> Result<Option<Incoming>> {
         match incoming {
             Incoming::Heartbeat => {}
             Incoming::Method(_, Method::Ack { tag, multiple }) => self.confirms.heard(tag, multiple, true),
@@ -253,35 +253,6 @@ impl Handle {
         match self.hear(incoming, until)? {
             Some(answer) => Err(unexpected(&answer)),
             None => Ok(()),
-        }
-    }
-
-    /// Writes what is to be written, then takes in what comes until `take` has enough, which may write, too; false when
-    /// the time is over before.
-    ///
-    /// # Errors
-    /// Those of the connection, which is of no more use.
-    pub(super) fn gather(
-        &mut self,
-        until: Instant,
-        mut take: impl FnMut(&Incoming, &mut Vec<u8>) -> bool,
-    ) -> Result<bool> {
-        self.broken = true;
-        loop {
-            self.flush(until)?;
-            let incoming = match self.receive(until) {
-                Err(error) if error.kind() == ErrorKind::Timeout => {
-                    self.broken = false;
-                    return Ok(false);
-                }
-                other => other?,
-            };
-            if let Some(answer) = self.hear(incoming, until)?
-                && take(&answer, &mut self.out)
-            {
-                (self.broken, self.used) = (false, Instant::now());
-                return Ok(true);
-            }
         }
     }
 
@@ -359,7 +330,7 @@ impl Handle {
         }
     }
 
-    fn receive(&mut self, until: Instant) -> Result<Incoming> {
+    pub(super) fn receive(&mut self, until: Instant) -> Result<Incoming> {
         loop {
             if let Some(incoming) = self.inbox.next()? {
                 return Ok(incoming);
