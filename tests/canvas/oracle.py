@@ -79,6 +79,8 @@ def _steps(tree: Tree) -> list[Tree]:
     """Return the steps of a chain, those of chains in it in their place; of a group of one its member."""
     steps: list[Tree] = []
     first, *others = tree[1]
+    while tree[0] == "pipe" and first[0] in ("chain", "pipe") and first[1] == [["group", []]]:
+        first = first[1][0]  # a chain of nothing but an empty group is that group
     if tree[0] == "pipe" and _is_many(first) and any(map(members, others)):
         steps, first = [first], None  # `group(a) | b` calls b with a list, where chain(group(a), b) does not
     for part in filter(None, (first, *others)):
