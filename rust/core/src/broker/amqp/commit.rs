@@ -33,7 +33,7 @@ impl AmqpSession {
                 continue;
             }
             self.add_follow_ups(commit, &mut first).await?;
-            let letters = if is_burial(commit) { &mut burials } else { &mut first };
+            let letters = if self.is_set_aside(commit) { &mut burials } else { &mut first };
             self.add_letter(commit, letters)?;
             for record in &commit.records {
                 results.extend(self.replies.parcel(record)?);
@@ -48,8 +48,10 @@ impl AmqpSession {
             first.append(&mut results);
             self.send(first).await?;
         }
-        for commit in commits.iter().filter(|commit| burials.is_empty() || !is_burial(commit)) {
-            self.settle(commit);
+        for commit in commits {
+            if !self.is_set_aside(commit) {
+                self.settle(commit);
+            }
         }
         if burials.is_empty() {
             return Ok(());
@@ -65,13 +67,25 @@ impl AmqpSession {
             Err(error) if error.kind() == ErrorKind::Denied => Some(error),
             other => other.map(|()| None)?,
         };
-        for commit in commits.iter().filter(|commit| is_burial(commit)) {
+        for commit in commits {
             match &refused {
+                _ if !self.is_set_aside(commit) => {}
                 Some(error) => self.leave_open(commit, error),
                 None => self.settle(commit),
             }
         }
         Ok(())
+    }
+
+    /// Whether a commit sends its message to the queue of those set aside; one whose queue has a dead-letter exchange of
+    /// its own is rejected, and goes there.
+    fn is_set_aside(&self, commit: &Commit) -> bool {
+        let Some((receipt, Verdict::Bury { .. })) = &commit.settle else { return false };
+        self.is_ours(receipt)
+            && self
+                .ledger
+                .get(receipt.tag())
+                .is_some_and(|held| !self.sources[held.source].has_dead_letter_exchange())
     }
 
     fn leave_open(&mut self, commit: &Commit, error: &Error) {
@@ -267,11 +281,6 @@ impl AmqpSession {
         }
         refused
     }
-}
-
-/// Whether a commit may set its message aside.
-fn is_burial(commit: &Commit) -> bool {
-    matches!(commit.settle, Some((_, Verdict::Bury { .. })))
 }
 
 /// Whether a commit needs nothing but an answer to its delivery.

@@ -141,16 +141,23 @@ fn a_message_that_may_not_be_set_aside_stays_and_holds_up_no_other() {
     let limited = Host { name: host.name.clone(), url: host.without_right_to_make("q.dead") };
     block_on(async {
         let broker = limited.broker("");
-        broker.declare(&[Queue::named("q")]).unwrap();
-        broker.publish(&["1", "2", "3"].map(|id| to("q", id))).unwrap();
-        let mut session = broker.subscribe(subscription(&["q"])).await.unwrap();
-        let mut deliveries = take(&mut session, 3).await.deliveries;
-        assert_eq!(deliveries.len(), 3);
-        let verdicts = [Verdict::Bury { reason: "no".into(), died: false }, Verdict::Ack, Verdict::Ack];
+        let arguments = r#"{"x-dead-letter-exchange":"","x-dead-letter-routing-key":"failed"}"#.to_owned();
+        let other = Queue { arguments, ..Queue::named("other") };
+        broker.declare(&[Queue::named("q"), other.clone(), Queue::named("failed")]).unwrap();
+        broker.publish(&[to("q", "1"), to("q", "2"), to("q", "3"), to("other", "own")]).unwrap();
+        let mut both = subscription(&["q"]);
+        both.queues.push(other);
+        let mut session = broker.subscribe(both).await.unwrap();
+        let deliveries = take(&mut session, 8).await.deliveries;
+        assert_eq!(deliveries.len(), 4);
+        let verdict = |id: &str| match id {
+            "1" | "own" => Verdict::Bury { reason: "no".into(), died: false },
+            _ => Verdict::Ack,
+        };
         let commits = deliveries
-            .drain(..)
-            .zip(verdicts)
-            .map(|(delivery, verdict)| Commit::settle(delivery.receipt, verdict))
+            .into_iter()
+            .map(|delivery| (verdict(&crate::support::id_of(&delivery)), delivery.receipt))
+            .map(|(verdict, receipt)| Commit::settle(receipt, verdict))
             .collect();
         let harvest = exchange(&mut session, commits, 0).await;
         assert!(harvest.notices[0].contains("q.dead"), "{:?}", harvest.notices);
@@ -161,6 +168,8 @@ fn a_message_that_may_not_be_set_aside_stays_and_holds_up_no_other() {
         let mut left = ids(&take(&mut allowed, 5).await);
         left.sort_unstable();
         assert_eq!(left, ["1", "4"]);
+        let mut rejected = host.broker("").subscribe(subscription(&["failed"])).await.unwrap();
+        assert_eq!(ids(&take_all(&mut rejected).await), ["own"], "its own queue says where it goes");
     });
 }
 
