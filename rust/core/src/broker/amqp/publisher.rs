@@ -47,8 +47,8 @@ pub(super) struct Publisher {
     returned: Vec<Returned>,
     /// Exchanges that are known to exist.
     exchanges: HashSet<String>,
-    /// Queues that delays lead to.
-    delayed: HashSet<String>,
+    /// Queues that delays lead to; `None`: the queues of delays are not known to exist.
+    delayed: Option<HashSet<String>>,
 }
 
 impl Publisher {
@@ -60,7 +60,7 @@ impl Publisher {
             confirms: Confirms::default(),
             returned: Vec::new(),
             exchanges: HashSet::new(),
-            delayed: HashSet::new(),
+            delayed: None,
         }
     }
 
@@ -68,7 +68,7 @@ impl Publisher {
     async fn link(&mut self) -> Result<&mut Link> {
         if self.link.is_none() {
             self.exchanges.clear();
-            self.delayed.clear();
+            self.delayed = None;
             self.link = Some(Link::open(&self.config, &self.name).await?);
             self.open_channel().await?;
         }
@@ -133,27 +133,29 @@ impl Publisher {
 
     /// Makes the queues of delays exist, and lead to `queue` in the end.
     pub(super) async fn make_delays(&mut self, queue: &Queue) -> Result<()> {
-        if self.link.is_some() && self.delayed.contains(&queue.name) {
+        if self.link.is_some() && self.delayed.as_ref().is_some_and(|queues| queues.contains(&queue.name)) {
             return Ok(());
         }
         self.make_delay_queues().await?;
         self.make_queue(&queue.name).await?;
         self.ask(|out| delay::bind(CHANNEL, queue, out)).await?;
-        self.delayed.insert(queue.name.clone());
+        self.delayed.get_or_insert_default().insert(queue.name.clone());
         Ok(())
     }
 
     /// Makes the queues of delays exist.
     pub(super) async fn make_delay_queues(&mut self) -> Result<()> {
-        if !self.delayed.is_empty() && self.link.is_some() {
+        if self.delayed.is_some() && self.link.is_some() {
             return Ok(());
         }
         let kind = self.config.delay_queue_type;
         match self.ask(|out| delay::declare(CHANNEL, kind, out)).await {
             // They are there, of another type.
-            Err(error) if error.kind() == ErrorKind::Mismatch => Ok(()),
-            other => other.map(drop),
+            Err(error) if error.kind() == ErrorKind::Mismatch => {}
+            other => drop(other?),
         }
+        self.delayed.get_or_insert_default();
+        Ok(())
     }
 
     /// Sends messages and waits until the server has them; gives back those that must reach a queue and did not.

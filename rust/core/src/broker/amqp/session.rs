@@ -143,17 +143,9 @@ impl AmqpSession {
 
     /// Makes the bindings of a queue exist from the one of this number on, over a channel that is open.
     pub(super) async fn bind(&mut self, place: usize, from: usize) -> Result<()> {
-        let (Some(link), source) = (&mut self.link, &self.sources[place]) else { return Err(broke()) };
-        let channel = source.channel;
-        for queue in source.declared.clone().iter().skip(from) {
-            let declared = link.ask(channel, |out| topology::declare(channel, queue, out)).await;
-            if let Err(error) = declared {
-                if !link.is_usable() {
-                    return Err(self.lose(error));
-                }
-                self.lose_channel(place);
-                return Err(error.with("queue", &queue.name));
-            }
+        for queue in self.sources[place].declared.clone().iter().skip(from) {
+            let asked = self.ask_over(place, |channel, out| topology::declare(channel, queue, out)).await;
+            asked.map_err(|error| error.with("queue", &queue.name))?;
         }
         self.take_in()
     }
@@ -174,15 +166,25 @@ impl AmqpSession {
         let place = self.sources.iter().position(|source| queue.exclusive && *source.name == *queue.name);
         let Some(place) = place else { return self.publisher.make_delays(queue).await };
         self.publisher.make_delay_queues().await?;
+        self.ask_over(place, |channel, out| delay::bind(channel, queue, out)).await?;
+        self.take_in()
+    }
+
+    /// Asks something over the channel of a queue; one that is closed over it is lost.
+    async fn ask_over(
+        &mut self,
+        place: usize,
+        write: impl FnOnce(u16, &mut Vec<u8>) -> Result<usize>,
+    ) -> Result<()> {
         let Some(link) = &mut self.link else { return Err(broke()) };
         let channel = self.sources[place].channel;
-        match link.ask(channel, |out| delay::bind(channel, queue, out)).await {
+        match link.ask(channel, |out| write(channel, out)).await {
+            Ok(_) => Ok(()),
             Err(error) if !link.is_usable() => Err(self.lose(error)),
             Err(error) => {
                 self.lose_channel(place);
                 Err(error)
             }
-            Ok(_) => self.take_in(),
         }
     }
 
