@@ -18,7 +18,7 @@ const COUNTED: &str = "fastq-counted";
 
 /// Takes from a queue of its own what is said to all workers, and remote commands.
 pub(super) async fn listen(link: &mut Link, mailbox: Option<&str>) -> Result<()> {
-    open(link, HEARS).await?;
+    link.open_channel(HEARS).await?;
     unless_refused(link, HEARS, |out| record::declare_workers(HEARS, out)).await?;
     if let Some(mailbox) = mailbox {
         // As Celery declares it.
@@ -43,14 +43,6 @@ pub(super) async fn listen(link: &mut Link, mailbox: Option<&str>) -> Result<()>
     asked.await.map(drop)
 }
 
-pub(super) async fn open(link: &mut Link, channel: u16) -> Result<()> {
-    let opened = link.ask(channel, |out| {
-        call::channel_open(channel, out);
-        Ok(1)
-    });
-    opened.await.map(drop)
-}
-
 /// Asks for something that may be there otherwise, or that we may not declare: then it is used as it is.
 pub(super) async fn unless_refused(
     link: &mut Link,
@@ -59,7 +51,7 @@ pub(super) async fn unless_refused(
 ) -> Result<()> {
     match link.ask(channel, write).await {
         Err(error) if link.is_usable() && matches!(error.kind(), ErrorKind::Mismatch | ErrorKind::Denied) => {
-            open(link, channel).await
+            link.open_channel(channel).await
         }
         other => other.map(drop),
     }
@@ -67,7 +59,7 @@ pub(super) async fn unless_refused(
 
 /// Takes from the queue whose consumers are counted. Where that cannot be, nobody waits for this worker's answers.
 pub(super) async fn be_counted(link: &mut Link) -> Result<()> {
-    open(link, COUNTS).await?;
+    link.open_channel(COUNTS).await?;
     let asked = link.ask(COUNTS, |out| {
         let made = topology::make(COUNTS, WORKERS, out)?;
         call::consume(COUNTS, WORKERS, COUNTED, (true, false), "", out)?;
@@ -81,9 +73,4 @@ pub(super) async fn be_counted(link: &mut Link) -> Result<()> {
 
 pub(super) fn to_caller(reply_to: &str) -> To<'_> {
     To { exchange: "", routing_key: reply_to, mandatory: false }
-}
-
-pub(super) fn say(link: &mut Link, channel: u16, to: To<'_>, properties: &[u8], body: &[u8]) {
-    let frame_max = link.agreed.frame_max;
-    call::publish(channel, to, properties, body, frame_max, &mut link.out);
 }

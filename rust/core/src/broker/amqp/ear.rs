@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::channels::{COUNTS, HEARS, READS, SAYS, be_counted, listen, open, say, to_caller, unless_refused};
+use super::channels::{COUNTS, HEARS, READS, SAYS, be_counted, listen, to_caller, unless_refused};
 use super::config::{AmqpConfig, PEER};
 use super::error::closed;
 use super::link::Link;
@@ -110,7 +110,7 @@ impl AmqpEar {
         let name = format!("fastq worker {} (hears)", self.entry.node);
         let mut link = Link::open(&self.config, &name).await?;
         listen(&mut link, self.mailbox.as_deref()).await?;
-        open(&mut link, SAYS).await?;
+        link.open_channel(SAYS).await?;
         let record = match self.read(&mut link).await {
             // A server that has no streams, or a user who may not have one: workers can be told all the same.
             Err(error) if link.is_usable() => {
@@ -123,11 +123,11 @@ impl AmqpEar {
     }
 
     async fn read(&mut self, link: &mut Link) -> Result<Vec<Revocation>> {
-        open(link, READS).await?;
+        link.open_channel(READS).await?;
         unless_refused(link, READS, |out| record::declare(READS, out)).await?;
         let mut reading = Reading::new(READS);
         link.ask(READS, |out| reading.ask(out)).await?;
-        say(link, READS, record::to_record(), &record::spoken("", true)?, reading.mark().as_bytes());
+        link.publish(READS, record::to_record(), &record::spoken("", true)?, reading.mark().as_bytes());
         let until = Instant::now() + self.config.answer_timeout;
         let mut is_over = false;
         while !is_over {
@@ -245,7 +245,7 @@ impl AmqpEar {
     async fn speak(&mut self) -> Result<()> {
         let Some(mut link) = self.link.take() else { return Ok(()) };
         for reply_to in std::mem::take(&mut self.answers) {
-            say(&mut link, SAYS, to_caller(&reply_to), &record::spoken("", false)?, b"{}");
+            link.publish(SAYS, to_caller(&reply_to), &record::spoken("", false)?, b"{}");
         }
         let mut spoken = link.beat().await;
         if spoken.is_ok() && !std::mem::replace(&mut self.is_counted, true) {
@@ -282,15 +282,15 @@ impl AmqpEar {
                 self.note(&revocations);
                 for some in revocations.chunks(record::AT_ONCE) {
                     let body = record::revoked(some);
-                    say(link, SAYS, record::to_record(), &record::spoken("", true)?, body.as_bytes());
-                    say(link, SAYS, record::to_workers(), &record::spoken("", false)?, body.as_bytes());
+                    link.publish(SAYS, record::to_record(), &record::spoken("", true)?, body.as_bytes());
+                    link.publish(SAYS, record::to_workers(), &record::spoken("", false)?, body.as_bytes());
                 }
             }
             Word::Answer { exchange, routing_key, message } => {
                 let mut written = Vec::new();
                 properties::write(&message.headers, &message.properties, None, &mut written)?;
                 let to = To { exchange: &exchange, routing_key: &routing_key, mandatory: false };
-                say(link, SAYS, to, &written, &message.body);
+                link.publish(SAYS, to, &written, &message.body);
             }
             Word::Described { reply_to, entry, held } => {
                 let body = json!({
@@ -298,7 +298,7 @@ impl AmqpEar {
                     "started_at": entry.started_at.0, "lease_until": entry.lease_until.0, "held": held,
                 });
                 let body = body.to_string();
-                say(link, SAYS, to_caller(&reply_to), &record::spoken("", false)?, body.as_bytes());
+                link.publish(SAYS, to_caller(&reply_to), &record::spoken("", false)?, body.as_bytes());
             }
         }
         Ok(())

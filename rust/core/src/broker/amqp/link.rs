@@ -18,7 +18,8 @@ use super::address::Place;
 use super::config::{AmqpConfig, PEER};
 use super::error::closed;
 use super::greeting::{Agreed, Greeting};
-use super::wire::{Inbox, Incoming, Method, call};
+use super::wire::call::{self, To};
+use super::wire::{Inbox, Incoming, Method};
 use crate::broker::net::error::{not_reached, of_handshake, of_stream, too_late};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -251,6 +252,26 @@ impl Link {
     ) -> Result<Method> {
         let answers = write(&mut self.out)?;
         self.answers(channel, answers).await
+    }
+
+    /// Opens a channel.
+    ///
+    /// # Errors
+    /// As [`Link::ask`].
+    ///
+    /// # Cancel safety
+    /// Not cancel safe.
+    pub(super) async fn open_channel(&mut self, channel: u16) -> Result<()> {
+        let opened = self.ask(channel, |out| {
+            call::channel_open(channel, out);
+            Ok(1)
+        });
+        opened.await.map(drop)
+    }
+
+    /// Writes a message, to be sent with the next flush.
+    pub(super) fn publish(&mut self, channel: u16, to: To<'_>, properties: &[u8], body: &[u8]) {
+        call::publish(channel, to, properties, body, self.agreed.frame_max, &mut self.out);
     }
 
     /// As [`Link::ask`], for what is written already.

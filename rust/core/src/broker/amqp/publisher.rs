@@ -190,8 +190,7 @@ impl Publisher {
                 routing_key: &parcel.routing_key,
                 mandatory: parcel.mandatory,
             };
-            let frame_max = link.agreed.frame_max;
-            call::publish(CHANNEL, to, &parcel.properties, &parcel.body, frame_max, &mut link.out);
+            link.publish(CHANNEL, to, &parcel.properties, &parcel.body);
             self.confirms.sent(());
             if link.out.len() >= PIECE || self.confirms.waiting() >= WINDOW {
                 link.flush().await?;

@@ -142,12 +142,7 @@ impl Source {
             link.forget(channel);
         }
         self.ring = Ring::default();
-        link.ask(channel, |out| {
-            call::channel_open(channel, out);
-            Ok(1)
-        })
-        .await
-        .map(drop)
+        link.open_channel(channel).await
     }
 
     /// Writes the acknowledgements that are due. Those that wait for others keep the server from sending as many: so
