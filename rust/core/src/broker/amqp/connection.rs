@@ -15,7 +15,6 @@ use super::wire::{Content, Inbox, Incoming, Method, call};
 use crate::broker::Publication;
 use crate::broker::net::{Dial, Stream};
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::Message;
 
 /// The one channel.
 pub(super) const CHANNEL: u16 = 1;
@@ -63,14 +62,7 @@ impl From<Returned> for Publication {
     fn from(returned: Returned) -> Self {
         let Returned { exchange, routing_key, content } = returned;
         let priority = content.properties.priority;
-        Self { exchange, routing_key, priority, due: None, message: Message::from(*content) }
-    }
-}
-
-impl From<Content> for Message {
-    fn from(content: Content) -> Self {
-        let known = content.properties;
-        Self { headers: known.headers.into(), properties: known.others.into(), body: content.body }
+        Self { exchange, routing_key, priority, due: None, message: content.properties.message(content.body) }
     }
 }
 

@@ -23,7 +23,6 @@ use crate::buffer::revoked::MOST;
 use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::revocation::Revocation;
-use crate::message::Message;
 use crate::message::properties::Properties;
 
 /// The pause before another try: it doubles from the first to the longest.
@@ -156,9 +155,7 @@ impl AmqpEar {
         let Properties { reply_to, .. } = Properties::parse(&content.properties.others).unwrap_or_default();
         let reply_to = reply_to.filter(|queue| !queue.is_empty()).map(std::borrow::Cow::into_owned);
         if self.mailbox.as_ref().is_some_and(|mailbox| *mailbox == exchange) {
-            let properties = content.properties.others.into();
-            let headers = content.properties.headers.into();
-            return self.said.push_back(Said::Command(Message { headers, properties, body: content.body }));
+            return self.said.push_back(Said::Command(content.properties.message(content.body)));
         }
         match (Spoken::read(&content.body), reply_to) {
             (Some(Spoken::Revoked(demands)), reply_to) => {
@@ -259,20 +256,13 @@ impl AmqpEar {
         let Some(mut link) = self.link.take() else {
             return Err(Error::new(ErrorKind::Unreachable, "the connection to the RabbitMQ server broke"));
         };
-        match self.write(word, &mut link) {
-            Ok(()) => match link.flush().await {
-                Ok(()) => self.link = Some(link),
-                Err(error) => {
-                    self.link = Some(link); // so that it is told that it broke
-                    self.broke(error);
-                }
-            },
-            Err(error) => {
-                self.link = Some(link);
-                return Err(error);
-            }
+        let written = self.write(word, &mut link);
+        let flushed = link.flush().await;
+        self.link = Some(link);
+        if let Err(error) = flushed {
+            self.broke(error);
         }
-        Ok(())
+        written
     }
 
     fn write(&mut self, word: Word, link: &mut Link) -> Result<()> {

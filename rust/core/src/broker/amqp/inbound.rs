@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::dead;
 use super::error::closed;
 use super::ledger::{Arrived, Held};
@@ -12,7 +10,6 @@ use super::source::State;
 use super::wire::{Content, Incoming, Method, call};
 use crate::broker::{Delivery, Receipt};
 use crate::error::Result;
-use crate::message::Message;
 
 impl AmqpSession {
     /// Takes in what has come, without waiting.
@@ -86,11 +83,7 @@ impl AmqpSession {
         }
         source.ring.delivered(tag);
         let priority = content.properties.priority;
-        let message = Message {
-            headers: Bytes::from(content.properties.headers),
-            properties: Bytes::from(content.properties.others),
-            body: content.body,
-        };
+        let message = content.properties.message(content.body);
         let (marked, deaths) = dead::marks(&message.headers);
         let held = Held { priority, deaths, ..Held::new(place, tag, message.clone()) };
         let ours = match self.ledger.enter(held, redelivered, self.clock.now()) {

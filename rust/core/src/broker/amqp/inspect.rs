@@ -9,7 +9,6 @@ use super::topology;
 use super::wire::{Incoming, Method, call};
 use crate::broker::{DeadLetter, Depth, Publication};
 use crate::error::{ErrorKind, Result};
-use crate::message::Message;
 
 /// So many messages that were set aside are looked at, at most, of each queue.
 const MOST: usize = 10_000;
@@ -142,7 +141,11 @@ fn take_all(handle: &mut Handle, queue: &str, until: Instant) -> Result<Vec<Lett
         let Incoming::Content(_, content) = asked else { break };
         let Method::GetOk { tag, .. } = content.method else { break };
         let priority = content.properties.priority;
-        held.push(Letter { tag, priority, found: dead::letter(queue, Message::from(*content)) });
+        held.push(Letter {
+            tag,
+            priority,
+            found: dead::letter(queue, content.properties.message(content.body)),
+        });
     }
     Ok(held)
 }

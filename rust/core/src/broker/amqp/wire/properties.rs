@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::super::error::malformed;
@@ -9,6 +10,7 @@ use super::read::Reader;
 use super::table;
 use super::write::Write;
 use crate::error::{Error, ErrorKind, Result};
+use crate::message::Message;
 use crate::message::object::{RawObject, quote, text};
 
 /// Transient and persistent.
@@ -51,6 +53,13 @@ pub(in super::super) struct Properties {
     /// A JSON object, without headers and priority.
     pub(in super::super) others: Vec<u8>,
     pub(in super::super) priority: Option<u8>,
+}
+
+impl Properties {
+    /// The message with this body.
+    pub(in super::super) fn message(self, body: Bytes) -> Message {
+        Message { headers: self.headers.into(), properties: self.others.into(), body }
+    }
 }
 
 /// Writes flags and properties. A message is persistent unless it says otherwise.
