@@ -40,7 +40,7 @@ pub struct DeadLetter {
 }
 
 /// A worker that holds a lease.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerEntry {
     /// Node name.
     pub node: String,

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serde::Deserialize;
 
 use super::AmqpBroker;
+use super::config::PEER;
 use super::connection::{CHANNEL, Handle};
 use super::record::{self, DESCRIBE, Reading, WORKERS};
 use super::topology;
 use super::wire::call;
 use super::wire::{Incoming, Method};
 use crate::broker::WorkerEntry;
+use crate::broker::net::error::too_late;
 use crate::broker::topology::unroutable;
-use crate::clock::WallTime;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::revocation::Revocation;
 
@@ -23,18 +23,6 @@ const DIRECT: &str = "amq.rabbitmq.reply-to";
 const ASKING: &str = "fastq-asking";
 /// Workers that are well answer at once. One that does not for so long hangs, or its connection does.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
-
-/// What a worker says of itself.
-#[derive(Deserialize)]
-struct Described {
-    node: String,
-    pid: u32,
-    host: String,
-    queues: Vec<String>,
-    started_at: i64,
-    lease_until: i64,
-    held: BTreeMap<String, u64>,
-}
 
 /// Who works, and what of each queue they hold.
 #[derive(Default)]
@@ -95,19 +83,11 @@ impl AmqpBroker {
                 return Ok(found);
             }
             for answer in ask_workers(handle, &[DESCRIBE.to_owned()], until)? {
-                let Ok(described) = serde_json::from_slice::<Described>(&answer) else { continue };
-                for (queue, count) in &described.held {
-                    *found.held.entry(queue.clone()).or_default() += count;
+                let Some((entry, held)) = record::read_described(&answer) else { continue };
+                for (queue, count) in held {
+                    *found.held.entry(queue).or_default() += count;
                 }
-                found.entries.push(WorkerEntry {
-                    in_flight: described.held.values().sum(),
-                    node: described.node,
-                    pid: described.pid,
-                    host: described.host,
-                    started_at: WallTime(described.started_at),
-                    lease_until: WallTime(described.lease_until),
-                    queues: described.queues,
-                });
+                found.entries.push(entry);
             }
             Ok(found)
         })
@@ -196,7 +176,7 @@ fn cancel(handle: &mut Handle, until: Instant, write: impl FnOnce(&mut Vec<u8>))
         handle.gather(until, |incoming, _| matches!(incoming, Incoming::Method(_, Method::CancelOk(_))))?;
     if !is_cancelled {
         handle.give_up();
-        return Err(Error::new(ErrorKind::Timeout, "the RabbitMQ server did not answer in time"));
+        return Err(too_late(&PEER));
     }
     handle.catch_up(until)
 }

@@ -7,7 +7,6 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::channels::{COUNTS, HEARS, READS, SAYS, be_counted, listen, to_caller, unless_refused};
@@ -283,11 +282,7 @@ impl AmqpEar {
                 link.publish(SAYS, to, &written, &message.body);
             }
             Word::Described { reply_to, entry, held } => {
-                let body = json!({
-                    "node": entry.node, "pid": entry.pid, "host": entry.host, "queues": entry.queues,
-                    "started_at": entry.started_at.0, "lease_until": entry.lease_until.0, "held": held,
-                });
-                let body = body.to_string();
+                let body = record::described(&entry, &held);
                 link.publish(SAYS, to_caller(&reply_to), &record::spoken("", false)?, body.as_bytes());
             }
         }

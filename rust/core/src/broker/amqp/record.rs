@@ -8,15 +8,18 @@
 //! {"revoked": [{"id": "…", "until": 1800000000.5}, …]}     in the record, and to workers
 //! {"mark": "…"}                                            in the record
 //! {"describe": true}                                       to workers
+//! {"node": "…", "held": {"queue": 3}, …}                   the answer to that; to what is called off it is {}
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::wire::call::{self, Declared, To};
 use super::wire::{Content, Method, properties};
+use crate::broker::WorkerEntry;
 use crate::buffer::revoked::MOST;
 use crate::clock::WallTime;
 use crate::error::Result;
@@ -65,6 +68,35 @@ pub(super) fn revoked(revocations: &[Revocation]) -> String {
 
 /// The question what a worker does.
 pub(super) const DESCRIBE: &str = r#"{"describe":true}"#;
+
+/// The answer to it.
+pub(super) fn described(entry: &WorkerEntry, held: &BTreeMap<String, u64>) -> String {
+    let body = json!({
+        "node": entry.node, "pid": entry.pid, "host": entry.host, "queues": entry.queues,
+        "started_at": entry.started_at.0, "lease_until": entry.lease_until.0, "held": held,
+    });
+    body.to_string()
+}
+
+/// Reads that: a worker, and how many messages of each queue it holds. `None`: it is something else.
+pub(super) fn read_described(body: &[u8]) -> Option<(WorkerEntry, BTreeMap<String, u64>)> {
+    let Described { node, pid, host, queues, started_at, lease_until, held } =
+        serde_json::from_slice(body).ok()?;
+    let (started_at, lease_until) = (WallTime(started_at), WallTime(lease_until));
+    let in_flight = held.values().sum();
+    Some((WorkerEntry { node, pid, host, started_at, lease_until, in_flight, queues }, held))
+}
+
+#[derive(Deserialize)]
+struct Described {
+    node: String,
+    pid: u32,
+    host: String,
+    queues: Vec<String>,
+    started_at: i64,
+    lease_until: i64,
+    held: BTreeMap<String, u64>,
+}
 
 /// The properties of what is said; `reply_to`: where answers go, or nowhere.
 pub(super) fn spoken(reply_to: &str, persistent: bool) -> Result<Vec<u8>> {
@@ -198,6 +230,23 @@ mod tests {
         for nonsense in [&b"{}"[..], b"", b"[1]", br#"{"describe":1}"#] {
             assert_eq!(Spoken::read(nonsense), None);
         }
+    }
+
+    #[test]
+    fn what_a_worker_says_of_itself_is_read_as_it_was_written() {
+        let held = BTreeMap::from([("q".to_owned(), 2), ("r".to_owned(), 1)]);
+        let entry = WorkerEntry {
+            node: "fastq@host".into(),
+            pid: 7,
+            host: "host".into(),
+            started_at: WallTime(1),
+            lease_until: WallTime(2),
+            in_flight: 3,
+            queues: vec!["q".into(), "r".into()],
+        };
+        let said = described(&entry, &held);
+        assert_eq!(read_described(said.as_bytes()), Some((entry, held)));
+        assert_eq!(read_described(b"{}"), None);
     }
 
     #[test]
