@@ -9,6 +9,8 @@ mod account;
 pub mod amqp;
 mod capabilities;
 pub mod connect;
+#[cfg(any(feature = "amqp", feature = "redis"))]
+mod hearsay;
 pub mod memory;
 mod nearest;
 #[cfg(any(feature = "amqp", feature = "redis"))]

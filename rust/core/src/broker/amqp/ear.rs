@@ -3,11 +3,11 @@
 //! Whenever it is opened, the record is read once it listens: nothing that was called off meanwhile is missed. A caller
 //! who calls off is answered when it has been told here, and so knows that no task which is sent afterwards is begun.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::channels::{COUNTS, HEARS, READS, SAYS, be_counted, listen, to_caller, unless_refused};
 use super::config::{AmqpConfig, PEER};
@@ -16,6 +16,7 @@ use super::link::Link;
 use super::record::{self, Reading, Spoken};
 use super::wire::call::{self, To};
 use super::wire::{Content, Incoming, Method, properties};
+use crate::broker::hearsay::Hearsay;
 use crate::broker::net::error::too_late;
 use crate::broker::{BoxFuture, Ear, Said, Subscription, Word, WorkerEntry, process};
 use crate::buffer::revoked::MOST;
@@ -24,9 +25,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::job::revocation::Revocation;
 use crate::message::properties::Properties;
 
-/// The pause before another try: it doubles from the first to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// What a worker says of itself holds for so long.
 const HOLDS: Duration = Duration::from_secs(30);
 /// What was heard for about as long needs no writing down once more.
@@ -43,16 +41,13 @@ pub(super) struct AmqpEar {
     link: Option<Link>,
     /// Its consumer is counted.
     is_counted: bool,
-    /// Heard, not told.
-    said: VecDeque<Said>,
+    hearsay: Hearsay,
     /// Who is to hear that it was told.
     answers: Vec<String>,
     /// What was heard lately, and until when it holds.
     known: HashMap<String, WallTime>,
     /// Why there is no record to be read.
     unread: Option<Error>,
-    pause: Duration,
-    retry_at: Instant,
 }
 
 impl AmqpEar {
@@ -74,12 +69,10 @@ impl AmqpEar {
             mailbox: subscription.mailbox.clone(),
             link: None,
             is_counted: false,
-            said: VecDeque::new(),
+            hearsay: Hearsay::new(),
             answers: Vec::new(),
             known: HashMap::new(),
             unread: None,
-            pause: FIRST_PAUSE,
-            retry_at: Instant::now(),
         }
     }
 
@@ -93,7 +86,8 @@ impl AmqpEar {
     pub(super) async fn learn(&mut self) -> Vec<Revocation> {
         match self.begin().await {
             Ok((link, record)) => {
-                (self.link, self.pause) = (Some(link), FIRST_PAUSE);
+                self.link = Some(link);
+                self.hearsay.works();
                 self.note(&record);
                 record
             }
@@ -154,20 +148,18 @@ impl AmqpEar {
         let Properties { reply_to, .. } = Properties::parse(&content.properties.others).unwrap_or_default();
         let reply_to = reply_to.filter(|queue| !queue.is_empty()).map(std::borrow::Cow::into_owned);
         if self.mailbox.as_ref().is_some_and(|mailbox| *mailbox == exchange) {
-            return self.said.push_back(Said::Command(content.properties.message(content.body)));
+            return self.hearsay.put(Said::Command(content.properties.message(content.body)));
         }
         match (Spoken::read(&content.body), reply_to) {
             (Some(Spoken::Revoked(demands)), reply_to) => {
                 self.note(&demands);
                 self.answers.extend(reply_to);
-                self.said.push_back(Said::Revoked(demands));
+                self.hearsay.put(Said::Revoked(demands));
             }
             (Some(Spoken::Describe), Some(reply_to)) => {
                 let lease_until = self.clock.wall().after(HOLDS);
-                self.said.push_back(Said::Asked {
-                    reply_to,
-                    entry: WorkerEntry { lease_until, ..self.entry.clone() },
-                });
+                self.hearsay
+                    .put(Said::Asked { reply_to, entry: WorkerEntry { lease_until, ..self.entry.clone() } });
             }
             _ => {}
         }
@@ -207,19 +199,17 @@ impl AmqpEar {
     }
 
     fn broke(&mut self, error: Error) {
-        let is_first = self.link.take().is_some() || self.pause == FIRST_PAUSE;
-        (self.is_counted, self.retry_at) = (false, Instant::now() + self.pause);
+        self.is_counted = false;
         self.answers.clear();
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        self.said.extend(is_first.then_some(Said::Deaf(error)));
+        self.hearsay.broke(self.link.take().is_some(), error);
     }
 
     /// One thing after the other, until there is something to tell.
     async fn step(&mut self) {
         if self.link.is_none() {
-            sleep_until(self.retry_at).await;
+            self.hearsay.rest().await;
             let record = self.learn().await;
-            return self.said.push_back(Said::Revoked(record));
+            return self.hearsay.put(Said::Revoked(record));
         }
         let done =
             if self.answers.is_empty() && self.is_counted { self.wait().await } else { self.speak().await };
@@ -300,8 +290,7 @@ impl Ear for AmqpEar {
     fn next<'a>(&'a mut self) -> BoxFuture<'a, Said> {
         Box::pin(async move {
             loop {
-                match self.said.pop_front() {
-                    Some(Said::Revoked(none)) if none.is_empty() => {}
+                match self.hearsay.take() {
                     Some(said) => return said,
                     None => self.step().await,
                 }

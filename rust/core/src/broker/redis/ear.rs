@@ -2,13 +2,12 @@
 //!
 //! Whenever it is opened, the record is read once it listens: nothing that was called off meanwhile is missed.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::config::RedisConfig;
@@ -16,6 +15,7 @@ use super::heard::Heard;
 use super::link::Link;
 use super::wire::Batch;
 use super::{revoked, routes};
+use crate::broker::hearsay::Hearsay;
 use crate::broker::{BoxFuture, Ear, Said, Word};
 use crate::clock::{Clock, WallTime};
 use crate::error::{Error, ErrorKind, Result};
@@ -24,9 +24,6 @@ use crate::message::envelope::{Address, open, seal};
 
 /// A server that says nothing for so long is asked whether it is there.
 const SILENCE: Duration = Duration::from_secs(15);
-/// The pause before another try: it doubles from the first to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// An answer that nobody fetches is forgotten after so many seconds.
 const FORGOTTEN: &[u8] = b"60";
 
@@ -38,10 +35,7 @@ pub(super) struct RedisEar {
     mailbox: Option<String>,
     heard: Arc<Heard>,
     open: Option<Open>,
-    /// Heard, not told.
-    said: VecDeque<Said>,
-    pause: Duration,
-    retry_at: Instant,
+    hearsay: Hearsay,
 }
 
 /// An open connection that listens.
@@ -58,8 +52,7 @@ impl RedisEar {
         heard: Arc<Heard>,
     ) -> Self {
         let mailbox = mailbox.map(|exchange| routes::channel(&config, exchange, ""));
-        let (pause, retry_at) = (FIRST_PAUSE, Instant::now());
-        Self { config, clock, mailbox, heard, open: None, said: VecDeque::new(), pause, retry_at }
+        Self { config, clock, mailbox, heard, open: None, hearsay: Hearsay::new() }
     }
 
     /// Begins to listen, then reads the record.
@@ -94,8 +87,9 @@ impl RedisEar {
             return;
         };
         if self.mailbox.as_ref().is_some_and(|mailbox| mailbox.as_bytes() == channel) {
-            let opened = open(&payload.into()).ok();
-            self.said.extend(opened.map(|opened| Said::Command(opened.message)));
+            if let Ok(opened) = open(&payload.into()) {
+                self.hearsay.put(Said::Command(opened.message));
+            }
         } else {
             let (number, demands) = revoked::told(&payload);
             self.tell(number, demands);
@@ -104,23 +98,21 @@ impl RedisEar {
 
     /// Between this and the moment at which it is said nothing else runs on this thread.
     fn tell(&mut self, number: u64, demands: Vec<Revocation>) {
-        self.said.push_back(Said::Revoked(demands));
+        self.hearsay.put(Said::Revoked(demands));
         self.heard.note(number);
     }
 
     fn broke(&mut self, error: Error) {
-        let is_first = self.open.take().is_some() || self.pause == FIRST_PAUSE;
-        self.retry_at = Instant::now() + self.pause;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        self.said.extend(is_first.then_some(Said::Deaf(error)));
+        self.hearsay.broke(self.open.take().is_some(), error);
     }
 
     async fn step(&mut self) {
         let Some(open) = &mut self.open else {
-            sleep_until(self.retry_at).await;
+            self.hearsay.rest().await;
             return match self.begin().await {
                 Ok((open, number, record)) => {
-                    (self.open, self.pause) = (Some(open), FIRST_PAUSE);
+                    self.open = Some(open);
+                    self.hearsay.works();
                     self.tell(number, record);
                 }
                 Err(error) => self.broke(error),
@@ -167,8 +159,7 @@ impl Ear for RedisEar {
     fn next<'a>(&'a mut self) -> BoxFuture<'a, Said> {
         Box::pin(async move {
             loop {
-                match self.said.pop_front() {
-                    Some(Said::Revoked(none)) if none.is_empty() => {}
+                match self.hearsay.take() {
                     Some(said) => return said,
                     None => self.step().await,
                 }
