@@ -7,6 +7,7 @@ mark is heard before it, whichever connection it came by.
 from __future__ import annotations
 
 import base64
+import contextlib
 import selectors
 import socket
 import struct
@@ -232,7 +233,8 @@ class AmqpTap:
     def close(self) -> None:
         """End all connections."""
         self._open = False
-        self._bell.send(b".")
+        with contextlib.suppress(OSError):  # something else has woken the thread, and it is gone
+            self._bell.send(b".")
         self._thread.join(10.0)
 
     def _serve(self) -> None:
