@@ -56,8 +56,10 @@ pub(crate) struct Stream {
 enum Transport {
     Tcp(TcpStream),
     Unix(UnixStream),
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Tls(Box<Encrypted>),
 }
+
+type Encrypted = StreamOwned<ClientConnection, TcpStream>;
 
 /// Places in [`Stream::limits`].
 const READ: usize = 0;
@@ -144,13 +146,11 @@ impl Stream {
                 Ok(0) => return Err(self.broken(io::ErrorKind::WriteZero.into())),
                 Ok(count) => rest = &rest[count..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.broken(error)),
+                Err(error) => return Err(self.hung_up(error)),
             }
         }
-        if let Transport::Tls(tls) = &mut self.transport {
-            tls.flush().map_err(|error| of_stream(self.peer, error))?;
-        }
-        Ok(())
+        let flushed = if let Transport::Tls(tls) = &mut self.transport { tls.flush() } else { Ok(()) };
+        flushed.map_err(|error| self.hung_up(error))
     }
 
     /// Reads what is there, waiting for something; how many bytes that was.
@@ -200,6 +200,16 @@ impl Stream {
 
     fn broken(&self, error: io::Error) -> Error {
         of_stream(self.peer, error)
+    }
+
+    /// Why writing failed: a server that refuses us over TLS has said so before it hung up.
+    fn hung_up(&mut self, error: io::Error) -> Error {
+        let has_ended = matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
+        let alert = match &mut self.transport {
+            Transport::Tls(tls) if has_ended => last_alert(tls),
+            _ => None,
+        };
+        self.broken(alert.unwrap_or(error))
     }
 
     fn limit(&mut self, place: usize, until: Instant) -> Result<()> {
@@ -256,7 +266,36 @@ impl Transport {
         match self {
             Self::Tcp(socket) => socket.read(into),
             Self::Unix(socket) => socket.read(into),
-            Self::Tls(tls) => tls.read(into),
+            Self::Tls(tls) => decrypted(tls, into),
+        }
+    }
+}
+
+/// Reads what was decrypted. Other than `StreamOwned` it writes nothing before: what a server said before it hung up can
+/// still be read when nothing can be written.
+fn decrypted(tls: &mut Encrypted, into: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match tls.conn.reader().read(into) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => take_in(tls)?,
+            read => return read,
+        };
+    }
+}
+
+/// Waits for more bytes and decrypts them; how many came.
+fn take_in(tls: &mut Encrypted) -> io::Result<usize> {
+    let count = tls.conn.read_tls(&mut tls.sock)?;
+    tls.conn.process_new_packets().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    Ok(count)
+}
+
+/// The alert with which the server has ended a connection; what it said before that can still be read.
+fn last_alert(tls: &mut Encrypted) -> Option<io::Error> {
+    loop {
+        match take_in(tls) {
+            Ok(0) => return None,
+            Ok(_) => {}
+            Err(error) => return Some(error).filter(|error| error.kind() == io::ErrorKind::InvalidData),
         }
     }
 }
@@ -333,3 +372,6 @@ fn addresses(peer: &Peer, host: &str, port: u16, until: Instant) -> Result<Vec<S
         .with("host", host)),
     }
 }
+
+#[cfg(test)]
+mod tests;
