@@ -19,7 +19,7 @@ STAMP_BUILD := $(VENV)/.stamp-build
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-RUST_SOURCES := $(shell find rust -name '*.rs' -o -name '*.toml' -o -name '*.sql' 2>/dev/null)
+RUST_SOURCES := $(shell find rust -name '*.rs' -o -name '*.toml' -o -name '*.sql' -o -name '*.lua' 2>/dev/null)
 BUILD_INPUTS := $(RUST_SOURCES) Cargo.toml Cargo.lock pyproject.toml
 PYTHON_CODE := python tests benches scripts
 
