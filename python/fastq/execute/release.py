@@ -214,12 +214,16 @@ def stand_in(task: Any, results: Sequence[Any]) -> None:
     """Run the body of a chord that a Celery worker has completed: it knew no more than its reference.
 
     Raises:
-        Ignore: always, for another run takes the place of this one.
+        Ignore: always, for another run takes the place of this one, or has.
         ChordError: nothing is known of the chord any more.
     """
     request = task.request
     group_id = request.group or group_of(request.id)
     record = task.app.backend.chord_record(group_id) if group_id else None
+    if record is not None and record.state == "ended" and record.body is None:
+        # Only who calls the body, or fails it, takes it away: a Celery worker that ends a chord leaves it where it is.
+        request.replaced = True
+        raise Ignore("The body of its chord has been called.")
     if record is None or record.body is None:
         raise ChordError(f"Nothing is known of the chord of {request.id} any more, so that it cannot be called.")
     call_body(task, record.body, results)

@@ -1,5 +1,6 @@
 //! What only the Redis broker promises.
 
+mod chords;
 mod faults;
 mod leases;
 mod mirror;

@@ -32,7 +32,10 @@ for _, group in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', look, 'LIMIT
     if claim then
       overdue = tonumber(found[3] or progress) <= release
     else
-      overdue = count == tonumber(size) + tonumber(redis.call('GET', celery .. '.t') or 0) or progress <= member
+      -- One that nobody has claimed though it is complete is a worker's of Celery 5.6, which claims nothing and calls
+      -- the body just now; or which has died on the way there.
+      local is_complete = count == tonumber(size) + tonumber(redis.call('GET', celery .. '.t') or 0)
+      overdue = progress <= (is_complete and release or member)
     end
     if overdue then
       late[#late + 1] = group
