@@ -207,7 +207,8 @@ class chord(Composed[R]):
             body.link(callback)
         for errback in listed(options.get("link_error")):
             body.link_error(errback) if isinstance(body, group) else body.append_to_list_option("link_error", errback)
-        if body.options.get("group_id") is not None:
+        # Where the whole is a member of a chord that is its group, whatever the body was once frozen for.
+        if body.options.get("group_id") is not None and own.get("chord") is None:
             own.pop("group_id", None)
         if "chain" in own:
             own["chain"] = [*listed(own["chain"]), *listed(body.options.get("chain"))]

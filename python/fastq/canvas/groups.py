@@ -180,9 +180,10 @@ class group(Composed[list[R]]):
         """Give all its members their ids now, and return what will be the result."""
         options = self.options
         own = options["task_id"] = options.get("task_id") or _id or new_id()
-        for key, value in (("group_id", group_id), ("chord", chord), ("group_index", group_index)):
-            if value is not None:
-                options[key] = value
+        place = {"chord": chord, "group_index": group_index}
+        if chord is not None or options.get("group_id") is None:
+            place["group_id"] = group_id
+        options.update((key, value) for key, value in place.items() if value is not None)
         options.setdefault("root_id", root_id)
         options.setdefault("parent_id", parent_id)
         tasks, results, index = [], [], options.get("group_index") or 0

@@ -294,7 +294,8 @@ class Signature(Stamped, Generic[R]):
         options["task_id"] = task_id = options.get("task_id") or _id or new_id()
         if "reply_to" not in options:
             options["reply_to"] = identity().reply_to
-        if group_id is not None and options.get("group_id") is None:
+        # A member of a chord counts in the group of that, whatever it was frozen for before.
+        if group_id is not None and (chord is not None or options.get("group_id") is None):
             options["group_id"] = group_id
         for key, value in (
             ("root_id", root_id),

@@ -11,6 +11,7 @@ import pytest
 from fastq import GroupResult, chain, chord, group
 from fastq.app.task import Task
 from fastq.backends.chords import group_of
+from fastq.canvas import maybe_signature
 from fastq.exceptions import NotSupported, OperationalError
 
 if TYPE_CHECKING:
@@ -331,3 +332,17 @@ def test_a_coroutine_sends_the_same(shop: Shop) -> None:
     assert (len(many), len(parts)) == (600, 1)
     assert one.parent.id == shop.sent[600][0]["id"]
     assert ended.parent.results[0].id == shop.sent[601][0]["id"]
+
+
+@pytest.mark.parametrize("kind", ["chord", "chain"])
+def test_what_takes_the_place_of_a_member_counts_in_its_chord_whatever_it_was_made_for(shop: Shop, kind: str) -> None:
+    """A worker of Celery's says that place of the whole, and has made the last task for the chord before."""
+    last = shop.echo.s().set(task_id="mine", group_id="before")
+    steps = [last] if kind == "chain" else []
+    whole: Any = chord(steps, last) if kind == "chord" else chain.of(steps, shop.app)
+    outer = dict(shop.add.s(1).set(task_id="outer"))
+    described = {**dict(whole), "options": {"chord": outer, "group_id": "around", "group_index": 1}}
+    maybe_signature(described, shop.app).apply_async()
+    ((headers, body),) = shop.sent
+    assert (headers["id"], headers["group"], headers["group_index"]) == ("mine", "around", 1)
+    assert body[2]["chord"]["options"]["task_id"] == "outer"
