@@ -80,6 +80,9 @@ def _steps(tree: Tree) -> list[Tree]:
     steps: list[Tree] = []
     first, *others = tree[1]
     while tree[0] == "pipe" and first[0] in ("chain", "pipe") and first[1] == [["group", []]]:
+        following = next(filter(members, others), None)
+        if following and following[0] == "group" and len(members(following)) > 1:
+            break  # both are steps of a chain then
         first = first[1][0]  # a chain of nothing but an empty group is that group
     if tree[0] == "pipe" and _is_many(first) and any(map(members, others)):
         steps, first = [first], None  # `group(a) | b` calls b with a list, where chain(group(a), b) does not

@@ -78,6 +78,8 @@ class _Grower:
             return ["group", []]  # a chain of nothing is not sent, and has no result
         if kind == "chain" and len(parts) > 1 and len(filled) == 1:
             return filled[0]  # of chain(group(a, b), group()) a group is left, which is one with a group around it
+        if len(parts) == 1 and parts[0][0] == "group" and len(members(parts[0])) == 1:
+            return parts[0]  # nor is a group of one all that there is of a chain
         alone = len(parts) == 1 or (parts[0][0] in ("group", "chunks") and not any(map(members, parts[1:])))
         return parts[0] if kind == "pipe" and alone else [kind, parts]
 
@@ -140,13 +142,14 @@ def build(tree: Tree, tasks: Mapping[str, Any], canvas: Any) -> Any:
     return tasks["mix"].si(rest[0]) if kind == "still" else tasks[kind].s(*rest)
 
 
-def declare(app: Any, canvas: Any, note: Any = None) -> dict[str, Any]:
+def declare(app: Any, canvas: Any, note: Any = None, *, retry_after: float = 0) -> dict[str, Any]:
     """Declare the tasks of trees on an app of fastq or of Celery, and return them by name.
 
     Args:
         app: the app.
         canvas: as of `build`.
         note: called with the number of each task that runs.
+        retry_after: seconds after which `flaky` is tried again.
     """
     told = note or (lambda _: None)
     task = functools.partial(app.task, shared=False, acks_late=True)
@@ -161,7 +164,7 @@ def declare(app: Any, canvas: Any, note: Any = None) -> dict[str, Any]:
 
     def flaky(self: Any, *values: Any) -> str:
         if self.request.retries == 0:
-            raise self.retry(countdown=0)
+            raise self.retry(countdown=retry_after)
         return mix(*values)
 
     def become(self: Any, *values: Any) -> Any:

@@ -66,8 +66,6 @@ def fold(steps: list[Any], more: Iterable[Any]) -> Any:
                 return reduce(or_, rest, joined)
             continue
         other = other.clone()
-        if steps:
-            steps[-1] = sole(steps[-1])
         last: Any = steps[-1] if steps else None
         if other.subtask_type == "group" and last is None:
             return reduce(or_, rest, other)

@@ -67,6 +67,7 @@ JOINED: dict[str, tuple[Callable[..., Any], Any]] = {
     "chain([group])": (lambda a, b, c, d: chain([group(a, b)]), [1, 2]),
     "chain(group, a)": (lambda a, b, c, d: chain(group(a, b), c), {"header": [1, 2], "body": 3}),
     "chain(group of one, a)": (lambda a, b, c, d: chain(group(a), b), (1, 2)),
+    "chain(group of one) | task": (lambda a, b, c, d: chain(group(a)) | b, ({"header": [1], "body": 2},)),
     "chain of an iterator": (lambda a, b, c, d: chain(iter([a, b])), (1, 2)),
     "groups in the middle": (
         lambda a, b, c, d: chain(a, group(b, c), group(a, d), d), (1, [2, 3], {"header": [1, 4], "body": 4})),
