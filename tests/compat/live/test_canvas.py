@@ -64,17 +64,27 @@ def _is_sent_well(tree: Tree, *, by_celery: bool) -> bool:
 
     It turns the order of members round that stand in a group in a group or header, lets a group without members be a
     step whose value is a list, and has what follows a chord whose body is a group follow each task of that group.
+    Chunks in a group are a list of their own. A chain of nothing but a group is called without what it is to be given.
+    Where a chord without members, whose body is a group, stands in a header, each task of that group counts for a
+    group that nobody knows, so that the chord around it ends nowhere. A task that is replaced by a chord whose body is
+    a group has no result.
     """
     kind, *rest = tree
+    if kind == "chunks":
+        return not by_celery
     if kind == "become":
-        return _is_sent_well(rest[1], by_celery=True)
+        return not _ends_chord_in_group(rest[1]) and _is_sent_well(rest[1], by_celery=True)
     if kind not in ("chain", "pipe", "group", "chord"):
         return True
     if by_celery and not all(map(members, rest[0])):
         return False
+    if by_celery and kind in ("chain", "pipe") and [one[0] for one in rest[0]] == ["group"]:
+        return False
     if by_celery and kind in ("chain", "pipe") and any(_ends_chord_in_group(one) for one in rest[0][:-1]):
         return False
     if by_celery and kind in ("group", "chord") and any(one[0] == "group" for one in rest[0]):
+        return False
+    if by_celery and kind == "chord" and not rest[0] and _ends_in_group(rest[1]):
         return False
     return all(_is_sent_well(one, by_celery=by_celery) for one in [*rest[0], *rest[1:]])
 
