@@ -31,6 +31,9 @@ KINDS = {
   has raised where the body of its chord has a ChordError: it looks at parents first.
 """
 
+MANY = ("group", "chord", "chunks")
+"""Kinds whose values are those of many tasks, or come from many."""
+
 SETTINGS = {"task_default_queue": "both", "result_chord_patience": 2.0}
 """A Celery worker that ends a chord by an error does not know what else was to follow: a sweeper finds that."""
 
@@ -67,13 +70,15 @@ def _is_sent_well(tree: Tree, *, by_celery: bool) -> bool:
     Chunks in a group are a list of their own. A chain of nothing but a group is called without what it is to be given.
     Where a chord without members, whose body is a group, stands in a header, each task of that group counts for a
     group that nobody knows, so that the chord around it ends nowhere. A task that is replaced by a chord whose body is
-    a group has no result.
+    a group has no result. A chain that is the body of a chord in place of a member counts for the header of that
+    chord.
     """
     kind, *rest = tree
     if kind == "chunks":
         return not by_celery
     if kind == "become":
-        return not _ends_chord_in_group(rest[1]) and _is_sent_well(rest[1], by_celery=True)
+        is_lost = _ends_chord_in_group(rest[1]) or _has_chain_as_body(rest[1])
+        return not is_lost and _is_sent_well(rest[1], by_celery=True)
     if kind not in ("chain", "pipe", "group", "chord"):
         return True
     if by_celery and not all(map(members, rest[0])):
@@ -101,3 +106,15 @@ def _ends_in_group(tree: Tree) -> bool:
     if kind in ("chain", "pipe"):
         return _ends_in_group(rest[0][-1])
     return kind == "group" or (kind == "chord" and _ends_in_group(rest[1]))
+
+
+def _has_chain_as_body(tree: Tree) -> bool:
+    """Tell whether the body of a chord is a chain somewhere in it, or may become one: by what follows many tasks."""
+    kind, *rest = tree
+    if kind not in ("chain", "pipe", "group", "chord"):
+        return False
+    if kind == "chord" and rest[1][0] in ("chain", "pipe"):
+        return True
+    if kind in ("chain", "pipe") and any(one[0] in (*MANY, "chain", "pipe") for one in rest[0][:-1]):
+        return True
+    return any(map(_has_chain_as_body, [*rest[0], *rest[1:]]))
