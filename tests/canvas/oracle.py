@@ -81,7 +81,7 @@ def _steps(tree: Tree) -> list[Tree]:
     first, *others = tree[1]
     while tree[0] == "pipe" and first[0] in ("chain", "pipe") and first[1] == [["group", []]]:
         following = next(filter(members, others), None)
-        if following and following[0] == "group" and len(members(following)) > 1:
+        if following and sole(following)[0] == "group":
             break  # both are steps of a chain then
         first = first[1][0]  # a chain of nothing but an empty group is that group
     if tree[0] == "pipe" and _is_many(first) and any(map(members, others)):

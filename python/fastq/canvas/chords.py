@@ -17,7 +17,7 @@ from fastq.canvas.layout import leaves, sole
 from fastq.canvas.lazy import Lazy
 from fastq.canvas.links import listed
 from fastq.canvas.members import Header, Place, emit, members
-from fastq.canvas.signature import Signature, maybe_signature
+from fastq.canvas.signature import Signature, keeps_group, maybe_signature
 from fastq.canvas.stamping import gathered
 from fastq.canvas.steps import ChordSent, Trail
 from fastq.result import GroupResult
@@ -207,8 +207,7 @@ class chord(Composed[R]):
             body.link(callback)
         for errback in listed(options.get("link_error")):
             body.link_error(errback) if isinstance(body, group) else body.append_to_list_option("link_error", errback)
-        # Where the whole is a member of a chord that is its group, whatever the body was once frozen for.
-        if body.options.get("group_id") is not None and own.get("chord") is None:
+        if keeps_group(body.options, own.get("chord")):
             own.pop("group_id", None)
         if "chain" in own:
             own["chain"] = [*listed(own["chain"]), *listed(body.options.get("chain"))]

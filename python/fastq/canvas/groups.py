@@ -14,7 +14,7 @@ from fastq.canvas.layout import flattened, leaves, sole
 from fastq.canvas.lazy import Lazy
 from fastq.canvas.links import listed
 from fastq.canvas.members import Place, emit, members
-from fastq.canvas.signature import Signature, maybe_signature
+from fastq.canvas.signature import Signature, keeps_group, maybe_signature
 from fastq.canvas.stamping import gathered
 from fastq.canvas.steps import Trail
 from fastq.result import GroupResult
@@ -180,10 +180,10 @@ class group(Composed[list[R]]):
         """Give all its members their ids now, and return what will be the result."""
         options = self.options
         own = options["task_id"] = options.get("task_id") or _id or new_id()
-        place = {"chord": chord, "group_index": group_index}
-        if chord is not None or options.get("group_id") is None:
-            place["group_id"] = group_id
-        options.update((key, value) for key, value in place.items() if value is not None)
+        around = None if keeps_group(options, chord) else group_id
+        for key, value in (("group_id", around), ("chord", chord), ("group_index", group_index)):
+            if value is not None:
+                options[key] = value
         options.setdefault("root_id", root_id)
         options.setdefault("parent_id", parent_id)
         tasks, results, index = [], [], options.get("group_index") or 0

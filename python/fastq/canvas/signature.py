@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fastq.canvas.steps import Steps
     from fastq.result import AsyncResult, EagerResult
 
-__all__ = ["KEPT_WHEN_FROZEN", "Signature", "maybe_signature", "signature", "subtask"]
+__all__ = ["KEPT_WHEN_FROZEN", "Signature", "keeps_group", "maybe_signature", "signature", "subtask"]
 
 R = TypeVar("R")
 S = TypeVar("S")
@@ -31,6 +31,18 @@ C = TypeVar("C", bound="type[Signature[Any]]")
 
 KEPT_WHEN_FROZEN = frozenset({"group_id", "stamped_headers"})
 """Options that a later call does not change once they are set: they say where the signature belongs."""
+
+
+def keeps_group(options: Mapping[str, Any], chord: Any) -> bool:
+    """Tell whether a signature stays in the group it was frozen for.
+
+    Only where it becomes no member of a chord: that one counts in the group of the chord.
+
+    Args:
+        options: of the signature.
+        chord: which it becomes a member of, if any.
+    """
+    return chord is None and options.get("group_id") is not None
 
 
 @later.lacks(later.SIGNATURE)
@@ -294,8 +306,7 @@ class Signature(Stamped, Generic[R]):
         options["task_id"] = task_id = options.get("task_id") or _id or new_id()
         if "reply_to" not in options:
             options["reply_to"] = identity().reply_to
-        # A member of a chord counts in the group of that, whatever it was frozen for before.
-        if group_id is not None and (chord is not None or options.get("group_id") is None):
+        if group_id is not None and not keeps_group(options, chord):
             options["group_id"] = group_id
         for key, value in (
             ("root_id", root_id),

@@ -31,9 +31,6 @@ KINDS = {
   has raised where the body of its chord has a ChordError: it looks at parents first.
 """
 
-MANY = ("group", "chord", "chunks")
-"""Kinds whose values are those of many tasks, or come from many."""
-
 SETTINGS = {"task_default_queue": "both", "result_chord_patience": 2.0}
 """A Celery worker that ends a chord by an error does not know what else was to follow: a sweeper finds that."""
 
@@ -115,6 +112,7 @@ def _has_chain_as_body(tree: Tree) -> bool:
         return False
     if kind == "chord" and rest[1][0] in ("chain", "pipe"):
         return True
-    if kind in ("chain", "pipe") and any(one[0] in (*MANY, "chain", "pipe") for one in rest[0][:-1]):
+    many = ("group", "chord", "chunks", "chain", "pipe")
+    if kind in ("chain", "pipe") and any(one[0] in many for one in rest[0][:-1]):
         return True
     return any(map(_has_chain_as_body, [*rest[0], *rest[1:]]))
