@@ -264,13 +264,19 @@ class AmqpTap:
 
     def _accept(self) -> None:
         client, _ = self._listener.accept()
-        server = socket.create_connection(("127.0.0.1", self._server), timeout=10.0)
+        try:
+            server = socket.create_connection(("127.0.0.1", self._server), timeout=10.0)
+        except OSError:
+            client.close()
+            return
         self._selector.register(client, selectors.EVENT_READ, (server, _Stream()))
         self._selector.register(server, selectors.EVENT_READ, (client, None))
 
     def _pass_on(self, key: selectors.SelectorKey) -> None:
         source: Any = key.fileobj
         target, stream = key.data
+        if source.fileno() < 0:
+            return  # closed with its other end, which was ready in the same turn
         try:
             data = source.recv(65536)
             if data:

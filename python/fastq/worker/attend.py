@@ -57,6 +57,8 @@ class Attendance:
         self._on_termination = on_termination
         self._out_of_reach = False
         """The broker could not be reached when it was last tried: that is said once, and once that it is over."""
+        self._deaf_level = logging.WARNING
+        """How loudly it was said that nothing can be heard: as loudly is said that it can again."""
         self._cut_off = {True: 0, False: 0}
         """Runs that the stop has cut off: those whose message went back to its queue, and those that have failed."""
         self._stops = False
@@ -84,6 +86,7 @@ class Attendance:
             "unstored": self._unstored,
             "unheeded": self._unheeded,
             "deaf": self._deaf,
+            "hears": self._hears,
             "buried": self._buried,
             "refused": self._refused,
             "recovered": self._recovered,
@@ -182,12 +185,16 @@ class Attendance:
             )
 
     def _deaf(self, fields: Fields) -> None:
+        self._deaf_level = logging.DEBUG if self._out_of_reach else logging.WARNING
         _logger.log(
-            logging.DEBUG if self._out_of_reach else logging.WARNING,
+            self._deaf_level,
             "This worker cannot hear what is revoked, nor other remote commands, for now: %s. It tries again, and then "
             "learns what it has missed.",
             fields["reason"],
         )
+
+    def _hears(self, _fields: Fields) -> None:
+        _logger.log(self._deaf_level, "This worker hears again what is revoked, and remote commands.")
 
     def _unheeded(self, fields: Fields) -> None:
         _logger.error("A remote command was not obeyed: %s.", fields["reason"])

@@ -78,6 +78,8 @@ kinds! {
     Unheeded = "unheeded",
     /// It cannot be heard what is called off from now on: `reason`.
     Deaf = "deaf",
+    /// It is heard again.
+    Hears = "hears",
     /// It was set aside: `id`, `name`, `queue`, `reason`.
     Buried = "buried",
     /// Commits came too late and were dropped, because the lease was lost meanwhile: `count`.

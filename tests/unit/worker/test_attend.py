@@ -211,6 +211,18 @@ def test_a_worker_that_cannot_hear_says_so(attendance: Attendance, caplog: pytes
     attendance.see_to(Event("deaf", {"reason": "NOPERM"}))
     assert "cannot hear what is revoked" in caplog.text
     assert "NOPERM" in caplog.text
+    attendance.see_to(Event("hears", {}))
+    assert caplog.messages[-1] == "This worker hears again what is revoked, and remote commands."
+
+
+def test_whether_it_hears_is_no_news_while_the_broker_is_out_of_reach(
+    attendance: Attendance, caplog: pytest.LogCaptureFixture
+) -> None:
+    attendance.see_to(Event("link", {"state": "backing off", "reason": "refused", "retry_in": 0.1}))
+    attendance.see_to(Event("deaf", {"reason": "refused"}))
+    attendance.see_to(Event("link", {"state": "open"}))
+    attendance.see_to(Event("hears", {}))
+    assert not [record for record in caplog.records if "hear" in record.message and record.levelno > logging.DEBUG]
 
 
 def test_a_buried_message_sends_task_rejected(attendance: Attendance) -> None:

@@ -38,6 +38,8 @@ pub enum Said {
     },
     /// Nothing can be heard for now. It is tried again.
     Deaf(Error),
+    /// It is heard again; what was missed comes next.
+    Hears,
 }
 
 /// What a worker says.

@@ -26,6 +26,7 @@ impl Drive {
             Said::Deaf(error) => {
                 self.tell.put(Event::new(EventKind::Deaf).with("reason", error.to_string()));
             }
+            Said::Hears => self.tell.put(Event::new(EventKind::Hears)),
         }
     }
 

@@ -29,7 +29,7 @@ async fn obey(mut ear: Box<dyn Ear>, told: mpsc::UnboundedSender<String>) {
                 let held = [("q".to_owned(), 3)].into();
                 ear.say(Word::Described { reply_to, entry, held }).await.unwrap();
             }
-            Said::Command(_) | Said::Deaf(_) => {}
+            Said::Command(_) | Said::Deaf(_) | Said::Hears => {}
         }
     }
 }
@@ -108,6 +108,7 @@ fn an_ear_that_was_cut_off_learns_what_it_has_missed() {
         host.hang_up();
         broker.revoke(&[revocation("2")]).unwrap();
         assert!(matches!(ear.next().await, Said::Deaf(_)));
+        assert!(matches!(ear.next().await, Said::Hears));
         let Said::Revoked(all) = ear.next().await else { panic!("it learns") };
         assert_eq!(all.len(), 2);
     });

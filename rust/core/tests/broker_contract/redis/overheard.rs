@@ -33,6 +33,7 @@ fn what_is_called_off_while_the_connection_is_cut_is_heard_with_the_next_one() {
         let Said::Deaf(error) = ear.next().await else { panic!("it should say that it hears nothing") };
         assert!(error.is_temporary(), "{error}");
         proxy.cut_after(i64::MIN);
+        assert!(matches!(ear.next().await, Said::Hears));
         assert_eq!(hear(&mut *ear, 2).await.len(), 2, "the whole record, once it listens again");
         client.revoke(&[of_id("after")]).unwrap();
         assert_eq!(hear(&mut *ear, 1).await[0].target, Target::Id("after".into()));
