@@ -114,12 +114,20 @@ class RabbitMQNode:
 
     @contextlib.contextmanager
     def memory_alarm(self) -> Iterator[None]:
-        """Let the node be out of memory while the block inside `with` runs: it blocks those who publish."""
+        """Let the node be out of memory while the block inside `with` runs: it blocks those who publish.
+
+        It begins when all connections know of it: before that, what is sent over them is still taken.
+        """
         self.control("set_vm_memory_high_watermark", "absolute", "1MiB")
         try:
+            wait_for(self._holds_back, "all connections to be held back")
             yield
         finally:
             self.control("set_vm_memory_high_watermark", "0.6")
+
+    def _holds_back(self) -> bool:
+        states = [row["state"] for row in self.list("connections", "state", vhost=None)]
+        return all(state in ("blocking", "blocked") for state in states)
 
     def running_nodes(self) -> list[str]:
         """Return the names of the cluster's nodes that run, as this one sees it."""

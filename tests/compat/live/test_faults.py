@@ -142,7 +142,7 @@ def test_what_a_stopped_worker_of_celery_held_is_run_by_fastq(town: Town, queue:
     first = begin(town, CELERY, queue)
     task_id = town.client(FASTQ).do(scenes.send, task="live.who", queue=queue, countdown=2)
     wait_for(lambda: town.redis("HLEN", "unacked"), "Celery to hold it")
-    first.stop()
+    assert first.stop() == 0, first.log
     begin(town, FASTQ, queue)
 
     assert town.client(CELERY).do(scenes.ended, task_id=task_id).value == [FASTQ, None]
@@ -152,7 +152,7 @@ def test_what_a_stopped_worker_of_fastq_held_is_run_by_celery(town: Town, queue:
     first = begin(town, FASTQ, queue)
     task_id = town.client(CELERY).do(scenes.send, task="live.who", queue=queue, countdown=2)
     wait_for(lambda: not town.redis("LLEN", queue), "fastq to hold it")
-    first.stop()
+    assert first.stop() == 0, first.log
     begin(town, CELERY, queue)
 
     assert town.client(FASTQ).do(scenes.ended, task_id=task_id).value == [CELERY, None]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::link::Link;
-use super::open::{self, ClientName, end_clients};
+use super::open::{self, end_clients};
 use super::session::RedisSession;
 use super::wire::Batch;
 use crate::error::Result;
@@ -32,6 +32,8 @@ impl RedisSession {
         let mut batch = Batch::new();
         batch.add(&[b"UNWATCH"]);
         self.call(&batch).await?;
+        // One that is only about to wait would take what is given back.
+        self.waiters.end().await;
         let mut batch = Batch::new();
         let server = self.link.as_ref().map_or("", |link| &link.welcome.server);
         end_clients(self.waiters.clients(), server, &mut batch);
@@ -52,7 +54,7 @@ impl Drop for RedisSession {
             return;
         }
         let (config, batch) = (Arc::clone(&self.config), self.ending(Batch::new()));
-        let clients: Vec<ClientName> = self.waiters.clients().cloned().collect();
+        let clients = self.waiters.begin_to_end();
         // If no thread can be had or the server is away, the lease runs out.
         let _ = std::thread::Builder::new().name("fastq-redis-end".into()).spawn(move || {
             let until = std::time::Instant::now() + config.publish_timeout;
@@ -61,7 +63,7 @@ impl Drop for RedisSession {
                 open::which_server(&mut first);
                 let server = open::server(&mut handle.call(&first, until)?);
                 let mut kills = Batch::new();
-                end_clients(clients.iter(), &server, &mut kills);
+                end_clients(clients.iter().filter_map(|client| client.get()), &server, &mut kills);
                 if !kills.is_empty() {
                     handle.call(&kills, until)?;
                 }

@@ -78,6 +78,7 @@ impl RedisSession {
 
     /// Ends what is left of the old connections on the server's side.
     async fn end_old_connections(&mut self, link: &mut Link) -> Result<()> {
+        self.waiters.end().await;
         let mut batch = Batch::new();
         end_clients(self.waiters.clients().chain(&self.last_client), &link.welcome.server, &mut batch);
         if !batch.is_empty() {

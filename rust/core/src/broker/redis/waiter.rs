@@ -51,14 +51,13 @@ struct Waiter {
     orders: UnboundedSender<Duration>,
     /// Its connection; empty before there is one.
     client: Arc<OnceLock<ClientName>>,
-    task: JoinHandle<()>,
+    /// `None`: it was ended.
+    task: Option<JoinHandle<()>>,
 }
 
 impl Drop for Waiters {
     fn drop(&mut self) {
-        for waiter in self.all.iter().flatten() {
-            waiter.task.abort();
-        }
+        self.begin_to_end();
     }
 }
 
@@ -108,7 +107,7 @@ impl Waiters {
             client: Arc::clone(&client),
             landed: self.landed.clone(),
         };
-        Waiter { orders, client, task: tokio::spawn(wait.run(ordered)) }
+        Waiter { orders, client, task: Some(tokio::spawn(wait.run(ordered))) }
     }
 
     /// Listens to these fanout queues from now on, and to no others.
@@ -135,6 +134,30 @@ impl Waiters {
         if let Some(Some(waiter)) = self.all.get(place) {
             let _ = waiter.orders.send(limit); // a waiter that has ended has said why
         }
+    }
+
+    /// Ends them all: when this returns none of them sends a command any more. What they have sent, their connections
+    /// may still carry out ([`Waiters::clients`]).
+    ///
+    /// # Cancel safety
+    /// Cancel safe: those that were not ended yet end soon.
+    pub(super) async fn end(&mut self) {
+        self.begin_to_end();
+        for waiter in self.all.iter_mut().flatten() {
+            if let Some(task) = &mut waiter.task {
+                let _ = task.await; // that it was ended is no error
+                waiter.task = None;
+            }
+        }
+    }
+
+    /// As [`Waiters::end`], where nobody can wait: they end at their next turn. Their connections, that of one that is
+    /// just opening it as soon as it has one.
+    pub(super) fn begin_to_end(&self) -> Vec<Arc<OnceLock<ClientName>>> {
+        for task in self.all.iter().flatten().filter_map(|waiter| waiter.task.as_ref()) {
+            task.abort();
+        }
+        self.all.iter().flatten().map(|waiter| Arc::clone(&waiter.client)).collect()
     }
 
     /// What a waiter says next.

@@ -165,3 +165,31 @@ fn what_was_taken_without_hearing_of_it_is_found_after_the_break() {
         assert_eq!(found, ["1", "2", "3"]);
     });
 }
+
+/// So many turns of the runtime.
+async fn turns(count: usize) {
+    for _ in 0..count {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn what_a_session_gives_back_at_its_end_it_does_not_take_again() {
+    let Some(server) = server(&[]) else { return };
+    let broker = at(&server.tcp_url(), "");
+    broker.publish(&[to("q", "1")]).unwrap();
+    block_on(async {
+        // Waiters that are just opening their connections must not wait any more.
+        for count in (0..600).step_by(3) {
+            let mut session = broker.subscribe(subscription(&["q"])).await.unwrap();
+            assert_eq!(ids(&take(&mut session, 1).await), ["1"], "after {count}");
+            tokio::select! {
+                () = session.arrival() => panic!("there is no more"),
+                () = turns(count) => {}
+            }
+            session.close().await.unwrap();
+        }
+    });
+    let depths = broker.depths().unwrap();
+    assert_eq!(depths.iter().map(|depth| (depth.ready, depth.in_flight)).collect::<Vec<_>>(), [(1, 0)]);
+}
