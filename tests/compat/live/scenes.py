@@ -42,16 +42,20 @@ def send(
 
 
 def ended(works: Works, task_id: str, limit: float = LIMIT) -> Told:
-    """Wait for the end of a task that was sent before, and tell of it.
+    """Wait for the end of a task that was sent before, and tell of it."""
+    return _ended(works, works.app.AsyncResult(task_id), limit)
+
+
+def _ended(works: Works, result: Any, limit: float = LIMIT, *, first_itself: bool = False) -> Told:
+    """Wait for the end of a result, and tell of it.
 
     Celery's client asks for the news of an end over one connection and for the end itself over another, and may miss
     what comes in between. That may happen once to a client: a worker that tells no news is found out all the same.
     """
-    result = works.app.AsyncResult(task_id)
-    told = tell(result, limit)
+    told = tell(result, limit, first_itself=first_itself)
     if works.library == "celery" and not works.has_missed and _is_late(told) and result.ready():
         works.has_missed = True
-        told = tell(works.app.AsyncResult(task_id), limit)
+        told = tell(works.app.AsyncResult(result.id), limit)
     return told
 
 
@@ -124,15 +128,21 @@ def chain(works: Works, steps: Sequence[Link]) -> list[Told]:
     result = works.canvas.chain(*(_signature(works, step) for step in steps)).apply_async()
     told = []
     while result is not None:
-        result.get(timeout=LIMIT, propagate=False)  # of itself: otherwise the failure of an earlier step ends the wait
-        told.append(tell(result, LIMIT))
+        told.append(_ended(works, result, first_itself=True))
         result = result.parent
     return told
 
 
 def group(works: Works, members: Sequence[Link]) -> Any:
     """Send several tasks as a group, as only Celery's client can; return their values in order."""
-    return works.canvas.group(*(_signature(works, member) for member in members)).apply_async().get(timeout=LIMIT)
+    result = works.canvas.group(*(_signature(works, member) for member in members)).apply_async()
+    try:
+        return result.get(timeout=LIMIT)
+    except Exception:
+        if works.has_missed or not result.ready():
+            raise
+        works.has_missed = True  # as in `_ended`
+        return result.get(timeout=LIMIT)
 
 
 def chord(works: Works, members: Sequence[Link], body: Link, errback: Link | None = None) -> Told:
@@ -141,7 +151,7 @@ def chord(works: Works, members: Sequence[Link], body: Link, errback: Link | Non
     if errback is not None:
         called.link_error(_signature(works, errback))
     canvas = works.canvas or importlib.import_module("fastq")
-    return tell(canvas.chord([_signature(works, member) for member in members], called, app=works.app)(), LIMIT)
+    return _ended(works, canvas.chord([_signature(works, member) for member in members], called, app=works.app)())
 
 
 def _signature(works: Works, link: Link) -> Any:
@@ -151,8 +161,8 @@ def _signature(works: Works, link: Link) -> Any:
 def children(works: Works, task_id: str) -> list[Told]:
     """Wait for the end of a task and of those that it has sent; tell of these."""
     result = works.app.AsyncResult(task_id)
-    tell(result, LIMIT)
-    return [tell(child, LIMIT) for child in result.children or ()]
+    _ended(works, result)
+    return [_ended(works, child) for child in result.children or ()]
 
 
 def state_reached(works: Works, task_id: str, state: str) -> Raised:

@@ -47,10 +47,18 @@ class Told(NamedTuple):
     traceback: str | None
 
 
-def tell(result: Any, limit: float) -> Told:
-    """Wait for a result and describe it."""
+def tell(result: Any, limit: float, *, first_itself: bool = False) -> Told:
+    """Wait for a result and describe it.
+
+    Args:
+        result: of either library.
+        limit: seconds.
+        first_itself: wait for its own end first, so that the failure of an earlier step does not end the wait.
+    """
     value, raised = None, None
     try:
+        if first_itself:
+            result.get(timeout=limit, propagate=False)
         value = result.get(timeout=limit)
     except Exception as error:
         raised = Raised.of(error)
