@@ -44,6 +44,7 @@ class Running:
     pid: int
     port: int
     environment: dict[str, str]
+    folder: str
 
     @property
     def alive(self) -> bool:
@@ -86,7 +87,8 @@ def run_command(arguments: list[str]) -> int:
     try:
         for name in named or NEEDED:
             try:
-                server = start(name)
+                # Its own, whatever else runs: tests may run twice at a time.
+                server = start(name, FOLDER / f"{name}-{os.getpid()}")
             except ServicesError as error:
                 if named or os.environ.get("CI"):
                     raise
@@ -105,7 +107,8 @@ def run_command(arguments: list[str]) -> int:
 def start_command(arguments: list[str]) -> int:
     """Start servers and leave them running."""
     for name in arguments:
-        for variable, value in start(name).environment.items():
+        server = _left_running(name) or start(name, FOLDER / name)
+        for variable, value in server.environment.items():
             print(f"export {variable}={value}")
     return 0
 
@@ -124,18 +127,12 @@ def stop_command(_arguments: list[str]) -> int:
     return 0
 
 
-def start(name: str) -> Running:
-    """Start one server, or return the one that runs; wait until it answers."""
+def start(name: str, folder: Path) -> Running:
+    """Start one server that keeps everything in `folder`; wait until it answers."""
     if name not in SERVERS:
         raise ServicesError(f"no server is called {name!r}; there are {', '.join(SERVERS)}")
-    for already in running():
-        if already.name == name:
-            if already.alive:
-                return already
-            stop(already)
     server = SERVERS[name]
     program = _program(server)
-    folder = FOLDER / name
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     command, extra = server.command(program, folder, port)
@@ -149,7 +146,7 @@ def start(name: str) -> Running:
             cwd=folder,
             start_new_session=True,
         )
-    started = Running(name, process.pid, port, server.environment(folder, port))
+    started = Running(name, process.pid, port, server.environment(folder, port), str(folder))
     (folder / "running.json").write_text(json.dumps(asdict(started)))
     if not wait_until(lambda: server.answers(port), server.start_within, lambda: process.poll() is None):
         stop(started)
@@ -160,7 +157,7 @@ def start(name: str) -> Running:
 def stop(server: Running) -> None:
     """Stop one server: politely, then not, and forget its data."""
     definition = SERVERS[server.name]
-    folder = FOLDER / server.name
+    folder = Path(server.folder)
     for how in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(server.pid, how)
@@ -175,6 +172,16 @@ def stop(server: Running) -> None:
 def running() -> list[Running]:
     """Return what `start` has noted."""
     return [Running(**json.loads(file.read_text())) for file in sorted(FOLDER.glob("*/running.json"))]
+
+
+def _left_running(name: str) -> Running | None:
+    """Return the server of this name that an earlier `start` has left running; forget one that has ended since."""
+    for server in running():
+        if server.folder == str(FOLDER / name):
+            if server.alive:
+                return server
+            stop(server)
+    return None
 
 
 def _reaped(server: Running) -> bool:
