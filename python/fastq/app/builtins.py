@@ -63,8 +63,8 @@ def _chords() -> list[tuple[Any, dict[str, Any]]]:
         """Call the body of a chord whose members have ended, or fail it."""
         symbol_by_name("fastq.execute.release:release")(self, group_id, callback, why)
 
-    def chord_body(self: Any, results: Any) -> None:
-        """Call the body of a chord that a Celery worker has completed."""
+    def chord_body(self: Any, results: Any, **_: Any) -> None:
+        """Call the body of a chord that a Celery worker has completed; the rest names the chords around it."""
         symbol_by_name("fastq.execute.release:stand_in")(self, results)
 
     def chord_unlock(

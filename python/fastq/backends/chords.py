@@ -103,10 +103,16 @@ def reference(group_id: str, body: Mapping[str, Any], queue: str) -> dict[str, A
     if group_of(task_id) != group_id:
         options["group_id"] = group_id
     made: dict[str, Any] = {"task": REFERENCE, "args": [], "options": options}
-    # Whoever asks whether members of those chords are still there finds them by these.
+    # Whoever asks whether members of those chords are still there finds them by these, also in the message by which a
+    # Celery worker calls the reference: so they are an argument.
     if within := list(dict.fromkeys(_waiting(body))):
-        made["within"] = within
+        made["kwargs"] = {"within": within}
     return made
+
+
+def waiting_for(reference: Mapping[str, Any]) -> list[str]:
+    """Return the groups of the chords that wait for the body that a reference stands for."""
+    return (reference.get("kwargs") or {}).get("within") or []
 
 
 def _waiting(part: Any) -> Iterator[str]:
@@ -118,7 +124,7 @@ def _waiting(part: Any) -> Iterator[str]:
         options, inner = part.get("options") or {}, part.get("kwargs") or {}
         if options.get("chord") and options.get("group_id"):
             yield options["group_id"]
-            yield from options["chord"].get("within") or ()
+            yield from waiting_for(options["chord"])
         yield from _waiting(options.get("chain"))
         if part.get("subtask_type"):
             for key in ("tasks", "header", "body"):
@@ -168,7 +174,7 @@ def part(documents: Documents, request: Any, state: str, result: Any) -> Part:
     _, body = documents.encode([1, request.id, state, stored])
     chord = request.chord
     # Of a reference the release needs no more than the names of chords that wait for the body.
-    needs_none = not chord or (chord.get("task") == REFERENCE and not chord.get("within"))
+    needs_none = not chord or (chord.get("task") == REFERENCE and not waiting_for(chord))
     callback = b"" if needs_none else json.dumps(chord)
     return Part(request.group, request.id, request.group_index, state, body, callback)
 

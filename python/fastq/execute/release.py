@@ -7,6 +7,7 @@ and the chord's end, which guards them. Whoever releases a chord that has ended 
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fastq.backends.chords import REFERENCE, group_of
@@ -28,6 +29,9 @@ __all__ = ["Released", "call_body", "fail_body", "join", "release", "stand_in"]
 
 OVERDUE: Final = "overdue"
 """Why a sweeper has sent the message: the chord does not get on."""
+
+AGAIN_AFTER: Final = 1.0
+"""Seconds between two looks for members: a Celery worker on Redis takes a message first, and then notes that it has."""
 
 
 class Released(NamedTuple):
@@ -133,6 +137,9 @@ def _overdue(app: App, record: ChordRecord, body: Mapping[str, Any]) -> ChordErr
         # A Celery worker has counted the last member and stored the failure: what else must follow it does not know.
         meta = backend.get_task_meta((body.get("options") or {}).get("task_id") or "", cache=False)
         return failure if isinstance(failure := meta.get("result"), ChordError) else None
+    if app.producer.holds(record.group_id):
+        return None
+    threading.Event().wait(AGAIN_AFTER)
     if app.producer.holds(record.group_id):
         return None
     # What ended between the two has left nothing behind that the broker holds, and has been counted by then.

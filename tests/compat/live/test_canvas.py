@@ -31,7 +31,7 @@ KINDS = {
   has raised where the body of its chord has a ChordError: it looks at parents first.
 """
 
-SETTINGS = {"task_default_queue": "both", "result_chord_patience": 2.0}
+SETTINGS = {"task_default_queue": "both", "result_chord_patience": 2.0, "task_acks_late": True}
 """A Celery worker that ends a chord by an error does not know what else was to follow: a sweeper finds that."""
 
 

@@ -51,7 +51,7 @@ class Works(Shop):
         self.known = task(name="live.known")(known)
         self.announce = task(name="live.announce")(announce)
         # A worker of Celery's writes that it tries again after it has sent the message, over what the next run says.
-        self.canvases = declare(app, canvas, retry_after=0.1)
+        self.canvases = declare(app, canvas, retry_after=0.5)
         self.confess = app.task(name="live.confess", shared=False)(self._confess())
 
     def write(self, line: str) -> None:

@@ -177,9 +177,9 @@ def test_members_of_a_chord_within_a_chord_name_the_groups_of_those_around_it(sh
     inner = chord([innermost], shop.total.s()) | shop.echo.s()
     result = chord([inner, shop.add.s(2)], shop.total.s()).apply_async()
     (_, deep), (_, flat) = shop.sent
-    inner_group, outer_group = deep[2]["chord"]["within"]
+    inner_group, outer_group = deep[2]["chord"]["kwargs"]["within"]
     assert outer_group == result.parent.id != inner_group
-    assert "within" not in flat[2]["chord"]
+    assert "kwargs" not in flat[2]["chord"]
 
 
 def test_members_of_a_chord_carry_its_body_when_the_setting_says_so(shop: Shop) -> None:

@@ -57,6 +57,22 @@ def test_a_reference_to_a_chord_that_has_ended_is_no_failure(bench: Bench, monke
     assert (outcome.ending, outcome.records, bench.messages(outcome)) == (IGNORED, (), [])
 
 
+def test_a_member_that_is_found_by_the_second_look_has_not_vanished(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker of Celery's has taken it when we look for the first time, and has noted that when we do again."""
+    group_id = new_id()
+    begin(bench, group_id, "body")
+    looks = iter([False, True])
+    monkeypatch.setattr("fastq.execute.release.AGAIN_AFTER", 0.0)
+    monkeypatch.setattr(bench.app, "producer", SimpleNamespace(holds=lambda _: next(looks), close=lambda: None))
+
+    outcome = bench.run("fastq.chord_release", group_id, None, "overdue")
+
+    states = [bench.app.backend.decode(record)["status"] for record in outcome.records]
+    assert (outcome.ended, states, list(looks)) == ("", ["SUCCESS"], [])
+
+
 @pytest.mark.parametrize("ends", [True, False], ids=["one-ends-while-we-look", "all-have-vanished"])
 def test_a_member_that_ends_while_the_broker_is_looked_through_has_not_vanished(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, ends: bool
@@ -73,6 +89,7 @@ def test_a_member_that_ends_while_the_broker_is_looked_through_has_not_vanished(
         counted += ends
         return False
 
+    monkeypatch.setattr("fastq.execute.release.AGAIN_AFTER", 0.0)
     monkeypatch.setattr(bench.app, "producer", SimpleNamespace(holds=look, close=lambda: None))
 
     outcome = bench.run("fastq.chord_release", group_id, None, "overdue")

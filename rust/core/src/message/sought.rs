@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn the_release_of_a_chord_is_not_one_of_its_members() {
         let own = format!(r#"[["{ID}"],{{}},{{}}]"#);
-        let other = format!(r#"[["another"],{{"callback":{{"within":["{ID}"]}}}},{{}}]"#);
+        let other = format!(r#"[["another"],{{"callback":{{"kwargs":{{"within":["{ID}"]}}}}}},{{}}]"#);
         for (task, body, is_in) in [
             ("shop.add", &own, true),
             ("fastq.chord_release", &own, false),

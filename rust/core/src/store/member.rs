@@ -38,6 +38,13 @@ struct Signature<'a> {
     #[serde(borrow)]
     task: Cow<'a, str>,
     #[serde(default)]
+    kwargs: Option<Arguments>,
+}
+
+/// What a reference says.
+#[derive(Deserialize)]
+struct Arguments {
+    #[serde(default)]
     within: Option<IgnoredAny>,
 }
 
@@ -55,7 +62,7 @@ pub fn part_of(message: &Message, state: &str, exception: &Exception) -> Option<
         let chord = embed.chord.filter(|chord| chord.get() != "null")?;
         let signature = serde_json::from_str::<Signature<'_>>(chord.get()).ok()?;
         // Of a reference the release needs no more than the names of chords that wait for the body.
-        if signature.task != REFERENCE || signature.within.is_some() {
+        if signature.task != REFERENCE || signature.kwargs.is_some_and(|kwargs| kwargs.within.is_some()) {
             callback = chord.get().as_bytes().to_vec();
         }
     }
@@ -83,12 +90,12 @@ mod tests {
         let member = r#"{"id":"1","group":"g","group_index":2}"#;
         let json = r#"{"content_type":"application/json"}"#;
         let reference = r#"[[],{},{"chord":{"task":"fastq.chord_body","args":[]}}]"#;
-        let nested = r#"[[],{},{"chord":{"task":"fastq.chord_body","within":["o"]}}]"#;
+        let nested = r#"[[],{},{"chord":{"task":"fastq.chord_body","kwargs":{"within":["o"]}}}]"#;
         let whole = r#"[[],{},{"callbacks":null,"chord":{"task": "sum"}}]"#;
         for (headers, properties, body, expected) in [
             (member, json, reference, Some("")),
             (member, json, whole, Some(r#"{"task": "sum"}"#)),
-            (member, json, nested, Some(r#"{"task":"fastq.chord_body","within":["o"]}"#)),
+            (member, json, nested, Some(r#"{"task":"fastq.chord_body","kwargs":{"within":["o"]}}"#)),
             (member, json, r#"[[],{},{"chord":null}]"#, None),
             (member, json, "[[],{},{}]", None),
             (member, json, "nonsense", None),
