@@ -88,11 +88,13 @@ def _take_along(request: Any, released: Released) -> None:
     request.outgoing  # noqa: B018 - has the tracer look at what the run leaves
 
 
-def _outcome(task: Any, record: ChordRecord) -> list[Any] | ChordError:
-    """Return the results of a chord's members, or the error of the first that has none."""
+def _outcome(task: Any, record: ChordRecord) -> list[Any] | ChordError | None:
+    """Return the results of a chord's members, or the error of the first that has none; None: somebody has them."""
     backend = task.app.backend
     try:
         members = backend.chord_members(record.group_id)
+        if record.size and not members:
+            return None  # a Celery worker, which claims nothing, has called the body since and taken them away
         for member in members:
             if member.state != SUCCESS:
                 return failed_by(member.task_id, member.result)

@@ -57,6 +57,19 @@ def test_a_reference_to_a_chord_that_has_ended_is_no_failure(bench: Bench, monke
     assert (outcome.ending, outcome.records, bench.messages(outcome)) == (IGNORED, (), [])
 
 
+def test_a_chord_whose_results_somebody_has_taken_is_left_to_them(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker of Celery 5.6 reads them, calls the body, and deletes them: so they may go while we read, too."""
+    group_id = new_id()
+    begin(bench, group_id, "body")
+    found = bench.app.backend.chord_record(group_id)
+    assert found is not None
+    monkeypatch.setattr(bench.app.backend, "chord_record", lambda _: found._replace(ended=2))
+    outcome = bench.run("fastq.chord_release", group_id)
+    assert (outcome.ended, bench.messages(outcome)) == ("", [])
+
+
 def test_a_member_that_is_found_by_the_second_look_has_not_vanished(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
