@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let tests fork beside the thread that xdist has in each of its processes; Python 3.12 warns of every thread."""
+    """Let tests fork beside the thread that xdist has in each of its processes; Python 3.12 warns of every thread.
+
+    And let workers hear of SIGHUP: whoever runs the tests with `nohup` has it ignored, and processes inherit that.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if "PYTEST_XDIST_WORKER" in os.environ:
         config.addinivalue_line("filterwarnings", "ignore:This process .* is multi-threaded:DeprecationWarning")
 
