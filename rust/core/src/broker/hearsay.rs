@@ -14,8 +14,6 @@ pub(super) struct Hearsay {
     said: VecDeque<Said>,
     pause: Duration,
     retry_at: Instant,
-    /// It was told that nothing can be heard.
-    is_deaf: bool,
 }
 
 impl Hearsay {
@@ -24,7 +22,7 @@ impl Hearsay {
     const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
     pub(super) fn new() -> Self {
-        Self { said: VecDeque::new(), pause: Self::FIRST_PAUSE, retry_at: Instant::now(), is_deaf: false }
+        Self { said: VecDeque::new(), pause: Self::FIRST_PAUSE, retry_at: Instant::now() }
     }
 
     /// Something was heard.
@@ -44,8 +42,9 @@ impl Hearsay {
 
     /// It hears; that is told where it was told that it does not.
     pub(super) fn works(&mut self) {
-        self.pause = Self::FIRST_PAUSE;
-        self.said.extend(std::mem::take(&mut self.is_deaf).then_some(Said::Hears));
+        // Only a fault that was told makes the pause longer.
+        let was_deaf = std::mem::replace(&mut self.pause, Self::FIRST_PAUSE) != Self::FIRST_PAUSE;
+        self.said.extend(was_deaf.then_some(Said::Hears));
     }
 
     /// It does not; that is told once. `did`: it did until now.
@@ -53,7 +52,6 @@ impl Hearsay {
         let is_first = did || self.pause == Self::FIRST_PAUSE;
         self.retry_at = Instant::now() + self.pause;
         self.pause = (self.pause * 2).min(Self::LONGEST_PAUSE);
-        self.is_deaf |= is_first;
         self.said.extend(is_first.then_some(Said::Deaf(error)));
     }
 

@@ -33,10 +33,10 @@ impl RedisSession {
         batch.add(&[b"UNWATCH"]);
         self.call(&batch).await?;
         // One that is only about to wait would take what is given back.
-        self.waiters.end().await;
+        let waited = self.waiters.end().await;
         let mut batch = Batch::new();
         let server = self.link.as_ref().map_or("", |link| &link.welcome.server);
-        end_clients(self.waiters.clients(), server, &mut batch);
+        end_clients(waited.iter(), server, &mut batch);
         let batch = self.ending(batch);
         self.call(&batch).await?;
         self.has_ended = true;

@@ -78,9 +78,9 @@ impl RedisSession {
 
     /// Ends what is left of the old connections on the server's side.
     async fn end_old_connections(&mut self, link: &mut Link) -> Result<()> {
-        self.waiters.end().await;
+        let waited = self.waiters.end().await;
         let mut batch = Batch::new();
-        end_clients(self.waiters.clients().chain(&self.last_client), &link.welcome.server, &mut batch);
+        end_clients(waited.iter().chain(&self.last_client), &link.welcome.server, &mut batch);
         if !batch.is_empty() {
             // Mostly they are gone: that they are not found is no error.
             link.call(&batch).await?;

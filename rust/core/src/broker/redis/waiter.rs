@@ -136,19 +136,20 @@ impl Waiters {
         }
     }
 
-    /// Ends them all: when this returns none of them sends a command any more. What they have sent, their connections
-    /// may still carry out ([`Waiters::clients`]).
+    /// Ends them all; their connections. When this returns none of them sends a command any more: what they have sent,
+    /// their connections may still carry out.
     ///
     /// # Cancel safety
     /// Cancel safe: those that were not ended yet end soon.
-    pub(super) async fn end(&mut self) {
-        self.begin_to_end();
+    pub(super) async fn end(&mut self) -> Vec<ClientName> {
+        let clients = self.begin_to_end();
         for waiter in self.all.iter_mut().flatten() {
             if let Some(task) = &mut waiter.task {
                 let _ = task.await; // that it was ended is no error
                 waiter.task = None;
             }
         }
+        clients.iter().filter_map(|client| client.get()).cloned().collect()
     }
 
     /// As [`Waiters::end`], where nobody can wait: they end at their next turn. Their connections, that of one that is
@@ -176,11 +177,6 @@ impl Waiters {
     /// The connection of a waiter; `None` before there is one.
     pub(super) fn client(&self, place: usize) -> Option<&ClientName> {
         self.all.get(place)?.as_ref()?.client.get()
-    }
-
-    /// All their connections.
-    pub(super) fn clients(&self) -> impl Iterator<Item = &ClientName> {
-        (0..self.all.len()).filter_map(|place| self.client(place))
     }
 }
 
