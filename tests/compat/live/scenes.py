@@ -47,20 +47,11 @@ def ended(works: Works, task_id: str, limit: float = LIMIT) -> Told:
 
 
 def _ended(works: Works, result: Any, limit: float = LIMIT, *, first_itself: bool = False) -> Told:
-    """Wait for the end of a result, and tell of it.
-
-    Celery's client asks for the news of an end over one connection and for the end itself over another, and may miss
-    what comes in between. That may happen once to a client: a worker that tells no news is found out all the same.
-    """
+    """Wait for the end of a result, and tell of it."""
     told = tell(result, limit, first_itself=first_itself)
-    if works.library == "celery" and not works.has_missed and _is_late(told) and result.ready():
-        works.has_missed = True
+    if told.raised is not None and result.ready() and works.forgives(told.raised):
         told = tell(works.app.AsyncResult(result.id), limit)
     return told
-
-
-def _is_late(told: Told) -> bool:
-    return told.raised is not None and (told.raised.module, told.raised.name) == ("celery.exceptions", "TimeoutError")
 
 
 def ask(
@@ -138,10 +129,9 @@ def group(works: Works, members: Sequence[Link]) -> Any:
     result = works.canvas.group(*(_signature(works, member) for member in members)).apply_async()
     try:
         return result.get(timeout=LIMIT)
-    except Exception:
-        if works.has_missed or not result.ready():
+    except Exception as error:
+        if not (result.ready() and works.forgives(Raised.of(error))):
             raise
-        works.has_missed = True  # as in `_ended`
         return result.get(timeout=LIMIT)
 
 
